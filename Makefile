@@ -1,0 +1,47 @@
+# `make run` and `make test` do everything, from a fresh clone with Python 3.11 or newer.
+
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+DATA_DIR ?= var
+ROWS ?= 1000000
+PORT ?= 8000
+CSV ?= $(DATA_DIR)/sample-$(ROWS).csv
+export DATA_DIR PORT
+
+.PHONY: run test setup lint unit live
+
+run: setup $(CSV)
+	@$(PY) -m store $(MAKE) --no-print-directory serve CSV="$(CSV)"
+
+serve:
+	@$(PY) -m loader load "$(CSV)"
+	@$(VENV)/bin/gunicorn wsgi:app
+
+$(DATA_DIR)/sample-$(ROWS).csv: | setup
+	@mkdir -p $(DATA_DIR)
+	@$(PY) -m loader sample $@.part --rows $(ROWS)
+	@mv $@.part $@
+
+test: lint unit live
+
+lint: setup
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+
+unit: setup
+	$(PY) -m pytest tests -m "not live" -q
+
+live: setup
+	$(PY) -m pytest tests -m "live and not slow" -q
+
+setup: $(VENV)/ready
+
+# The lock names every package with its hash; pip refuses anything else.
+$(VENV)/ready: requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12")'
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet --require-hashes -r requirements.lock
+	@touch $@

@@ -1,0 +1,1 @@
+"""What the data is: dimensions, measures, collections and errors. Standard library only, no I/O."""

@@ -1,0 +1,141 @@
+"""The six collections and the operational ones beside them, each with the validator that MongoDB enforces."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from catalog.dimensions import AGE_GROUP, GENDER, MARITAL_STATUS, REFERENCES, REFERRAL
+
+MAX_AGE = 120
+MAX_AMOUNT_CENTS = 10**11
+"""A single purchase above a billion dollars is a typing error; the cap also keeps every sum exact."""
+
+MAX_MEMBERS = 2**16
+"""Codes of an open dimension fit an unsigned 16-bit column."""
+
+Schema = Mapping[str, Any]
+
+_INT: Schema = {"bsonType": "int"}
+_ID: Schema = {"bsonType": "int", "minimum": 0, "maximum": MAX_MEMBERS - 1}
+_LONG: Schema = {"bsonType": ["int", "long"], "minimum": 0}
+_TEXT: Schema = {"bsonType": "string"}
+_DATE: Schema = {"bsonType": "date"}
+_AGE: Schema = {"bsonType": ["int", "null"], "minimum": 0, "maximum": MAX_AGE}
+
+_ATTRIBUTES: Schema = {
+    "age": _AGE,
+    "age_group": {"enum": list(AGE_GROUP.members)},
+    "gender": {"enum": list(GENDER.members)},
+    "marital_status": {"enum": list(MARITAL_STATUS.members)},
+    "referral": {"enum": list(REFERRAL.members)},
+    "state_id": _ID,
+    "segment_id": _ID,
+    "employment_status_id": _ID,
+}
+PROFILE = ("age", "age_group", "gender", "marital_status")
+"""What identifies a customer when customers are profiles; the other attributes then live on transactions only."""
+
+ATTRIBUTES = tuple(_ATTRIBUTES)
+
+
+@dataclass(frozen=True)
+class Collection:
+    """One collection.
+
+    Attributes:
+        name: its name in the database.
+        purpose: one line for people.
+        properties: field name to its schema.
+        optional: the fields that a document may lack.
+    """
+
+    name: str
+    purpose: str
+    properties: Schema
+    optional: tuple[str, ...] = field(default=())
+
+    @property
+    def validator(self) -> dict[str, Any]:
+        """The `$jsonSchema` validator: the named fields, of their types, and no others."""
+        required = [name for name in self.properties if name not in self.optional]
+        schema = {
+            "bsonType": "object",
+            "required": required,
+            "properties": dict(self.properties),
+            "additionalProperties": False,
+        }
+        return {"$jsonSchema": schema}
+
+
+TRANSACTIONS = Collection(
+    "transactions",
+    "One purchase each, with the customer's attributes as they were at the sale",
+    {
+        "_id": {"bsonType": "long"},
+        "customer_id": {"bsonType": "long"},
+        "payment_method_id": _ID,
+        "transaction_date": _DATE,
+        "day": _DATE,
+        "hour": {"bsonType": "int", "minimum": 0, "maximum": 23},
+        "amount_cents": {"bsonType": ["long", "null"], "minimum": 0, "maximum": MAX_AMOUNT_CENTS},
+        **_ATTRIBUTES,
+        "load_id": _TEXT,
+    },
+)
+CUSTOMERS = Collection(
+    "customers",
+    "One customer each: of a single purchase, or of all purchases of one profile",
+    {"_id": {"bsonType": "long"}, **_ATTRIBUTES},
+    optional=tuple(name for name in ATTRIBUTES if name not in PROFILE),
+)
+REFERENCE_COLLECTIONS = tuple(
+    Collection(str(dimension.collection), f"{dimension.label}: the names behind the ids", {"_id": _ID, "name": _TEXT})
+    for dimension in REFERENCES
+)
+SIX = (TRANSACTIONS, CUSTOMERS, *REFERENCE_COLLECTIONS)
+
+LOADS = Collection(
+    "loads",
+    "One load of one file each: its checkpoint and its report",
+    {
+        "_id": _TEXT,
+        "file": _TEXT,
+        "sha256": _TEXT,
+        "bytes": _LONG,
+        "options": {"bsonType": "object"},
+        "status": {"enum": ["running", "complete", "stopped"]},
+        "offset": _LONG,
+        "line": _LONG,
+        "counts": {"bsonType": "object"},
+        "missing": {"bsonType": "object"},
+        "reasons": {"bsonType": "object"},
+        "seconds": {"bsonType": ["double", "int"]},
+        "started_at": _DATE,
+        "updated_at": _DATE,
+        "session": {"bsonType": "binData"},
+    },
+)
+QUARANTINE = Collection(
+    "quarantine",
+    "Every refused row with the reason, so that nothing is lost",
+    {
+        "_id": _TEXT,
+        "load_id": _TEXT,
+        "file": _TEXT,
+        "line": _LONG,
+        "column": _TEXT,
+        "value": _TEXT,
+        "reason": _TEXT,
+        "message": _TEXT,
+        "raw": _TEXT,
+    },
+)
+STATUS = Collection(
+    "status",
+    "Single documents about the whole database: the data version",
+    {"_id": _TEXT, "version": _LONG, "committed_at": _DATE},
+)
+OPERATIONAL = (LOADS, QUARANTINE, STATUS)
+COLLECTIONS = (*SIX, *OPERATIONAL)
+DATA_VERSION = "data"
+"""`_id` of the status document whose `version` grows with each commit that changes an answer."""

@@ -1,0 +1,107 @@
+"""The one error tree. Its branches say whose turn it is: the user's, a retry's, or ours."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class AnalyticsError(Exception):
+    """Anything this project raises on purpose. Its text is one line that names the place and the remedy."""
+
+    exit_code = 1
+
+
+class UserError(AnalyticsError):
+    """The request or the input is at fault: safe to show, and a 4xx over HTTP."""
+
+    exit_code = 2
+    status = 422
+
+
+class UnknownName(UserError):
+    """A name that the vocabulary does not hold.
+
+    Attributes:
+        parameter: where the name was given, such as `segment`.
+        value: what was given.
+        allowed: the names that would have been accepted.
+        nearest: the allowed name that looks most like it, or None.
+    """
+
+    def __init__(self, parameter: str, value: str, allowed: Iterable[str]) -> None:
+        self.parameter = parameter
+        self.value = value
+        self.allowed = tuple(allowed)
+        self.nearest = nearest(value, self.allowed)
+        hint = f" Did you mean {self.nearest!r}?" if self.nearest else ""
+        super().__init__(f"{parameter}: {value!r} is not known.{hint} Allowed: {', '.join(self.allowed)}.")
+
+
+class BadValue(UserError):
+    """A parameter whose text cannot be what the parameter means, such as a date that does not exist."""
+
+    def __init__(self, parameter: str, value: str, expected: str) -> None:
+        self.parameter = parameter
+        self.value = value
+        self.expected = expected
+        super().__init__(f"{parameter}: {value!r} is not {expected}.")
+
+
+class SourceRefused(UserError):
+    """The source that was asked for cannot answer the question exactly."""
+
+    def __init__(self, source: str, reasons: Iterable[str]) -> None:
+        self.source = source
+        self.reasons = tuple(reasons)
+        super().__init__(f"source {source!r} cannot answer this exactly: {'; '.join(self.reasons)}. Use source=auto.")
+
+
+class FileRefused(UserError):
+    """The whole file is at fault; nothing was written.
+
+    Attributes:
+        path: the file as the user named it.
+        place: where in it, such as `line 1` or `byte 5120`; empty for the file itself.
+    """
+
+    exit_code = 3
+
+    def __init__(self, path: str, place: str, problem: str, remedy: str) -> None:
+        self.path = path
+        self.place = place
+        self.problem = problem
+        self.remedy = remedy
+        where = f"{path}, {place}" if place else path
+        super().__init__(f"{where}: {problem}. {remedy}.")
+
+
+class LoadError(AnalyticsError):
+    """A load stopped. What was committed stays; `retryable` tells whether the same command can go on."""
+
+    def __init__(self, problem: str, remedy: str, *, retryable: bool) -> None:
+        self.retryable = retryable
+        super().__init__(f"{problem}. {remedy}.")
+
+
+class TooManyQuarantined(LoadError):
+    """More rows than allowed were refused."""
+
+    exit_code = 4
+
+
+class StoreUnavailable(AnalyticsError):
+    """MongoDB cannot be reached, or cannot do what this project needs; over HTTP a 503."""
+
+    def __init__(self, problem: str, remedy: str) -> None:
+        self.remedy = remedy
+        super().__init__(f"{problem}. {remedy}.")
+
+
+class InternalError(AnalyticsError):
+    """A promise of this project is broken: a defect of ours, never the user's."""
+
+
+def nearest(value: str, allowed: Iterable[str]) -> str | None:
+    """The allowed name most like `value`, compared without letter case, or None where none is near."""
+    names = {name.casefold(): name for name in allowed}
+    found = get_close_matches(value.casefold(), names, n=1)
+    return names[found[0]] if found else None

@@ -1,0 +1,81 @@
+"""The four measures of every row, each built from sums that can be added up in any order.
+
+A measure *lifts* a transaction to its parts (the accumulators), *merges* parts by adding them and
+*finishes* by turning parts into the figure shown. Raw answers, rollups and pages share one finish,
+so they cannot differ in anything but the parts, and those are whole numbers.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+AMOUNT = "amount_cents"
+
+
+class Parts(NamedTuple):
+    """What a group of transactions adds up to, all whole numbers.
+
+    Attributes:
+        transactions: how many rows.
+        priced: how many of them have a known amount.
+        cents: the sum of the known amounts, in cents.
+    """
+
+    transactions: int
+    priced: int
+    cents: int
+
+    def merge(self, other: "Parts") -> "Parts":
+        """The parts of both groups together."""
+        return Parts(self.transactions + other.transactions, self.priced + other.priced, self.cents + other.cents)
+
+
+NOTHING = Parts(0, 0, 0)
+
+LIFT: Mapping[str, Any] = {
+    "n": {"$sum": 1},
+    "p": {"$sum": {"$cond": [{"$eq": [f"${AMOUNT}", None]}, 0, 1]}},
+    "r": {"$sum": f"${AMOUNT}"},
+}
+"""The accumulators that lift transactions to parts, in the order of `Parts`. Money stays an integer: no division."""
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One figure of a row.
+
+    Attributes:
+        name: its column.
+        label: what a person reads.
+        type: `integer` or `decimal`.
+        unit: `USD` or None.
+        finish: parts to the figure; an int, a Decimal with two places, or None where there is nothing to average.
+    """
+
+    name: str
+    label: str
+    type: str
+    unit: str | None
+    finish: Callable[[Parts], int | Decimal | None]
+
+
+def average_cents(cents: int, count: int) -> int | None:
+    """`cents / count` to the whole cent, half away from zero; None for a count of 0. Amounts are never negative."""
+    return (2 * cents + count) // (2 * count) if count else None
+
+
+def dollars(cents: int | None) -> Decimal | None:
+    """Cents as an exact decimal with two places."""
+    return None if cents is None else Decimal(cents).scaleb(-2)
+
+
+TRANSACTIONS = Measure("transactions", "Transactions", "integer", None, lambda parts: parts.transactions)
+PRICED_TRANSACTIONS = Measure(
+    "priced_transactions", "Transactions with a known amount", "integer", None, lambda parts: parts.priced
+)
+REVENUE = Measure("revenue", "Revenue", "decimal", "USD", lambda parts: dollars(parts.cents))
+AVERAGE_SPEND = Measure(
+    "average_spend", "Average spend", "decimal", "USD", lambda parts: dollars(average_cents(parts.cents, parts.priced))
+)
+MEASURES = (TRANSACTIONS, PRICED_TRANSACTIONS, REVENUE, AVERAGE_SPEND)

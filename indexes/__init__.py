@@ -1,0 +1,1 @@
+"""Index specifications, each naming what it serves; apply, verify and usage."""

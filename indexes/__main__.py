@@ -1,0 +1,74 @@
+"""`python -m indexes`: apply, verify, usage. See `python -m indexes --help`."""
+
+import json
+import sys
+
+import click
+
+from catalog.errors import AnalyticsError
+from indexes.manage import apply, usage, verify
+from store.client import Store
+from store.settings import Settings
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Report as JSON.")
+
+
+@click.group()
+def main() -> None:
+    """Look after the indexes of the database that MONGODB_URI and MONGODB_DATABASE name."""
+
+
+@main.command("apply")
+@as_json
+def apply_command(as_json: bool) -> None:
+    """Create what is missing, make anew what was changed, and drop what no specification names."""
+    with Store(Settings.from_environment()) as store:
+        changes = apply(store)
+    if as_json:
+        click.echo(json.dumps([vars(change) for change in changes], indent=2))
+        return
+    done = {"missing": "created", "changed": "made anew", "extra": "dropped"}
+    for change in changes:
+        click.echo(f"{done[change.kind]:<10} {change.collection}.{change.index}")
+    click.echo(f"{len(changes)} changes" if changes else "all indexes are as specified")
+
+
+@main.command("verify")
+@as_json
+def verify_command(as_json: bool) -> None:
+    """Show by MongoDB's own plans that each index is used by what it serves. Exits with 1 where one is not."""
+    with Store(Settings.from_environment()) as store:
+        results = list(verify(store))
+    if as_json:
+        rows = [
+            {"index": f"{s.collection}.{s.name}", "use": u.name, "used": not r, "instead": r} for s, u, r in results
+        ]
+        click.echo(json.dumps(rows, indent=2))
+    else:
+        for spec, use, instead in results:
+            said = f"NOT USED: {instead}" if instead else "used"
+            click.echo(f"{spec.collection + '.' + spec.name:<44} {use.name:<54} {said}")
+    if any(instead for _, _, instead in results):
+        click.echo("error: an index is not used by what it serves. Run `python -m indexes apply`.", err=True)
+        sys.exit(1)
+
+
+@main.command("usage")
+@as_json
+def usage_command(as_json: bool) -> None:
+    """Count how often each index was used since the server started."""
+    with Store(Settings.from_environment()) as store:
+        rows = usage(store)
+    if as_json:
+        click.echo(json.dumps([dict(zip(("collection", "index", "uses"), row, strict=True)) for row in rows], indent=2))
+        return
+    for collection, index, uses in rows:
+        click.echo(f"{collection + '.' + index:<44}{uses:>10,}")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except AnalyticsError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(error.exit_code)

@@ -1,0 +1,114 @@
+"""Make the database's indexes what the specifications say, show that each is used, and count its uses."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from catalog.collections import COLLECTIONS
+from indexes.specs import INDEXES, IndexSpec, Use
+from store.client import Document, Store, translated
+from store.schema import apply_schema
+
+
+@dataclass(frozen=True)
+class Change:
+    """A difference between the specifications and the database.
+
+    Attributes:
+        kind: `missing`, `extra` or `changed`.
+        collection, index: where.
+    """
+
+    kind: str
+    collection: str
+    index: str
+
+
+def differences(store: Store) -> list[Change]:
+    """What `apply` would change, in the order of the specifications."""
+    with translated():
+        found = {collection.name: store.db[collection.name].index_information() for collection in COLLECTIONS}
+    changes = []
+    for spec in INDEXES:
+        existing = found[spec.collection].get(spec.name)
+        if existing is None:
+            changes.append(Change("missing", spec.collection, spec.name))
+        elif not _same(spec, existing):
+            changes.append(Change("changed", spec.collection, spec.name))
+    wanted = {(spec.collection, spec.name) for spec in INDEXES}
+    changes += [
+        Change("extra", collection, name)
+        for collection, indexes in found.items()
+        for name in indexes
+        if name != "_id_" and (collection, name) not in wanted
+    ]
+    return changes
+
+
+def apply(store: Store, kinds: Sequence[str] = ("missing", "changed", "extra")) -> list[Change]:
+    """Create missing indexes, make changed ones anew, and drop those that no specification names.
+
+    Attributes:
+        kinds: the kinds of differences to mend; a load only adds what is missing.
+
+    Returns:
+        what was changed.
+    """
+    apply_schema(store)
+    changes = [change for change in differences(store) if change.kind in kinds]
+    with translated():
+        for change in changes:
+            if change.kind != "missing":
+                store.db[change.collection].drop_index(change.index)
+        for spec in INDEXES:
+            if Change("missing", spec.collection, spec.name) in changes or (
+                Change("changed", spec.collection, spec.name) in changes
+            ):
+                store.db[spec.collection].create_index(list(spec.keys), **spec.options)
+    return changes
+
+
+def verify(store: Store) -> Iterator[tuple[IndexSpec, Use, str | None]]:
+    """Explain each use of each index: what MongoDB reads instead, or None where it uses the index."""
+    for spec in INDEXES:
+        for use in spec.serves:
+            verb = next(iter(use.command))
+            command = {**use.command, verb: spec.collection}
+            with translated():
+                explained = store.db.command("explain", command, verbosity="queryPlanner")
+            read = stages(winning_plan(explained))
+            yield spec, use, None if f"IXSCAN {spec.name}" in read else ", ".join(read)
+
+
+def usage(store: Store) -> list[tuple[str, str, int]]:
+    """Collection, index and how often it was used since the server started (`$indexStats`)."""
+    rows = []
+    for collection in COLLECTIONS:
+        with translated():
+            found = store.db[collection.name].aggregate([{"$indexStats": {}}])
+            rows += [(collection.name, stats["name"], int(stats["accesses"]["ops"])) for stats in found]
+    return sorted(rows)
+
+
+def winning_plan(explained: Document) -> Document:
+    """The winning plan of an explained find or aggregation."""
+    planner = explained.get("queryPlanner") or explained["stages"][0]["$cursor"]["queryPlanner"]
+    plan: Document = planner["winningPlan"]
+    inner: Document = plan.get("queryPlan", plan)
+    return inner
+
+
+def stages(plan: Document) -> list[str]:
+    """The stages of a plan from the outside in, an index scan with its index's name."""
+    name = f"IXSCAN {plan['indexName']}" if plan.get("stage") == "IXSCAN" else str(plan.get("stage"))
+    inner: list[Any] = [plan["inputStage"]] if "inputStage" in plan else plan.get("inputStages", [])
+    return [name, *(stage for each in inner for stage in stages(each))]
+
+
+def _same(spec: IndexSpec, existing: Document) -> bool:
+    collation = existing.get("collation") or {}
+    return (
+        list(spec.keys) == [(field, int(direction)) for field, direction in existing["key"]]
+        and spec.unique == existing.get("unique", False)
+        and spec.ignoring_case == (collation.get("strength") == 2)
+    )

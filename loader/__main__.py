@@ -1,0 +1,166 @@
+"""`python -m loader`: load, check, sample, status. See `python -m loader --help`."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+from catalog.collections import LOADS, OPERATIONAL, SIX
+from catalog.errors import AnalyticsError, TooManyQuarantined
+from loader.load import Options, Progress, check, load
+from loader.report import LoadReport
+from loader.sample import write_sample
+from pipelines.executor import read_data_version
+from store.client import Store, translated
+from store.settings import Settings
+
+
+class DefaultToLoad(click.Group):
+    """`python -m loader FILE` is short for `python -m loader load FILE`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put `load` before a first argument that is no command and no option."""
+        if args and args[0] not in self.commands and not args[0].startswith("-"):
+            args.insert(0, "load")
+        return super().parse_args(ctx, args)
+
+
+class Share(click.ParamType[float]):
+    """A share such as `1%` or `0.01`, as a number from 0 to 1."""
+
+    name = "share"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Read the share."""
+        text = str(value)
+        try:
+            share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+        except ValueError:
+            share = -1
+        if not 0 <= share <= 1:
+            self.fail(f"{text!r} is no share; give it like 1% or 0.01", param, ctx)
+        return share
+
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Report as JSON.")
+max_quarantined = click.option(
+    "--max-quarantined", type=Share(), default="1%", show_default=True,
+    help="The share of rows that may be refused. Above it a load stops, and the exit code is 4.",
+)  # fmt: skip
+files = click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+
+
+@click.group(cls=DefaultToLoad, epilog="Exit codes: 0 done, 1 fault, 2 usage, 3 file refused, 4 too many rows refused.")
+def main() -> None:
+    """Load purchases from CSV files into MongoDB.
+
+    MONGODB_URI and MONGODB_DATABASE name the database; without MONGODB_URI an embedded server under
+    DATA_DIR (default ./var) is started, or joined where it runs.
+    """
+
+
+@main.command("load")
+@files
+@click.option(
+    "--customers", type=click.Choice(["transaction", "profile"]), default="transaction", show_default=True,
+    help="One customer for each transaction, or one for each (gender, age, marital status).",
+)  # fmt: skip
+@max_quarantined
+@as_json
+def load_command(files: tuple[Path, ...], customers: str, max_quarantined: float, as_json: bool) -> None:
+    """Load FILES. A file that was loaded before is passed over; an interrupted load goes on where it was.
+
+    Every row is inserted, already present, or in quarantine with the reason; nothing is dropped.
+    """
+    settings = Settings.from_environment()
+    options = Options(customers, settings.timezone.key)
+    with Store(settings) as store:
+        for path in files:
+            with _progress(f"Loading {path.name}") as progress:
+                report = load(store, path, options, max_quarantined, progress)
+            _tell(report, max_quarantined, as_json)
+
+
+@main.command("check")
+@files
+@max_quarantined
+@as_json
+def check_command(files: tuple[Path, ...], max_quarantined: float, as_json: bool) -> None:
+    """Read FILES as `load` would, without a database, and report what it would find."""
+    for path in files:
+        with _progress(f"Checking {path.name}") as progress:
+            report = check(path, Settings.from_environment(), progress)
+        _tell(report, max_quarantined, as_json)
+
+
+@main.command("sample")
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option("--rows", type=click.IntRange(1, 100_000_000), default=1_000_000, show_default=True)
+@click.option(
+    "--seed", type=click.IntRange(0), default=42, show_default=True, help="The same seed writes the same file."
+)
+def sample_command(out: Path, rows: int, seed: int) -> None:
+    """Write a realistic CSV to OUT, for trying everything without a file of your own."""
+    with _progress(f"Writing {out.name}") as progress:
+        write_sample(out, rows, seed, progress)
+    click.echo(f"{out}: {rows:,} rows")
+
+
+@main.command("status")
+@as_json
+def status_command(as_json: bool) -> None:
+    """Show what the database holds, and its loads."""
+    with Store(Settings.from_environment()) as store, translated():
+        counts = {each.name: store.db[each.name].estimated_document_count() for each in (*SIX, *OPERATIONAL)}
+        loads = [LoadReport.from_load(each) for each in store.db[LOADS.name].find().sort("started_at")]
+        version = read_data_version(store)
+    if as_json:
+        status = {"data_version": version, "documents": counts, "loads": [each.as_document() for each in loads]}
+        click.echo(json.dumps(status, indent=2))
+        return
+    click.echo(f"data version {version}")
+    for name, count in counts.items():
+        click.echo(f"  {name:<20}{count:>12,}")
+    for report in loads:
+        click.echo(str(report))
+
+
+@contextmanager
+def _progress(label: str) -> Iterator[Progress]:
+    """A progress bar on a terminal; elsewhere nothing."""
+    if not sys.stderr.isatty():
+        yield lambda done, total: None
+        return
+    with click.progressbar(length=1, label=label, file=sys.stderr) as bar:
+
+        def update(done: int, total: int) -> None:
+            bar.length = total
+            bar.update(done - bar.pos)
+
+        yield update
+
+
+def _tell(report: LoadReport, max_quarantined: float, as_json: bool) -> None:
+    click.echo(json.dumps(report.as_document(), indent=2) if as_json else str(report))
+    if report.exceeds(max_quarantined):
+        raise TooManyQuarantined(
+            f"{report.quarantined:,} of {report.read:,} rows were refused, {max_quarantined:.2%} are allowed",
+            "The collection `quarantine` has each with its reason", retryable=False,
+        )  # fmt: skip
+
+
+def run(command: Callable[..., None]) -> None:
+    """Run a command line: a fault is one line on standard error and an exit code."""
+    try:
+        command()
+    except AnalyticsError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,56 @@
+"""The header: which column stands where."""
+
+import csv
+from dataclasses import dataclass
+
+from catalog.errors import FileRefused, nearest
+
+COLUMNS = (
+    "Transaction_ID", "Transaction_date", "Gender", "Age", "Marital_status", "State_names",
+    "Segment", "Employees_status", "Payment_method", "Referral", "Amount_spent",
+)  # fmt: skip
+SPELLINGS = {"referal": "Referral"}
+"""Old spellings of a column's name."""
+
+
+@dataclass(frozen=True)
+class Header:
+    """Where each column stands.
+
+    Attributes:
+        names: the columns' names in the order of the file, in our spelling.
+        positions: the position in the file of each of `COLUMNS`.
+    """
+
+    names: tuple[str, ...]
+    positions: tuple[int, ...]
+
+
+def read_header(path: str, line: int, text: str) -> Header:
+    """Read the header's line.
+
+    Raises:
+        FileRefused: a column is missing, repeated or unknown, or the delimiter is not a comma.
+    """
+    place = f"line {line}"
+    try:
+        given = [name.strip() for name in next(csv.reader([text], strict=True))]
+    except csv.Error as error:
+        raise FileRefused(path, place, "the header has a broken quote", "Close each quoted name") from error
+    for delimiter, name in ((";", "semicolons"), ("\t", "tabs"), ("|", "bars")):
+        if len(given) < len(COLUMNS) and text.count(delimiter) >= len(COLUMNS) - 1:
+            raise FileRefused(path, place, f"the fields are separated by {name}", "Separate them by commas")
+    known = {name.casefold(): name for name in COLUMNS} | SPELLINGS
+    names = tuple(known.get(name.casefold(), name) for name in given)
+    wanted = f"The columns are {', '.join(COLUMNS)}, in any order"
+    for name in names:
+        if name not in COLUMNS:
+            like = nearest(name, COLUMNS)
+            hint = f", perhaps {like}" if like else ""
+            raise FileRefused(path, place, f"{name!r} is no column of this file{hint}", wanted)
+        if names.count(name) > 1:
+            raise FileRefused(path, place, f"{name} is there {names.count(name)} times", wanted)
+    missing = [name for name in COLUMNS if name not in names]
+    if missing:
+        raise FileRefused(path, place, f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing", wanted)
+    return Header(names, tuple(names.index(name) for name in COLUMNS))

@@ -1,0 +1,186 @@
+"""Load a file: survey it, take up the load where it stands, write its batches, report."""
+
+import hashlib
+import json
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from bson.binary import Binary
+from pymongo.errors import DuplicateKeyError, OperationFailure
+
+from catalog.collections import LOADS
+from catalog.dimensions import FILTERABLE, Vocabulary, day_number
+from catalog.errors import LoadError, TooManyQuarantined
+from indexes.manage import apply as apply_indexes
+from loader.batches import Batch, Writer
+from loader.clean import Cleaner
+from loader.files import Survey, read_chunks, survey
+from loader.report import LoadReport
+from store.client import Session, Store, translated
+from store.schema import apply_schema, read_vocabulary
+from store.settings import Settings
+
+Progress = Callable[[int, int], None]
+"""Called with the bytes done and the bytes in all."""
+
+ENOUGH_ROWS = 10_000
+"""So many rows must have been read before their quarantined share can stop a load."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What changes the documents that a file becomes, and so is part of the load's name.
+
+    Attributes:
+        customers: `transaction` makes one customer of each row, `profile` one of each (gender, age, marital status).
+        timezone: the store's wall clock.
+    """
+
+    customers: str = "transaction"
+    timezone: str = "UTC"
+
+    def name(self, sha256: str) -> str:
+        """The id of the load of a file with these options."""
+        text = json.dumps([sha256, asdict(self)], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def check(path: Path, settings: Settings, progress: Progress) -> LoadReport:
+    """Read a file as a load would, without a database and without writing anything.
+
+    The vocabulary is the catalog's own. Repeated ids count as already present, whatever their content.
+
+    Raises:
+        FileRefused: the whole file is at fault.
+    """
+    start = time.monotonic()
+    found = survey(path)
+    vocabulary = {dimension.name: dimension.members for dimension in FILTERABLE}
+    report = LoadReport(path.name, Options(timezone=settings.timezone.key).name(found.sha256))
+    cleaner = Cleaner(found.header, vocabulary, settings.timezone, tomorrow())
+    ids = [np.empty(0, np.int64)]
+    for chunk in read_chunks(found):
+        clean = cleaner.clean(chunk)
+        ids.append(clean.columns["transaction_id"])
+        reasons = Counter(refused.reason for refused in clean.refused)
+        report.add(len(chunk.lines), len(clean.lines), 0, reasons, clean.missing())
+        progress(chunk.end, found.size)
+    every = np.concatenate(ids)
+    report.already_present = len(every) - len(np.unique(every))
+    report.inserted -= report.already_present
+    report.status = "checked"
+    report.seconds = time.monotonic() - start
+    return report
+
+
+def load(store: Store, path: Path, options: Options, max_quarantined: float, progress: Progress) -> LoadReport:
+    """Load a file. The same file again does nothing; one that was interrupted goes on where it was.
+
+    Raises:
+        FileRefused: the whole file is at fault; nothing was written.
+        TooManyQuarantined: more than the share `max_quarantined` (0 to 1) of the rows was refused.
+        LoadError: another loader has this file.
+        StoreUnavailable: MongoDB is away; what is committed stays, and the same command goes on.
+    """
+    begin = time.monotonic()
+    found = survey(path)
+    apply_schema(store)
+    with translated(), store.client.start_session() as session:
+        state = _open(store, found, options, session)
+        report = LoadReport.from_load(state)
+        report.repeated = state["status"] == "complete"
+        if report.repeated:
+            return report
+        spent = report.seconds - begin
+        writer = Writer(store, session, report, by_profile=options.customers == "profile")
+        for batch in _batches(found, state, report.load_id, options, store.settings, read_vocabulary(store)):
+            writer.write(batch, spent + time.monotonic())
+            progress(batch.chunk.end, found.size)
+            if report.read >= ENOUGH_ROWS and report.exceeds(max_quarantined):
+                _finish(store, report, "stopped", spent + time.monotonic())
+                raise TooManyQuarantined(
+                    f"{report.quarantined:,} of {report.read:,} rows were refused",
+                    "See `python -m loader quarantine`",
+                    retryable=True,
+                )
+        # After the batches: building an index at once takes a tenth of the time that keeping it up does.
+        apply_indexes(store, kinds=("missing",))
+        _finish(store, report, "complete", spent + time.monotonic())
+    return report
+
+
+def tomorrow() -> int:
+    """The day number of tomorrow in UTC: the latest that a row may say."""
+    today: date = datetime.now(UTC).date()
+    return day_number(today + timedelta(days=1))
+
+
+def _open(store: Store, found: Survey, options: Options, session: Session) -> dict[str, Any]:
+    """The state of this load: new, or where it stood; then whoever held it can no longer go on with it."""
+    load_id = options.name(found.sha256)
+    now = datetime.now(UTC)
+    fresh = LoadReport(found.path.name, load_id)
+    loads = store.db[LOADS.name]
+    lsid = Binary.from_uuid(session.session_id["id"].as_uuid())
+    try:
+        loads.insert_one(
+            {
+                "_id": load_id, "file": found.path.name, "sha256": found.sha256, "bytes": found.size,
+                "options": asdict(options), "status": "running", "offset": found.start, "line": found.start_line,
+                "counts": fresh.counts, "missing": {}, "reasons": {}, "seconds": 0.0,
+                "started_at": now, "updated_at": now, "session": lsid,
+            }
+        )  # fmt: skip
+    except DuplicateKeyError:
+        state = loads.find_one({"_id": load_id}) or {}
+        if state.get("status") == "complete":
+            return state
+        _end_session(store, state["session"])
+        loads.update_one({"_id": load_id}, {"$set": {"status": "running", "session": lsid, "updated_at": now}})
+    return loads.find_one({"_id": load_id}) or {}
+
+
+def _end_session(store: Store, lsid: Binary) -> None:
+    """End the transaction that a killed loader may have left open; it would block its successor for a minute."""
+    try:
+        store.client.admin.command("killSessions", [{"id": lsid}])
+    except OperationFailure as error:
+        raise LoadError("The former loader's session cannot be ended", "Wait a minute", retryable=True) from error
+
+
+def _batches(
+    found: Survey, state: dict[str, Any], load_id: str, options: Options, settings: Settings, vocabulary: Vocabulary
+) -> Iterator[Batch]:
+    """The batches from the checkpoint on; the next is made while one is written."""
+    cleaner = Cleaner(found.header, vocabulary, settings.timezone, tomorrow())
+    chunks = read_chunks(found, state["offset"], state["line"])
+    offset = state["offset"]
+
+    def make() -> Batch | None:
+        nonlocal offset
+        chunk = next(chunks, None)
+        if chunk is None:
+            return None
+        batch = Batch.of(offset, chunk, cleaner.clean(chunk), load_id, by_profile=options.customers == "profile")
+        offset = chunk.end
+        return batch
+
+    with ThreadPoolExecutor(1, "encode") as pool:
+        ahead = pool.submit(make)
+        while batch := ahead.result():
+            ahead = pool.submit(make)
+            yield batch
+
+
+def _finish(store: Store, report: LoadReport, status: str, seconds: float) -> None:
+    report.status = status
+    report.seconds = seconds
+    update = {"status": status, "seconds": seconds, "updated_at": datetime.now(UTC)}
+    store.db[LOADS.name].update_one({"_id": report.load_id}, {"$set": update})

@@ -1,0 +1,110 @@
+"""`python -m pipelines`: the queries in the terminal. See `python -m pipelines --help`."""
+
+import json
+import sys
+from typing import Any
+
+import click
+
+from catalog.errors import AnalyticsError
+from pipelines.answer import Answer
+from pipelines.compiler import raw_pipeline
+from pipelines.executor import answer
+from pipelines.planner import plan
+from pipelines.queries import QUERIES
+from pipelines.question import PARAMETERS, Question, ask, find_query
+from store.client import Store, translated
+from store.schema import read_vocabulary
+from store.settings import Settings
+from store.timing import Timer
+
+
+def parameters(command: Any) -> Any:
+    """Add an option for each parameter of a question."""
+    for name in reversed(PARAMETERS):
+        option = "--" + name.replace("_", "-")
+        command = click.option(option, f"p_{name}", multiple=True, metavar="VALUE", help=_HELP.get(name))(command)
+    return command
+
+
+_HELP = {
+    "from": "First day, YYYY-MM-DD.",
+    "to": "Last day, YYYY-MM-DD, inclusive.",
+    "interval": "Split along time: day, week, month, quarter, year.",
+    "limit": "At most so many rows.",
+    "source": "auto or raw.",
+}
+
+
+@click.group()
+def main() -> None:
+    """Ask the queries. Filters can be repeated: --state Texas --state Ohio; --not-state excludes."""
+
+
+@main.command("list")
+def list_command() -> None:
+    """List the queries."""
+    for query in QUERIES:
+        click.echo(f"{query.slug:<32}{query.question}")
+
+
+@main.command("run")
+@click.argument("slug")
+@parameters
+@click.option("--json", "as_json", is_flag=True, help="Answer as JSON.")
+def run_command(slug: str, as_json: bool, **given: tuple[str, ...]) -> None:
+    """Answer the query SLUG."""
+    query = find_query(slug)
+    with Store(Settings.from_environment()) as store:
+        store.require_replica_set()
+        timer = Timer()
+        found = answer(store, _ask(store, query, given), timer)
+    if as_json:
+        click.echo(
+            json.dumps(
+                {"answer": found.sentence, "rows": found.records(), "source": found.plan.source}, default=str, indent=2
+            )
+        )
+        return
+    click.echo(f"{query.title}\n{found.sentence}\n\n{_table(found)}\n")
+    click.echo(f"{found.plan.source}, data version {found.data_version}, {timer.timing_ms()['total']:.1f} ms")
+
+
+@main.command("explain")
+@click.argument("slug")
+@parameters
+def explain_command(slug: str, **given: tuple[str, ...]) -> None:
+    """Show what the query SLUG would read, and its pipeline."""
+    with Store(Settings.from_environment()) as store:
+        question = _ask(store, find_query(slug), given)
+    for read in plan(question).reads:
+        click.echo(str(read))
+        click.echo(json.dumps(raw_pipeline(question, read.first, read.last), default=str, indent=2))
+
+
+def _ask(store: Store, query: Any, given: dict[str, tuple[str, ...]]) -> Question:
+    said = {name.removeprefix("p_"): values for name, values in given.items() if values}
+    with translated():
+        return ask(query, said, read_vocabulary(store))
+
+
+def _table(found: Answer) -> str:
+    """The rows as aligned text."""
+    names = [column.name for column in found.columns]
+    rows = [names, *([_cell(value) for value in record.values()] for record in found.records())]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    return str(value) if isinstance(value, str) else f"{value:,}"
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except AnalyticsError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(error.exit_code)

@@ -1,0 +1,174 @@
+"""A question: a query with a date range, filters and options. Built from request text, holding none of it.
+
+Every text is looked up here, in the vocabulary or in a fixed list, and replaced by a code, a date or an
+enum. So what the compiler turns into a pipeline are our own values, whatever a client sends.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
+from typing import Any
+
+from catalog.dimensions import BY_NAME, FILTERABLE, Dimension, Vocabulary
+from catalog.errors import BadValue, UnknownName
+from pipelines.queries import BY_SLUG, Query
+
+_ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+MAX_ROWS = 100_000
+NEGATION = "not_"
+
+
+class Interval(StrEnum):
+    """The stretch of time that splits an answer into one set of rows each."""
+
+    DAY = "day"
+    WEEK = "week"
+    MONTH = "month"
+    QUARTER = "quarter"
+    YEAR = "year"
+
+
+class Source(StrEnum):
+    """What an answer is read from; AUTO takes the cheapest that is exact."""
+
+    AUTO = "auto"
+    RAW = "raw"
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Keeps the transactions whose member of `dimension` is (or, negated, is not) among `codes`."""
+
+    dimension: Dimension
+    codes: tuple[int, ...]
+    negated: bool = False
+
+    @property
+    def parameter(self) -> str:
+        """The request parameter that says this."""
+        return NEGATION * self.negated + self.dimension.name
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked.
+
+    Attributes:
+        query: the query.
+        first, last: the range of days, both inclusive; None is open.
+        filters: all of them must hold.
+        interval: split along time, or None.
+        limit: at most so many rows; None gives all.
+        source: what to read.
+    """
+
+    query: Query
+    first: date | None = None
+    last: date | None = None
+    filters: tuple[Filter, ...] = ()
+    interval: Interval | None = None
+    limit: int | None = None
+    source: Source = Source.AUTO
+
+    def echo(self, vocabulary: Vocabulary) -> dict[str, Any]:
+        """The parameters in their canonical form, for the reply."""
+        said: dict[str, Any] = {}
+        if self.first:
+            said["from"] = self.first.isoformat()
+        if self.last:
+            said["to"] = self.last.isoformat()
+        for each in self.filters:
+            said[each.parameter] = [each.dimension.label_of(code, vocabulary) for code in each.codes]
+        if self.interval:
+            said["interval"] = self.interval.value
+        if self.limit is not None:
+            said["limit"] = self.limit
+        return said
+
+
+Parameters = Mapping[str, Sequence[str]]
+"""Parameter name to the values given, as text."""
+
+FILTER_PARAMETERS = tuple(prefix + dimension.name for dimension in FILTERABLE for prefix in ("", NEGATION))
+PARAMETERS = ("from", "to", *FILTER_PARAMETERS, "interval", "limit", "source")
+
+
+def find_query(slug: str) -> Query:
+    """The query of that name.
+
+    Raises:
+        UnknownName: there is none.
+    """
+    try:
+        return BY_SLUG[slug]
+    except KeyError:
+        raise UnknownName("query", slug, BY_SLUG) from None
+
+
+def ask(query: Query, parameters: Parameters, vocabulary: Vocabulary) -> Question:
+    """Turn parameters as text into a question.
+
+    Raises:
+        UnknownName: a parameter or one of its values is not known.
+        BadValue: a date, a limit or their order is impossible.
+    """
+    for name in parameters:
+        if name not in PARAMETERS:
+            raise UnknownName("parameter", name, PARAMETERS)
+    first, last = (_date(name, value) if (value := _single(name, parameters)) else None for name in ("from", "to"))
+    if first and last and first > last:
+        raise BadValue("from", first.isoformat(), f"on or before `to` ({last})")
+    filters = tuple(_filter(name, parameters[name], vocabulary) for name in FILTER_PARAMETERS if name in parameters)
+    interval, source, limit = (_single(name, parameters) for name in ("interval", "source", "limit"))
+    return Question(
+        query,
+        first,
+        last,
+        filters,
+        Interval(_choice("interval", interval, list(Interval))) if interval is not None else None,
+        _limit(limit) if limit is not None else query.limit,
+        Source(_choice("source", source, list(Source))) if source is not None else Source.AUTO,
+    )
+
+
+def _single(name: str, parameters: Parameters) -> str | None:
+    values = parameters.get(name, ())
+    if len(values) > 1:
+        raise BadValue(name, ", ".join(values), "given once")
+    return values[0] if values else None
+
+
+def _date(name: str, value: str) -> date:
+    expected = "a date as YYYY-MM-DD"
+    if not _ISO_DATE.fullmatch(value):  # fromisoformat also takes 20240105 and 2024-W01-5
+        raise BadValue(name, value, expected)
+    try:
+        return date.fromisoformat(value)
+    except ValueError:
+        raise BadValue(name, value, expected) from None
+
+
+def _limit(value: str) -> int:
+    if value.isascii() and value.isdigit() and len(value) <= 6 and 1 <= int(value) <= MAX_ROWS:
+        return int(value)
+    raise BadValue("limit", value, f"a whole number from 1 to {MAX_ROWS}")
+
+
+def _choice(name: str, value: str, allowed: Sequence[str]) -> str:
+    if value not in allowed:
+        raise UnknownName(name, value, allowed)
+    return value
+
+
+def _filter(parameter: str, values: Sequence[str], vocabulary: Vocabulary) -> Filter:
+    dimension = BY_NAME[parameter.removeprefix(NEGATION)]
+    members = vocabulary[dimension.name]
+    codes = {member.casefold(): code for code, member in enumerate(members)}
+    found = []
+    for value in values:
+        if value.casefold() not in codes:
+            raise UnknownName(parameter, value, members)
+        found.append(codes[value.casefold()])
+    return Filter(dimension, tuple(sorted(set(found))), parameter.startswith(NEGATION))

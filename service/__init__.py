@@ -1,0 +1,1 @@
+"""The questions over HTTP. `service.app.create_app` makes the application."""

@@ -1,0 +1,37 @@
+"""The catalogue of the queries."""
+
+from typing import Any
+
+from flask import Response
+from flask.views import MethodView
+from flask_smorest import Blueprint
+
+from catalog.errors import UnknownName
+from pipelines.queries import BY_SLUG, QUERIES
+from pipelines.question import PARAMETERS
+from service.schemas import CatalogueSchema
+
+blueprint = Blueprint("catalogue", __name__, url_prefix="/v1/queries", description="What can be asked")
+
+
+@blueprint.route("")
+class Catalogue(MethodView):
+    """The list of queries."""
+
+    @blueprint.response(200, CatalogueSchema)
+    def get(self) -> dict[str, Any]:
+        """All queries: what they answer, their parameters and links."""
+        entries = [
+            {
+                "slug": query.slug, "title": query.title, "question": query.question, "panel": query.panel.value,
+                "parameters": PARAMETERS, "estimate_ms": query.estimate_ms,
+                "links": {"answer": f"/v1/queries/{query.slug}"},
+            }
+            for query in QUERIES
+        ]  # fmt: skip
+        return {"queries": entries}
+
+
+def no_such_query(slug: str) -> Response:
+    """Refuse a name that no query has, and name those that there are."""
+    raise UnknownName("query", slug, BY_SLUG)

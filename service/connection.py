@@ -1,0 +1,44 @@
+"""The process's one connection to MongoDB, made with the first request: after the fork of a worker."""
+
+import threading
+
+from flask import current_app
+
+from store.client import Store
+from store.settings import Settings
+
+POOL_SIZE = 8
+
+
+class Connection:
+    """Makes the store when it is first asked for."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._store: Store | None = None
+
+    @property
+    def store(self) -> Store:
+        """The store.
+
+        Raises:
+            StoreUnavailable: no embedded server can be had.
+        """
+        with self._lock:
+            if self._store is None:
+                self._store = Store(self._settings, pool_size=POOL_SIZE)
+            return self._store
+
+    def close(self) -> None:
+        """Close the connection; a test's last word."""
+        with self._lock:
+            if self._store:
+                self._store.close()
+            self._store = None
+
+
+def current_store() -> Store:
+    """The store of the current application."""
+    connection: Connection = current_app.extensions["connection"]
+    return connection.store

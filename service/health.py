@@ -1,0 +1,31 @@
+"""Whether the process lives, and whether it can answer."""
+
+from typing import Any
+
+from flask_smorest import Blueprint
+
+from pipelines.executor import read_data_version
+from service.connection import current_store
+from service.schemas import HealthSchema
+from store.client import translated
+
+blueprint = Blueprint("health", __name__, description="For load balancers and monitors")
+
+
+@blueprint.route("/healthz")
+@blueprint.response(200, HealthSchema)
+def healthz() -> dict[str, Any]:
+    """Liveness: the process answers. Stays 200 while MongoDB is away."""
+    return {"status": "ok"}
+
+
+@blueprint.route("/readyz")
+@blueprint.response(200, HealthSchema)
+@blueprint.alt_response(503, "SERVICE_UNAVAILABLE")
+def readyz() -> dict[str, Any]:
+    """Readiness: MongoDB answers. 503 while it is away."""
+    store = current_store()
+    store.require_replica_set()
+    with translated():
+        version = read_data_version(store)
+    return {"status": "ok" if version else "no data", "data_version": version}

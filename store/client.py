@@ -1,0 +1,130 @@
+"""A client of the database, and what every read and write of it goes through."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from bson.codec_options import CodecOptions
+from pymongo import MongoClient, ReadPreference, WriteConcern
+from pymongo.client_session import ClientSession
+from pymongo.database import Database
+from pymongo.errors import (
+    ConfigurationError,
+    ConnectionFailure,
+    ExecutionTimeout,
+    OperationFailure,
+    PyMongoError,
+    WaitQueueTimeoutError,
+)
+
+from catalog.errors import InternalError, StoreUnavailable
+from store.embedded import EmbeddedServer
+from store.settings import Settings
+
+Document = dict[str, Any]
+Session = ClientSession
+SELECT_SERVER_MS = 5_000
+CHECK = "Check that it runs and that MONGODB_URI names it"
+
+
+class Store:
+    """One process's connection. Make it after a fork, never before: PyMongo's client does not survive one.
+
+    Attributes:
+        settings: where the data are.
+        db: the database; dates come back aware, in UTC.
+    """
+
+    def __init__(self, settings: Settings, *, pool_size: int = 8) -> None:
+        self.settings = settings
+        self._embedded = None if settings.uri else EmbeddedServer(settings.data_dir)
+        uri = settings.uri or (self._embedded.uri if self._embedded else "")
+        self.client: MongoClient[Document] = MongoClient(
+            uri,
+            appname="customer-analytics",
+            maxPoolSize=pool_size,
+            serverSelectionTimeoutMS=SELECT_SERVER_MS,
+            waitQueueTimeoutMS=SELECT_SERVER_MS,
+            tz_aware=True,
+        )
+        options: CodecOptions[Document] = CodecOptions(tz_aware=True)
+        self.db: Database[Document] = self.client.get_database(
+            settings.database, options, ReadPreference.PRIMARY, WriteConcern("majority", j=True)
+        )
+        self._capable = False
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> "Store":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection, and let go of the embedded server."""
+        self.client.close()
+        if self._embedded:
+            self._embedded.close()
+
+    def require_replica_set(self) -> None:
+        """Make sure that the server can do transactions and snapshot reads. Asked once a process.
+
+        Raises:
+            StoreUnavailable: it cannot be reached, or is a standalone.
+        """
+        with self._lock:
+            if self._capable:
+                return
+            with translated():
+                hello = self.client.admin.command("hello")
+            if "setName" not in hello and hello.get("msg") != "isdbgrid":
+                raise StoreUnavailable(
+                    "This MongoDB is a standalone server, which has no transactions",
+                    "Start mongod with --replSet NAME and run rs.initiate() once",
+                )
+            self._capable = True
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Session]:
+        """A session in which every read sees the database as of one and the same moment.
+
+        Raises:
+            StoreUnavailable: MongoDB is away.
+        """
+        self.require_replica_set()
+        with translated(), self.client.start_session(snapshot=True) as session:
+            yield session
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn the driver's errors into this project's. No address and no credential gets into the text.
+
+    Raises:
+        StoreUnavailable: MongoDB is away, refuses the login, or is too busy; trying later may help.
+        InternalError: MongoDB refused a command of ours.
+    """
+    try:
+        yield
+    except WaitQueueTimeoutError as error:
+        raise StoreUnavailable("Every connection to MongoDB is in use", "Try again") from error
+    except ConnectionFailure as error:
+        raise StoreUnavailable("MongoDB cannot be reached", CHECK) from error
+    except ExecutionTimeout as error:
+        raise StoreUnavailable("MongoDB did not answer in time", "Try again, or ask for less") from error
+    except OperationFailure as error:
+        if error.code in (13, 18):
+            raise StoreUnavailable(
+                "MongoDB refuses the login", "Check the user in MONGODB_URI and its roles"
+            ) from error
+        if error.has_error_label("TransientTransactionError") or error.code in (11600, 91, 189, 10107, 13435, 246):
+            raise StoreUnavailable("MongoDB is changing its primary", "Try again") from error
+        details = error.details or {}
+        raise InternalError(f"MongoDB refused a command: {details.get('codeName', error.code)}: {error}") from error
+    except ConfigurationError as error:
+        raise StoreUnavailable(
+            "MongoDB cannot be reached with this MONGODB_URI", "Check its host name and options"
+        ) from error
+    except PyMongoError as error:
+        raise StoreUnavailable(f"MongoDB failed ({type(error).__name__})", "Try again") from error
