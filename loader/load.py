@@ -110,7 +110,7 @@ def load(store: Store, path: Path, options: Options, max_quarantined: float, pro
                     "See `python -m loader quarantine`",
                     retryable=True,
                 )
-        # After the batches: building an index at once takes a tenth of the time that keeping it up does.
+        # After the batches: building an index at once is cheaper than keeping it up with each row.
         apply_indexes(store, kinds=("missing",))
         _finish(store, report, "complete", spent + time.monotonic())
     return report

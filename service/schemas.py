@@ -4,7 +4,7 @@ from typing import Any
 
 from marshmallow import INCLUDE, Schema, fields
 
-from catalog.dimensions import BY_NAME, DATE, HOUR
+from catalog.dimensions import BY_NAME, DATE, HOUR, Dimension
 from catalog.measures import MEASURES, Measure
 from pipelines.queries import Query
 from pipelines.question import FILTER_PARAMETERS, MAX_ROWS, NEGATION, Interval, Source
@@ -109,7 +109,10 @@ TotalsSchema = Schema.from_dict(_measures(), name="Totals")
 
 def answer_schema(query: Query) -> type[Schema]:
     """The schema of one query's reply: its rows have the query's own columns."""
-    types = {DATE: fields.String(metadata={"format": "date"}), HOUR: fields.Integer()}
+    types: dict[Dimension, fields.Field[Any]] = {
+        DATE: fields.String(metadata={"format": "date"}),
+        HOUR: fields.Integer(),
+    }
     keys: dict[str, fields.Field[Any]] = {
         each.name: types.get(each, fields.String(metadata={"description": each.label})) for each in query.by
     }

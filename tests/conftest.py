@@ -1,0 +1,62 @@
+"""Fixtures: the embedded server, a database of its own for whoever asks, and samples."""
+
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from loader.load import Options, load
+from loader.sample import write_sample
+from store.client import Store
+from store.settings import Settings
+
+ROOT = Path(__file__).parents[1]
+REAL_FILE = ROOT.parent / "shared" / "data" / "online_store_customer_data.csv"
+SAMPLE_ROWS = 20_000
+
+
+@pytest.fixture(scope="session")
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of this run's embedded server."""
+    return tmp_path_factory.mktemp("data")
+
+
+@pytest.fixture(scope="session")
+def server(data_dir: Path) -> Iterator[Store]:
+    """The embedded server, running for the whole session."""
+    with Store(Settings(data_dir=data_dir)) as store:
+        store.require_replica_set()
+        yield store
+
+
+@pytest.fixture
+def store(server: Store, data_dir: Path) -> Iterator[Store]:
+    """A store on an empty database of its own, dropped afterwards."""
+    with Store(Settings(database=f"test-{uuid.uuid4().hex[:8]}", data_dir=data_dir)) as fresh:
+        yield fresh
+        fresh.client.drop_database(fresh.settings.database)
+
+
+@pytest.fixture(scope="session")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A sample CSV of SAMPLE_ROWS rows."""
+    path = tmp_path_factory.mktemp("sample") / "sample.csv"
+    write_sample(path, SAMPLE_ROWS, 7, lambda done, total: None)
+    return path
+
+
+@pytest.fixture(scope="session")
+def loaded(server: Store, data_dir: Path, sample: Path) -> Iterator[Store]:
+    """A store whose database holds the sample. For reading only."""
+    with Store(Settings(database="loaded", data_dir=data_dir)) as filled:
+        load(filled, sample, Options(), 0.01, lambda done, total: None)
+        yield filled
+
+
+@pytest.fixture
+def environment(data_dir: Path, server: Store) -> dict[str, str]:
+    """The environment for a command of ours: this run's server, a database of its own, nothing of the caller's."""
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+    return kept | {"DATA_DIR": str(data_dir), "MONGODB_DATABASE": f"test-{uuid.uuid4().hex[:8]}"}
