@@ -130,12 +130,57 @@ QUARANTINE = Collection(
         "raw": _TEXT,
     },
 )
+_CODE: Schema = {"bsonType": "int", "minimum": 0}
+PERIODS = Collection(
+    "periods",
+    "Each month and year that has transactions: what changed it last, and as of what its rollups were built",
+    {
+        "_id": _TEXT,
+        "start": _DATE,
+        "changed": _LONG,
+        "built": _LONG,
+        "rows": _LONG,
+    },
+    optional=("built", "rows"),
+)
+ROLLUPS = Collection(
+    "rollups",
+    "Sums of one period, for one member of a dimension or for all, by each other dimension",
+    {
+        "_id": _TEXT,
+        "grain": {"enum": ["day", "month", "year"]},
+        "start": _DATE,
+        "dimension": _TEXT,
+        "member": _CODE,
+        "cells": {"bsonType": "object"},
+    },
+)
+PAGES = Collection(
+    "pages",
+    "The transactions of a month as packed columns",
+    {
+        "_id": _TEXT,
+        "month": _DATE,
+        "part": _CODE,
+        "built": _LONG,
+        "rows": _LONG,
+        "columns": {"bsonType": "object"},
+    },
+)
 STATUS = Collection(
     "status",
-    "Single documents about the whole database: the data version",
-    {"_id": _TEXT, "version": _LONG, "committed_at": _DATE},
+    "Single documents about the whole database: the data version, the last verification",
+    {
+        "_id": _TEXT,
+        "epoch": {"bsonType": "objectId"},
+        "version": _LONG,
+        "layout": _LONG,
+        "committed_at": _DATE,
+        "result": {"bsonType": "object"},
+    },
+    optional=("epoch", "version", "layout", "committed_at", "result"),
 )
-OPERATIONAL = (LOADS, QUARANTINE, STATUS)
+OPERATIONAL = (LOADS, QUARANTINE, PERIODS, ROLLUPS, PAGES, STATUS)
 COLLECTIONS = (*SIX, *OPERATIONAL)
 DATA_VERSION = "data"
 """`_id` of the status document whose `version` grows with each commit that changes an answer."""

@@ -40,6 +40,9 @@ LIFT: Mapping[str, Any] = {
 }
 """The accumulators that lift transactions to parts, in the order of `Parts`. Money stays an integer: no division."""
 
+MERGE: Mapping[str, Any] = {part: {"$sum": f"$c.{part}"} for part in LIFT}
+"""The accumulators that merge cells `c` of rollups, which hold parts under the same names."""
+
 
 @dataclass(frozen=True)
 class Measure:

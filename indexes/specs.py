@@ -11,11 +11,14 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from catalog.collections import CUSTOMERS, LOADS, QUARANTINE, REFERENCE_COLLECTIONS, TRANSACTIONS
-from catalog.dimensions import STATE
-from pipelines.compiler import raw_pipeline
+from catalog.collections import CUSTOMERS, LOADS, PAGES, QUARANTINE, REFERENCE_COLLECTIONS, ROLLUPS, TRANSACTIONS
+from catalog.dimensions import SEGMENT, STATE, day_of
+from pipelines.calendar import Grain, Period
+from pipelines.compiler import raw_pipeline, rollup_pipeline
+from pipelines.planner import RollupRead
 from pipelines.queries import BY_SLUG
 from pipelines.question import Filter, Question
+from pipelines.rollups import BY_DIMENSIONS
 
 IGNORING_CASE = {"locale": "en", "strength": 2}
 
@@ -76,6 +79,7 @@ def _find(condition: dict[str, Any], **more: Any) -> dict[str, Any]:
 
 
 _RANGE = date(2024, 1, 15), date(2024, 2, 14)
+_YEARS = date(2018, 1, 1), date(2029, 12, 31)
 _IN_RANGE = tuple(
     Use(f"{slug} over a range of days", _aggregate(raw_pipeline(Question(BY_SLUG[slug]), *_RANGE)))
     for slug in ("daily-sales", "hourly-sales", "revenue-by-segment")
@@ -87,9 +91,14 @@ _OF_STATE = (
         _aggregate(raw_pipeline(Question(BY_SLUG["top-states"], filters=(_IN_STATE,)), None, None)),
     ),
     Use(
-        "revenue-by-segment of a state over a range of days",
-        _aggregate(raw_pipeline(Question(BY_SLUG["revenue-by-segment"], filters=(_IN_STATE,)), *_RANGE)),
+        "revenue-by-segment of a state over several years",
+        _aggregate(raw_pipeline(Question(BY_SLUG["revenue-by-segment"], filters=(_IN_STATE,)), *_YEARS)),
     ),
+)
+_YEAR = Period(date(2024, 1, 1), Grain.YEAR)
+_ROLLUP = rollup_pipeline(
+    Question(BY_SLUG["revenue-by-segment"], filters=(_IN_STATE,)),
+    RollupRead(BY_DIMENSIONS[frozenset((SEGMENT, STATE))], STATE, SEGMENT, (_YEAR, *_YEAR.months), *_RANGE, 0),
 )
 
 INDEXES = (
@@ -113,6 +122,26 @@ INDEXES = (
             ignoring_case=True,
         )
         for reference in REFERENCE_COLLECTIONS
+    ),
+    IndexSpec(
+        ROLLUPS.name,
+        (("grain", 1), ("start", 1), ("dimension", 1), ("member", 1)),
+        (
+            Use("revenue-by-segment from rollups", _aggregate(_ROLLUP)),
+            Use("rebuilding a month's rollups", _find({"grain": "month", "start": day_of(0)})),
+        ),
+        unique=True,
+    ),
+    IndexSpec(
+        PAGES.name,
+        (("month", 1), ("part", 1)),
+        (
+            Use(
+                "the pages of some months",
+                _find({"month": {"$in": [day_of(0), day_of(31)]}}, sort={"month": 1, "part": 1}),
+            ),
+        ),
+        unique=True,
     ),
     IndexSpec(
         LOADS.name,

@@ -14,7 +14,7 @@ from catalog.errors import AnalyticsError, TooManyQuarantined
 from loader.load import Options, Progress, check, load
 from loader.report import LoadReport
 from loader.sample import write_sample
-from pipelines.executor import read_data_version
+from pipelines.directory import read_version
 from store.client import Store, translated
 from store.settings import Settings
 
@@ -117,7 +117,7 @@ def status_command(as_json: bool) -> None:
     with Store(Settings.from_environment()) as store, translated():
         counts = {each.name: store.db[each.name].estimated_document_count() for each in (*SIX, *OPERATIONAL)}
         loads = [LoadReport.from_load(each) for each in store.db[LOADS.name].find().sort("started_at")]
-        version = read_data_version(store)
+        version = read_version(store).number
     if as_json:
         status = {"data_version": version, "documents": counts, "loads": [each.as_document() for each in loads]}
         click.echo(json.dumps(status, indent=2))

@@ -24,12 +24,13 @@ from pymongo import WriteConcern
 from pymongo.errors import BulkWriteError
 from pymongo.read_concern import ReadConcern
 
-from catalog.collections import CUSTOMERS, DATA_VERSION, LOADS, QUARANTINE, STATUS, TRANSACTIONS
+from catalog.collections import CUSTOMERS, LOADS, QUARANTINE, TRANSACTIONS
 from catalog.errors import LoadError
 from loader.clean import Clean, Ints, Refused
 from loader.documents import encode, profile, profile_ids
 from loader.files import Chunk
 from loader.report import LoadReport
+from pipelines.directory import bump_version
 from store.client import Session, Store, translated
 
 _DUPLICATE_KEY = 11000
@@ -121,7 +122,7 @@ class Writer:
 
         def write(session: Session) -> None:
             db = self._store.db
-            self._advance(session, batch, report, seconds, changed=len(rows) > 0)
+            self._advance(session, batch, report, seconds, rows)
             if profiles:
                 db[CUSTOMERS.name].insert_many([profile(each) for each in profiles], session=session)
             if rows:
@@ -139,7 +140,7 @@ class Writer:
         self._profiles.update(profiles)
         vars(self._report).update(vars(report))
 
-    def _advance(self, session: Session, batch: Batch, report: LoadReport, seconds: float, *, changed: bool) -> None:
+    def _advance(self, session: Session, batch: Batch, report: LoadReport, seconds: float, rows: Sequence[int]) -> None:
         """Move the checkpoint, if it is where this loader left it."""
         now = datetime.now(UTC)
         progress = {
@@ -153,14 +154,8 @@ class Writer:
                 "Let it finish; `python -m loader status` shows how far it is",
                 retryable=False,
             )
-        if changed:
-            bump_data_version(self._store, session)
-
-
-def bump_data_version(store: Store, session: Session) -> None:
-    """Say, in the transaction that changes answers, that they change."""
-    update = {"$inc": {"version": 1}, "$set": {"committed_at": datetime.now(UTC)}}
-    store.db[STATUS.name].update_one({"_id": DATA_VERSION}, update, upsert=True, session=session)
+        if len(rows):
+            bump_version(self._store, session, np.unique(batch.clean.day[list(rows)]).tolist())
 
 
 def _repeats(batch: Batch) -> bool:

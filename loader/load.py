@@ -23,6 +23,7 @@ from loader.batches import Batch, Writer
 from loader.clean import Cleaner
 from loader.files import Survey, read_chunks, survey
 from loader.report import LoadReport
+from pipelines.refresh import refresh
 from store.client import Session, Store, translated
 from store.schema import apply_schema, read_vocabulary
 from store.settings import Settings
@@ -112,6 +113,7 @@ def load(store: Store, path: Path, options: Options, max_quarantined: float, pro
                 )
         # After the batches: building an index at once is cheaper than keeping it up with each row.
         apply_indexes(store, kinds=("missing",))
+        refresh(store)
         _finish(store, report, "complete", spent + time.monotonic())
     return report
 

@@ -8,8 +8,8 @@ import click
 
 from catalog.errors import AnalyticsError
 from pipelines.answer import Answer
-from pipelines.compiler import raw_pipeline
-from pipelines.executor import answer
+from pipelines.directory import read_directory
+from pipelines.executor import Executor, compiled
 from pipelines.planner import plan
 from pipelines.queries import QUERIES
 from pipelines.question import PARAMETERS, Question, ask, find_query
@@ -32,7 +32,7 @@ _HELP = {
     "to": "Last day, YYYY-MM-DD, inclusive.",
     "interval": "Split along time: day, week, month, quarter, year.",
     "limit": "At most so many rows.",
-    "source": "auto or raw.",
+    "source": "auto, rollup, pages or raw.",
 }
 
 
@@ -58,7 +58,7 @@ def run_command(slug: str, as_json: bool, **given: tuple[str, ...]) -> None:
     with Store(Settings.from_environment()) as store:
         store.require_replica_set()
         timer = Timer()
-        found = answer(store, _ask(store, query, given), timer)
+        found = Executor(store).answer(_ask(store, query, given), timer)
     if as_json:
         click.echo(
             json.dumps(
@@ -77,9 +77,13 @@ def explain_command(slug: str, **given: tuple[str, ...]) -> None:
     """Show what the query SLUG would read, and its pipeline."""
     with Store(Settings.from_environment()) as store:
         question = _ask(store, find_query(slug), given)
-    for read in plan(question).reads:
-        click.echo(str(read))
-        click.echo(json.dumps(raw_pipeline(question, read.first, read.last), default=str, indent=2))
+        with store.snapshot() as session:
+            chosen = plan(question, read_directory(store, session))
+    for read in chosen.reads:
+        collection, pipeline = compiled(question, read)
+        click.echo(f"{read.source}: {read}\ndb.{collection}.aggregate({json.dumps(pipeline, default=str, indent=2)})")
+    for what, why in chosen.refused:
+        click.echo(f"not {what}: {why}")
 
 
 def _ask(store: Store, query: Any, given: dict[str, tuple[str, ...]]) -> Question:

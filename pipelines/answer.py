@@ -7,10 +7,10 @@ from typing import Any
 
 from catalog.dimensions import DATE, HOUR, Vocabulary
 from catalog.measures import MEASURES, NOTHING, Parts
-from pipelines.compiler import BUCKET
 from pipelines.planner import Plan
 from pipelines.queries import Descending
-from pipelines.question import Question
+from pipelines.question import BUCKET, Question
+from pipelines.state import Version
 
 Cells = Mapping[tuple[int, ...], Parts]
 """Parts by group: the interval's first day (where one is asked for), then the code in each dimension."""
@@ -38,7 +38,7 @@ class Answer:
         total: the parts of all that matches, also of what the limit cut off.
         sentence: the answer in one sentence.
         plan: what was read, and what was not.
-        data_version, as_of: the version of the data, and the moment that was read.
+        version, as_of: the version of the data, and the moment that was read.
     """
 
     question: Question
@@ -47,8 +47,13 @@ class Answer:
     total: Parts
     sentence: str
     plan: Plan
-    data_version: int
+    version: Version
     as_of: datetime
+
+    @property
+    def data_version(self) -> int:
+        """The number of the data version."""
+        return self.version.number
 
     @property
     def columns(self) -> tuple[Column, ...]:

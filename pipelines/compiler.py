@@ -1,14 +1,16 @@
 """Turn a question into aggregation pipelines. Pure: no driver; every value in a pipeline is a literal of ours."""
 
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
-from catalog.dimensions import DATE, day_number, day_of
-from catalog.measures import LIFT
-from pipelines.question import Filter, Interval, Question
+from catalog.dimensions import DATE, Dimension, day_number, day_of
+from catalog.measures import LIFT, MERGE
+from pipelines.calendar import Grain
+from pipelines.planner import RollupRead
+from pipelines.question import BUCKET, Filter, Interval, Question
+from pipelines.rollups import ALL, TOTAL
 
 Pipeline = list[dict[str, Any]]
-BUCKET = "interval"
 
 
 def raw_pipeline(question: Question, first: date | None, last: date | None) -> Pipeline:
@@ -19,6 +21,52 @@ def raw_pipeline(question: Question, first: date | None, last: date | None) -> P
     match = match_transactions(question.filters, first, last)
     group = {"$group": {"_id": group_key(question), **LIFT}}
     return [{"$match": match}, group] if match else [group]
+
+
+def rollup_pipeline(question: Question, read: RollupRead) -> Pipeline:
+    """Add up the cells of slices.
+
+    Result: one document for each group: `_id` its key (see `rollup_key`), `n`, `p`, `r` its parts.
+    """
+    starts: dict[Grain, list[datetime]] = {}
+    for period in read.periods:
+        starts.setdefault(period.grain, []).append(day_of(day_number(period.start)))
+    periods = [{"grain": grain.value, "start": {"$in": days}} for grain, days in starts.items()]
+    match: dict[str, Any] = {"dimension": read.slice_by.name if read.slice_by else ALL}
+    match |= periods[0] if len(periods) == 1 else {"$or": periods}
+    if read.slice_by and (condition := _among(question, read.slice_by)):
+        match["member"] = condition
+    cells = f"$cells.{read.cells_by.name if read.cells_by else TOTAL}"
+    kept: dict[str, Any] = dict(_among(question, read.cells_by)) if read.cells_by else {}
+    if read.cells_by is DATE and any(not (read.first <= p.start and p.last <= read.last) for p in read.periods):
+        kept = {"$gte": day_number(read.first), "$lte": day_number(read.last)}
+    key = rollup_key(question, read)
+    return [
+        {"$match": match},
+        {"$project": {"_id": 0, "start": 1, "member": 1, "c": cells}},
+        {"$unwind": "$c"},
+        *([{"$match": {"c.k": kept}}] if kept else []),
+        {"$group": {"_id": next(iter(key.values())) if len(key) == 1 else key or None, **MERGE}},
+    ]
+
+
+def rollup_key(question: Question, read: RollupRead) -> dict[str, str]:
+    """Where the parts of a group's key are: `interval` is a period's start or a day number, the others are codes."""
+    key: dict[str, str] = {}
+    if question.interval:
+        key[BUCKET] = "$c.k" if read.cells_by is DATE else "$start"
+    for dimension in question.query.by:
+        key[dimension.name] = "$c.k" if dimension is read.cells_by else "$member"
+    return key
+
+
+def _among(question: Question, dimension: Dimension) -> dict[str, list[int]]:
+    """The condition that the filters put on the codes of a dimension; an unfiltered one has none."""
+    condition: dict[str, list[int]] = {}
+    for each in question.filters:
+        if each.dimension is dimension:
+            condition["$nin" if each.negated else "$in"] = list(each.codes)
+    return condition
 
 
 def match_transactions(filters: tuple[Filter, ...], first: date | None, last: date | None) -> dict[str, Any]:

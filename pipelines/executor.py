@@ -1,71 +1,148 @@
 """Answer questions: plan, read everything in one snapshot, merge the parts, arrange the rows."""
 
+import threading
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
-from catalog.collections import DATA_VERSION, STATUS, TRANSACTIONS
-from catalog.dimensions import DATE, Vocabulary
+from catalog.collections import PAGES, ROLLUPS, TRANSACTIONS
+from catalog.dimensions import DATE, Dimension, date_of, day_number, day_of
 from catalog.errors import InternalError
 from catalog.measures import Parts
 from pipelines.answer import Answer, arrange
-from pipelines.compiler import BUCKET, raw_pipeline
-from pipelines.planner import plan
-from pipelines.question import Question
+from pipelines.calendar import Period, Piece, year_of
+from pipelines.columns import Columns
+from pipelines.compiler import Pipeline, raw_pipeline, rollup_pipeline
+from pipelines.directory import read_directory
+from pipelines.pages import BlockCache, evaluate, unpack
+from pipelines.planner import PagesRead, Read, RollupRead, plan
+from pipelines.queries import Query
+from pipelines.question import BUCKET, Parameters, Question, ask
+from pipelines.state import Directory
 from store.client import Session, Store
-from store.schema import read_vocabulary
 from store.timing import Timer
 
+CACHE_BYTES = 64 << 20
+Groups = Iterable[tuple[tuple[int, ...], Parts]]
 
-def answer(store: Store, question: Question, timer: Timer) -> Answer:
-    """The exact answer as of one moment. The timer gets `plan`, `mongo` and `shape`.
 
-    Raises:
-        StoreUnavailable: MongoDB is away.
+class Executor:
+    """Answers questions, and keeps what it read as long as that is right: the directory, and unpacked pages.
+
+    It may be used by several threads.
     """
-    return answer_all(store, (question,), timer)[0]
 
+    def __init__(self, store: Store, cache_bytes: int = CACHE_BYTES) -> None:
+        self._store = store
+        self._blocks = BlockCache(cache_bytes)
+        self._known: Directory | None = None
+        self._lock = threading.Lock()
 
-def answer_all(store: Store, questions: Sequence[Question], timer: Timer) -> list[Answer]:
-    """The exact answers to several questions, all as of the same moment."""
-    with store.snapshot() as session:
+    def directory(self, session: Session) -> Directory:
+        """The directory as of a session's snapshot."""
+        found = read_directory(self._store, session, self._known)
+        with self._lock:
+            self._known = found
+        return found
+
+    def answer(self, question: Question, timer: Timer) -> Answer:
+        """The exact answer as of one moment. The timer gets `plan`, `mongo` and `shape`.
+
+        Raises:
+            SourceRefused: the source that is asked for cannot answer exactly.
+            StoreUnavailable: MongoDB is away.
+        """
+        return self.answer_all((question,), timer)[0]
+
+    def ask(self, query: Query, parameters: Parameters, timer: Timer) -> Answer:
+        """The exact answer to a question whose parameters are text.
+
+        Raises:
+            UserError: a parameter is unknown or impossible.
+        """
+        with self._store.snapshot() as session:
+            with timer.stretch("mongo"):
+                directory = self.directory(session)
+            return self._answer(session, ask(query, parameters, directory.vocabulary), directory, timer)
+
+    def answer_all(self, questions: Sequence[Question], timer: Timer) -> list[Answer]:
+        """The exact answers to several questions, all as of the same moment."""
+        with self._store.snapshot() as session:
+            with timer.stretch("mongo"):
+                directory = self.directory(session)
+            return [self._answer(session, question, directory, timer) for question in questions]
+
+    def _answer(self, session: Session, question: Question, directory: Directory, timer: Timer) -> Answer:
+        with timer.stretch("plan"):
+            chosen = plan(question, directory)
+        cells: dict[tuple[int, ...], Parts] = {}
+        for read in chosen.reads:
+            for key, parts in self._read(session, question, read, directory, timer):
+                if question.interval:
+                    key = (day_number(question.interval.start(date_of(key[0]))), *key[1:])
+                cells[key] = cells[key].merge(parts) if key in cells else parts
+        with timer.stretch("shape"):
+            rows, total, sentence = arrange(question, cells, directory.vocabulary)
+            filters = question.echo(directory.vocabulary)
+        return Answer(question, filters, rows, total, sentence, chosen, directory.version, _moment(session))
+
+    def _read(self, session: Session, question: Question, read: Read, directory: Directory, timer: Timer) -> Groups:
+        if isinstance(read, PagesRead):
+            return self._read_pages(session, question, read, directory, timer)
+        name, pipeline = compiled(question, read)
         with timer.stretch("mongo"):
-            version = read_data_version(store, session)
-            vocabulary = read_vocabulary(store, session)
-        return [_answer(store, session, question, vocabulary, version, timer) for question in questions]
+            documents = list(self._store.db[name].aggregate(pipeline, session=session))
+        return parse_groups(question, documents, is_coded=isinstance(read, RollupRead))
+
+    def _read_pages(
+        self, session: Session, question: Question, read: PagesRead, directory: Directory, timer: Timer
+    ) -> Groups:
+        by_year: dict[Period, list[Piece]] = {}
+        for piece in read.pieces:
+            by_year.setdefault(year_of(piece.first), []).append(piece)
+        for year, pieces in by_year.items():
+            block = self._block(session, year, directory, timer)
+            with timer.stretch("compute"):
+                for first, last in _stretches(pieces):
+                    yield from evaluate(block, question, day_number(first), day_number(last)).items()
+
+    def _block(self, session: Session, year: Period, directory: Directory, timer: Timer) -> Columns:
+        """The fresh months of a year as one run of columns. Their versions name it, so it cannot be out of date."""
+        months = [
+            (month, state.built) for month in year.months if (state := directory.months.get(month)) and not state.stale
+        ]
+        name = (directory.version.epoch, tuple(months))
+        block = self._blocks.get(name)
+        if block is None:
+            with timer.stretch("mongo"):
+                starts = [day_of(day_number(month.start)) for month, _ in months]
+                found = self._store.db[PAGES.name].find({"month": {"$in": starts}}, session=session)
+                pages = list(found.sort([("month", 1), ("part", 1)]))
+            block = unpack(pages)
+            self._blocks.put(name, block)
+        return block
 
 
-def read_data_version(store: Store, session: Session | None = None) -> int:
-    """The data's version: 0 before the first load, and greater after each commit that changes an answer."""
-    status = store.db[STATUS.name].find_one({"_id": DATA_VERSION}, session=session)
-    return int(status["version"]) if status else 0
+def compiled(question: Question, read: Read) -> tuple[str, Pipeline]:
+    """The collection and the pipeline that a read is made by."""
+    if isinstance(read, RollupRead):
+        return ROLLUPS.name, rollup_pipeline(question, read)
+    if isinstance(read, PagesRead):
+        starts = sorted({day_of(day_number(piece.period.start)) for piece in read.pieces})
+        return PAGES.name, [{"$match": {"month": {"$in": starts}}}, {"$sort": {"month": 1, "part": 1}}]
+    return TRANSACTIONS.name, raw_pipeline(question, read.first, read.last)
 
 
-def _answer(
-    store: Store, session: Session, question: Question, vocabulary: Vocabulary, version: int, timer: Timer
-) -> Answer:
-    with timer.stretch("plan"):
-        chosen = plan(question)
-    cells: dict[tuple[int, ...], Parts] = {}
-    for read in chosen.reads:
-        with timer.stretch("mongo"):
-            pipeline = raw_pipeline(question, read.first, read.last)
-            documents = list(store.db[TRANSACTIONS.name].aggregate(pipeline, session=session))
-        for key, parts in parse_groups(question, documents):
-            cells[key] = cells[key].merge(parts) if key in cells else parts
-    with timer.stretch("shape"):
-        rows, total, sentence = arrange(question, cells, vocabulary)
-    filters = question.echo(vocabulary)
-    return Answer(question, filters, rows, total, sentence, chosen, version, _moment(session))
-
-
-def parse_groups(question: Question, documents: Iterable[dict[str, Any]]) -> Iterable[tuple[tuple[int, ...], Parts]]:
+def parse_groups(question: Question, documents: Iterable[dict[str, Any]], *, is_coded: bool) -> Groups:
     """The groups that a compiled pipeline returned, with codes for keys.
+
+    Attributes:
+        is_coded: whether the keys are codes already, as in rollups, or values as transactions store them.
 
     Raises:
         InternalError: a sum is no whole number: MongoDB turns an overflowing one into a double.
     """
-    dimensions = dict.fromkeys([BUCKET], DATE) if question.interval else {}
+    dimensions: dict[str, Dimension] = dict.fromkeys([BUCKET], DATE) if question.interval else {}
     dimensions |= {dimension.name: dimension for dimension in question.query.by}
     for document in documents:
         key = document["_id"]
@@ -73,7 +150,22 @@ def parse_groups(question: Question, documents: Iterable[dict[str, Any]]) -> Ite
         parts = Parts(document["n"], document["p"], document["r"])
         if not all(isinstance(part, int) for part in parts):
             raise InternalError(f"a sum overflowed: {parts}")
-        yield tuple(dimension.code(stored[name]) for name, dimension in dimensions.items()), parts
+        codes = (
+            stored[name] if is_coded and isinstance(stored[name], int) else dimension.code(stored[name])
+            for name, dimension in dimensions.items()
+        )
+        yield tuple(codes), parts
+
+
+def _stretches(pieces: Sequence[Piece]) -> Iterable[tuple[date, date]]:
+    """The days of pieces in order of time, adjacent ones joined."""
+    first, last = pieces[0].first, pieces[0].last
+    for piece in pieces[1:]:
+        if day_number(last) + 1 != day_number(piece.first):
+            yield first, last
+            first = piece.first
+        last = piece.last
+    yield first, last
 
 
 def _moment(session: Session) -> datetime:

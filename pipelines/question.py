@@ -7,7 +7,7 @@ enum. So what the compiler turns into a pipeline are our own values, whatever a 
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -18,6 +18,8 @@ from pipelines.queries import BY_SLUG, Query
 _ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 MAX_ROWS = 100_000
 NEGATION = "not_"
+BUCKET = "interval"
+"""The column that tells an interval's first day."""
 
 
 class Interval(StrEnum):
@@ -29,11 +31,23 @@ class Interval(StrEnum):
     QUARTER = "quarter"
     YEAR = "year"
 
+    def start(self, day: date) -> date:
+        """The first day of the interval that a day is in; weeks begin on Monday."""
+        if self is Interval.DAY:
+            return day
+        if self is Interval.WEEK:
+            return day - timedelta(days=day.weekday())
+        if self is Interval.YEAR:
+            return day.replace(month=1, day=1)
+        return day.replace(month=day.month if self is Interval.MONTH else (day.month - 1) // 3 * 3 + 1, day=1)
+
 
 class Source(StrEnum):
     """What an answer is read from; AUTO takes the cheapest that is exact."""
 
     AUTO = "auto"
+    ROLLUP = "rollup"
+    PAGES = "pages"
     RAW = "raw"
 
 

@@ -4,6 +4,7 @@ import threading
 
 from flask import current_app
 
+from pipelines.executor import Executor
 from store.client import Store
 from store.settings import Settings
 
@@ -17,6 +18,16 @@ class Connection:
         self._settings = settings
         self._lock = threading.Lock()
         self._store: Store | None = None
+        self._executor: Executor | None = None
+
+    @property
+    def executor(self) -> Executor:
+        """What answers questions; it keeps the caches of this process."""
+        store = self.store
+        with self._lock:
+            if self._executor is None:
+                self._executor = Executor(store)
+            return self._executor
 
     @property
     def store(self) -> Store:
@@ -35,7 +46,13 @@ class Connection:
         with self._lock:
             if self._store:
                 self._store.close()
-            self._store = None
+            self._store = self._executor = None
+
+
+def current_executor() -> Executor:
+    """The executor of the current application."""
+    connection: Connection = current_app.extensions["connection"]
+    return connection.executor
 
 
 def current_store() -> Store:

@@ -4,7 +4,7 @@ from typing import Any
 
 from flask_smorest import Blueprint
 
-from pipelines.executor import read_data_version
+from pipelines.directory import read_version
 from service.connection import current_store
 from service.schemas import HealthSchema
 from store.client import translated
@@ -27,5 +27,5 @@ def readyz() -> dict[str, Any]:
     store = current_store()
     store.require_replica_set()
     with translated():
-        version = read_data_version(store)
+        version = read_version(store).number
     return {"status": "ok" if version else "no data", "data_version": version}

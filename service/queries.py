@@ -7,14 +7,10 @@ from flask import request
 from flask_smorest import Blueprint
 
 from pipelines.answer import Answer, finish
-from pipelines.executor import answer
 from pipelines.queries import QUERIES, Query
-from pipelines.question import ask
-from service.connection import current_store
+from service.connection import current_executor
 from service.requests import request_id, timer
 from service.schemas import ParametersSchema, answer_schema
-from store.client import translated
-from store.schema import read_vocabulary
 
 blueprint = Blueprint("queries", __name__, url_prefix="/v1/queries", description="The business questions")
 
@@ -47,13 +43,8 @@ def reply(found: Answer) -> Reply:
 
 def _endpoint(query: Query) -> Callable[[Any], Reply]:
     def view(_declared: Any) -> Reply:
-        store = current_store()
-        store.require_replica_set()
-        with translated():
-            vocabulary = read_vocabulary(store)
         # The parsed arguments keep one of a repeated value; the question has to see them all.
-        question = ask(query, request.args.to_dict(flat=False), vocabulary)
-        return reply(answer(store, question, timer()))
+        return reply(current_executor().ask(query, request.args.to_dict(flat=False), timer()))
 
     view.__name__ = query.slug.replace("-", "_")
     view.__doc__ = f"{query.title}\n\n{query.question}"

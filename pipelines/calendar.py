@@ -1,0 +1,108 @@
+"""Periods, and a range of days tiled by the fewest of them. Pure.
+
+A year is made of its months and a month of its days, so the greedy tiling is the smallest one: a whole
+year where it lies within the range, else its whole months, and the rest as a cut of one month.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import date, timedelta
+from enum import StrEnum
+
+ONE_DAY = timedelta(days=1)
+
+
+class Grain(StrEnum):
+    """How long a period is."""
+
+    DAY = "day"
+    MONTH = "month"
+    YEAR = "year"
+
+
+@dataclass(frozen=True, order=True)
+class Period:
+    """A whole day, month or year.
+
+    Attributes:
+        start: its first day.
+        grain: how long it is.
+    """
+
+    start: date
+    grain: Grain
+
+    @property
+    def last(self) -> date:
+        """Its last day."""
+        if self.grain is Grain.DAY:
+            return self.start
+        if self.grain is Grain.MONTH:
+            return (self.start.replace(day=28) + timedelta(days=4)).replace(day=1) - ONE_DAY
+        return self.start.replace(month=12, day=31)
+
+    @property
+    def name(self) -> str:
+        """2024, 2024-03 or 2024-03-15."""
+        return self.start.isoformat()[: {Grain.YEAR: 4, Grain.MONTH: 7, Grain.DAY: 10}[self.grain]]
+
+    @property
+    def months(self) -> tuple["Period", ...]:
+        """The months of a year; a month is its own."""
+        if self.grain is Grain.YEAR:
+            return tuple(Period(self.start.replace(month=month), Grain.MONTH) for month in range(1, 13))
+        return (month_of(self.start),)
+
+
+@dataclass(frozen=True, order=True)
+class Piece:
+    """The part of a range that lies in one period; the whole period, or a cut of a month."""
+
+    first: date
+    last: date
+    period: Period
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is all of its period."""
+        return self.first == self.period.start and self.last == self.period.last
+
+
+def month_of(day: date) -> Period:
+    """The month that a day is in."""
+    return Period(day.replace(day=1), Grain.MONTH)
+
+
+def year_of(day: date) -> Period:
+    """The year that a day is in."""
+    return Period(day.replace(month=1, day=1), Grain.YEAR)
+
+
+def parse(name: str) -> Period:
+    """The period of a name such as 2024 or 2024-03."""
+    grain = Grain.YEAR if len(name) == 4 else Grain.MONTH
+    return Period(date.fromisoformat(f"{name}-01-01"[:10] if grain is Grain.YEAR else f"{name}-01"), grain)
+
+
+def tile(first: date, last: date, usable: Callable[[Period], bool] = lambda year: True) -> Iterator[Piece]:
+    """Tile the days from `first` to `last`, both inclusive, by whole years, whole months and cuts of months.
+
+    Attributes:
+        usable: whether a whole year may be taken as one; its months are taken otherwise.
+    """
+    day = first
+    while day <= last:
+        year = year_of(day)
+        period = year if day == year.start and year.last <= last and usable(year) else month_of(day)
+        end = min(period.last, last)
+        yield Piece(day, end, period)
+        if end == date.max:
+            return
+        day = end + ONE_DAY
+
+
+def days(piece: Piece) -> tuple[Period, ...]:
+    """The days of a piece, as periods."""
+    return tuple(
+        Period(piece.first + timedelta(days=number), Grain.DAY) for number in range((piece.last - piece.first).days + 1)
+    )
