@@ -184,3 +184,6 @@ OPERATIONAL = (LOADS, QUARANTINE, PERIODS, ROLLUPS, PAGES, STATUS)
 COLLECTIONS = (*SIX, *OPERATIONAL)
 DATA_VERSION = "data"
 """`_id` of the status document whose `version` grows with each commit that changes an answer."""
+
+VERIFICATION = "verification"
+"""`_id` of the status document that holds the last verification's result."""

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from catalog.collections import COLLECTIONS
 from indexes.specs import INDEXES, IndexSpec, Use
 from store.client import Document, Store, translated
+from store.explain import explain
 from store.schema import apply_schema
 
 
@@ -74,10 +74,8 @@ def verify(store: Store) -> Iterator[tuple[IndexSpec, Use, str | None]]:
         for use in spec.serves:
             verb = next(iter(use.command))
             command = {**use.command, verb: spec.collection}
-            with translated():
-                explained = store.db.command("explain", command, verbosity="queryPlanner")
-            read = stages(winning_plan(explained))
-            yield spec, use, None if f"IXSCAN {spec.name}" in read else ", ".join(read)
+            explained = explain(store, command)
+            yield spec, use, None if explained.index == spec.name else ", ".join(explained.stages)
 
 
 def usage(store: Store) -> list[tuple[str, str, int]]:
@@ -88,21 +86,6 @@ def usage(store: Store) -> list[tuple[str, str, int]]:
             found = store.db[collection.name].aggregate([{"$indexStats": {}}])
             rows += [(collection.name, stats["name"], int(stats["accesses"]["ops"])) for stats in found]
     return sorted(rows)
-
-
-def winning_plan(explained: Document) -> Document:
-    """The winning plan of an explained find or aggregation."""
-    planner = explained.get("queryPlanner") or explained["stages"][0]["$cursor"]["queryPlanner"]
-    plan: Document = planner["winningPlan"]
-    inner: Document = plan.get("queryPlan", plan)
-    return inner
-
-
-def stages(plan: Document) -> list[str]:
-    """The stages of a plan from the outside in, an index scan with its index's name."""
-    name = f"IXSCAN {plan['indexName']}" if plan.get("stage") == "IXSCAN" else str(plan.get("stage"))
-    inner: list[Any] = [plan["inputStage"]] if "inputStage" in plan else plan.get("inputStages", [])
-    return [name, *(stage for each in inner for stage in stages(each))]
 
 
 def _same(spec: IndexSpec, existing: Document) -> bool:

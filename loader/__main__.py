@@ -10,12 +10,16 @@ from typing import Any
 import click
 
 from catalog.collections import LOADS, OPERATIONAL, SIX
-from catalog.errors import AnalyticsError, TooManyQuarantined
+from catalog.errors import AnalyticsError, InternalError, TooManyQuarantined
+from loader.control import Control, compare_with_file
 from loader.load import Options, Progress, check, load
 from loader.report import LoadReport
 from loader.sample import write_sample
 from pipelines.directory import read_version
+from pipelines.refresh import refresh
+from pipelines.verify import Verification, verify
 from store.client import Store, translated
+from store.schema import apply_schema
 from store.settings import Settings
 
 
@@ -108,6 +112,60 @@ def sample_command(out: Path, rows: int, seed: int) -> None:
     with _progress(f"Writing {out.name}") as progress:
         write_sample(out, rows, seed, progress)
     click.echo(f"{out}: {rows:,} rows")
+
+
+@main.command("refresh")
+@as_json
+def refresh_command(as_json: bool) -> None:
+    """Build the rollups and pages of what was changed. `load` ends with this; killed or repeated it does no harm."""
+    with Store(Settings.from_environment()) as store, _progress("Refreshing") as progress:
+        apply_schema(store)
+        done = refresh(store, progress)
+    if as_json:
+        click.echo(json.dumps(vars(done), indent=2))
+        return
+    left = f"; {done.overtaken} changed meanwhile and wait for the next refresh" if done.overtaken else ""
+    click.echo(f"built {done.months} months and {done.years} years{left}")
+
+
+@main.command("verify")
+@click.option(
+    "--csv", "csv_file", type=click.Path(path_type=Path), help="Hold the transactions against this file, too."
+)
+@click.option("--repair", is_flag=True, help="Build anew what differs, and verify again.")
+@as_json
+def verify_command(csv_file: Path | None, repair: bool, as_json: bool) -> None:
+    """Compare every cell of the rollups and pages with the transactions. Exits with 1 where something differs."""
+    with Store(Settings.from_environment()) as store:
+        apply_schema(store)
+        with _progress("Verifying") as progress:
+            found = verify(store, progress, repair=repair)
+        if found.repaired:
+            _tell_verification(found, as_json)
+            refresh(store)
+            with _progress("Verifying again") as progress:
+                found = verify(store, progress)
+        control = compare_with_file(store, csv_file) if csv_file else None
+    _tell_verification(found, as_json, control)
+    if not found.ok or (control and not control.ok):
+        raise InternalError("What is stored differs from the transactions. Run `python -m loader verify --repair`")
+
+
+def _tell_verification(found: Verification, as_json: bool, control: Control | None = None) -> None:
+    if as_json:
+        document = found.summary() | {"shown": [vars(each) for each in found.shown]}
+        click.echo(json.dumps(document | ({"file": vars(control)} if control else {}), default=str, indent=2))
+        return
+    click.echo(
+        f"{found.months} months, {found.years} years, {found.cells:,} cells, {found.rows:,} transactions compared"
+    )
+    if found.stale:
+        click.echo(f"{found.stale} months wait for a refresh and were not compared")
+    for each in found.shown:
+        click.echo(f"  {each.period:<8} {each.what}: {each.stored}, expected {each.expected}")
+    click.echo(f"{found.differences} differences" if found.differences else "no difference")
+    if control:
+        click.echo(str(control))
 
 
 @main.command("status")

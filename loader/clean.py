@@ -30,7 +30,6 @@ NULL = -1
 _DAY_MS = 86_400_000
 _HOUR_MS = 3_600_000
 _PLAIN_ID = r"[0-9]{1,18}"
-_DTYPES: Any = {column: "str" if column in ("Transaction_ID", "Transaction_date") else "category" for column in COLUMNS}
 _PLAIN_AMOUNT = r"[0-9]{1,8}(\.[0-9]{1,2})?"
 _PLAIN_DATE = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{3}(000)?)?"
 
@@ -181,7 +180,7 @@ class Cleaner:
         if np.count_nonzero(np.frombuffer(text, np.uint8) < ord(" ")) != len(rows):  # any but the line ends
             return _nothing_sure(len(rows))
         frame = pd.read_csv(
-            io.BytesIO(text), header=None, names=list(self._header.names), dtype=_DTYPES,
+            io.BytesIO(text), header=None, names=list(self._header.names), dtype="str",
             na_filter=False, quoting=csv.QUOTE_NONE, skip_blank_lines=False,
         )  # fmt: skip
         columns: dict[str, Ints] = {}
@@ -190,7 +189,7 @@ class Cleaner:
             sure &= plain
         return columns, sure
 
-    def _shortcut(self, column: str, texts: "pd.Series[Any]") -> tuple[Mask, Ints]:
+    def _shortcut(self, column: str, texts: "pd.Series[str]") -> tuple[Mask, Ints]:
         """Which fields of a column have the plain form, and their values."""
         if column == "Transaction_ID":
             plain = texts.str.fullmatch(_PLAIN_ID).to_numpy(bool)
@@ -199,7 +198,8 @@ class Cleaner:
             return self._timestamps(texts)
         if column == "Amount_spent":
             return self._amounts(texts)
-        return self._by_member(column, texts.cat.categories, texts.cat.codes.to_numpy())
+        positions, members = pd.factorize(texts)
+        return self._by_member(column, members, positions)
 
     def _by_member(self, column: str, members: Iterable[str], positions: Any) -> tuple[Mask, Ints]:
         """Each distinct text through the exact converter, once."""
@@ -208,15 +208,15 @@ class Cleaner:
         return known[positions], np.array([code or 0 for code in found], np.int64)[positions]
 
     @staticmethod
-    def _amounts(texts: "pd.Series[Any]") -> tuple[Mask, Ints]:
+    def _amounts(texts: "pd.Series[str]") -> tuple[Mask, Ints]:
         """Cents through doubles: below 2^53 / 100 the nearest double times 100 is off by far less than a half."""
-        members = pd.Series(texts.cat.categories, dtype="str")
+        positions, distinct = pd.factorize(texts)
+        members = pd.Series(distinct, dtype="str")
         missing = (members == "").to_numpy(bool)
         plain = members.str.fullmatch(_PLAIN_AMOUNT).to_numpy(bool)
         dollars = members.where(plain, "0").astype("float64").to_numpy()
         cents = np.where(missing, NULL, np.rint(dollars * 100).astype(np.int64))
-        codes = texts.cat.codes.to_numpy()
-        return (plain | missing)[codes], cents[codes]
+        return (plain | missing)[positions], cents[positions]
 
     def _timestamps(self, texts: "pd.Series[str]") -> tuple[Mask, Ints]:
         plain = texts.str.fullmatch(_PLAIN_DATE).to_numpy(bool)

@@ -4,13 +4,14 @@ Everything that changes an answer or moves what answers are read from writes the
 transaction, so one small read tells whether a directory read before is still right.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime
+from typing import Any
 
 from bson import ObjectId
 from pymongo import ReturnDocument, UpdateOne
 
-from catalog.collections import DATA_VERSION, PERIODS, STATUS
+from catalog.collections import DATA_VERSION, PERIODS, STATUS, VERIFICATION
 from catalog.dimensions import date_of, day_number, day_of
 from pipelines.calendar import Grain, Period, month_of, parse, year_of
 from pipelines.state import EMPTY, Directory, Month, Version
@@ -20,7 +21,11 @@ from store.schema import read_vocabulary
 
 def read_version(store: Store, session: Session | None = None) -> Version:
     """The version of the data as of now, or of a session's snapshot."""
-    status = store.db[STATUS.name].find_one({"_id": DATA_VERSION}, session=session)
+    return parse_version(store.db[STATUS.name].find_one({"_id": DATA_VERSION}, session=session))
+
+
+def parse_version(status: Mapping[str, Any] | None) -> Version:
+    """The version that the status document tells; EMPTY where there is none."""
     return Version(str(status["epoch"]), int(status["version"]), int(status["layout"])) if status else EMPTY
 
 
@@ -39,7 +44,10 @@ def read_directory(store: Store, session: Session, known: Directory | None = Non
         else:
             months[period] = state
     vocabulary = read_vocabulary(store, session)
-    return Directory(version, months, frozenset(years[False]), frozenset(years[True]), vocabulary)
+    verification = store.db[STATUS.name].find_one({"_id": VERIFICATION}, session=session)
+    return Directory(
+        version, months, frozenset(years[False]), frozenset(years[True]), vocabulary, (verification or {}).get("result")
+    )
 
 
 def bump_version(store: Store, session: Session, day_numbers: Iterable[int]) -> int:

@@ -5,21 +5,23 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 
-from catalog.collections import PAGES, ROLLUPS, TRANSACTIONS
+from catalog.collections import DATA_VERSION, PAGES, ROLLUPS, STATUS, TRANSACTIONS
 from catalog.dimensions import DATE, Dimension, date_of, day_number, day_of
 from catalog.errors import InternalError
 from catalog.measures import Parts
 from pipelines.answer import Answer, arrange
+from pipelines.answer_cache import MAX_ROWS, AnswerCache
 from pipelines.calendar import Period, Piece, year_of
 from pipelines.columns import Columns
 from pipelines.compiler import Pipeline, raw_pipeline, rollup_pipeline
-from pipelines.directory import read_directory
+from pipelines.directory import parse_version, read_directory
 from pipelines.pages import BlockCache, evaluate, unpack
 from pipelines.planner import PagesRead, Read, RollupRead, plan
 from pipelines.queries import Query
 from pipelines.question import BUCKET, Parameters, Question, ask
 from pipelines.state import Directory
 from store.client import Session, Store
+from store.explain import Explained, explain
 from store.timing import Timer
 
 CACHE_BYTES = 64 << 20
@@ -32,8 +34,13 @@ class Executor:
     It may be used by several threads.
     """
 
-    def __init__(self, store: Store, cache_bytes: int = CACHE_BYTES) -> None:
+    def __init__(
+        self, store: Store, *, cache_bytes: int = CACHE_BYTES, answer_rows: int = MAX_ROWS, watch: bool = False
+    ) -> None:
+        """Take the store; with `watch`, let a change stream tell of new versions, so that none has to be asked for."""
         self._store = store
+        self.answers = AnswerCache(answer_rows)
+        self.watcher = store.watch(STATUS.name, DATA_VERSION) if watch else None
         self._blocks = BlockCache(cache_bytes)
         self._known: Directory | None = None
         self._lock = threading.Lock()
@@ -54,16 +61,39 @@ class Executor:
         """
         return self.answer_all((question,), timer)[0]
 
-    def ask(self, query: Query, parameters: Parameters, timer: Timer) -> Answer:
-        """The exact answer to a question whose parameters are text.
+    def close(self) -> None:
+        """End the watcher."""
+        if self.watcher:
+            self.watcher.close()
+
+    def resolve(self, query: Query, parameters: Parameters) -> tuple[Question, Directory]:
+        """The question that parameters as text say, and the directory as it is now.
 
         Raises:
             UserError: a parameter is unknown or impossible.
+            StoreUnavailable: MongoDB is away.
         """
+        told = self.watcher.current() if self.watcher else None
+        known = self._known
+        if not (told and known and parse_version(told) == known.version):
+            with self._store.snapshot() as session:
+                known = self.directory(session)
+        return ask(query, parameters, known.vocabulary), known
+
+    def resolved(self, question: Question, directory: Directory, timer: Timer) -> Answer:
+        """The answer to a resolved question: the one that is known as of that directory, or else a new one."""
+        return self.answers.get(directory.version, question) or self.answer(question, timer)
+
+    def explain(self, question: Question) -> list[tuple[Read, str, Pipeline, Explained]]:
+        """How each read of a question is made: its collection, its pipeline, and what MongoDB does for it."""
         with self._store.snapshot() as session:
-            with timer.stretch("mongo"):
-                directory = self.directory(session)
-            return self._answer(session, ask(query, parameters, directory.vocabulary), directory, timer)
+            chosen = plan(question, self.directory(session))
+        told = []
+        for read in chosen.reads:
+            name, pipeline = compiled(question, read)
+            command = {"aggregate": name, "pipeline": pipeline, "cursor": {}}
+            told.append((read, name, pipeline, explain(self._store, command, run=True)))
+        return told
 
     def answer_all(self, questions: Sequence[Question], timer: Timer) -> list[Answer]:
         """The exact answers to several questions, all as of the same moment."""
@@ -73,6 +103,9 @@ class Executor:
             return [self._answer(session, question, directory, timer) for question in questions]
 
     def _answer(self, session: Session, question: Question, directory: Directory, timer: Timer) -> Answer:
+        known = self.answers.get(directory.version, question)
+        if known:
+            return known
         with timer.stretch("plan"):
             chosen = plan(question, directory)
         cells: dict[tuple[int, ...], Parts] = {}
@@ -84,7 +117,9 @@ class Executor:
         with timer.stretch("shape"):
             rows, total, sentence = arrange(question, cells, directory.vocabulary)
             filters = question.echo(directory.vocabulary)
-        return Answer(question, filters, rows, total, sentence, chosen, directory.version, _moment(session))
+        found = Answer(question, filters, rows, total, sentence, chosen, directory.version, _moment(session))
+        self.answers.put(found)
+        return found
 
     def _read(self, session: Session, question: Question, read: Read, directory: Directory, timer: Timer) -> Groups:
         if isinstance(read, PagesRead):

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from catalog.dimensions import FILTERABLE, Vocabulary
 from pipelines.calendar import Period
@@ -55,6 +55,7 @@ class Directory:
         fresh_years: the years whose rollups are right.
         stale_years: the others.
         vocabulary: the members of the dimensions.
+        verification: what the last `loader verify` found, or None.
     """
 
     version: Version
@@ -62,6 +63,8 @@ class Directory:
     fresh_years: frozenset[Period] = frozenset()
     stale_years: frozenset[Period] = frozenset()
     vocabulary: Vocabulary = field(default_factory=lambda: {each.name: each.members for each in FILTERABLE})
+
+    verification: Mapping[str, Any] | None = None
 
     @property
     def stale_months(self) -> tuple[Period, ...]:

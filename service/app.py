@@ -5,7 +5,7 @@ import logging
 from flask import Flask
 from flask_smorest import Api
 
-from service import catalogue, docs, health, home, problems, queries, requests
+from service import catalogue, docs, health, home, live, problems, queries, requests
 from service.connection import Connection
 from store.settings import Settings
 
@@ -32,7 +32,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.extensions["connection"] = Connection(settings or Settings.from_environment())
     requests.install(app)
     api: Api = problems.ProblemApi(app)
-    for blueprint in (queries.blueprint, catalogue.blueprint, health.blueprint):
+    for blueprint in (queries.blueprint, catalogue.blueprint, health.blueprint, live.blueprint):
         api.register_blueprint(blueprint)
     app.add_url_rule("/v1/queries/<slug>", view_func=catalogue.no_such_query)
     for page in (home.blueprint, docs.blueprint):

@@ -26,7 +26,7 @@ class Connection:
         store = self.store
         with self._lock:
             if self._executor is None:
-                self._executor = Executor(store)
+                self._executor = Executor(store, watch=True)
             return self._executor
 
     @property
@@ -44,6 +44,8 @@ class Connection:
     def close(self) -> None:
         """Close the connection; a test's last word."""
         with self._lock:
+            if self._executor:
+                self._executor.close()
             if self._store:
                 self._store.close()
             self._store = self._executor = None

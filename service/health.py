@@ -4,10 +4,9 @@ from typing import Any
 
 from flask_smorest import Blueprint
 
-from pipelines.directory import read_version
+from pipelines.directory import read_directory
 from service.connection import current_store
 from service.schemas import HealthSchema
-from store.client import translated
 
 blueprint = Blueprint("health", __name__, description="For load balancers and monitors")
 
@@ -25,7 +24,12 @@ def healthz() -> dict[str, Any]:
 def readyz() -> dict[str, Any]:
     """Readiness: MongoDB answers. 503 while it is away."""
     store = current_store()
-    store.require_replica_set()
-    with translated():
-        version = read_version(store).number
-    return {"status": "ok" if version else "no data", "data_version": version}
+    with store.snapshot() as session:
+        directory = read_directory(store, session)
+    version = directory.version.number
+    return {
+        "status": "ok" if version else "no data",
+        "data_version": version,
+        "stale_months": len(directory.stale_months),
+        "verification": directory.verification,
+    }

@@ -1,5 +1,6 @@
 """What requests and replies look like, as marshmallow schemas: they write the replies and the OpenAPI document."""
 
+from functools import cache
 from typing import Any
 
 from marshmallow import INCLUDE, Schema, fields
@@ -56,6 +57,7 @@ class TimingSchema(Schema):
 
     plan = fields.Float()
     mongo = fields.Float(metadata={"description": "Waiting for MongoDB"})
+    compute = fields.Float(metadata={"description": "Adding up pages"})
     shape = fields.Float()
     total = fields.Float()
 
@@ -71,6 +73,9 @@ class MetaSchema(Schema):
     data_version = fields.Integer(metadata={"description": "Grows with each commit that changes an answer"})
     as_of = fields.AwareDateTime(metadata={"description": "The moment at which the answer is exact"})
     timing_ms = fields.Nested(TimingSchema)
+    verified = fields.Boolean(
+        allow_none=True, metadata={"description": "Whether the last verification found all well; null before the first"}
+    )
     estimate_ms = fields.List(fields.Integer(), allow_none=True, metadata={"description": "The time to beat"})
     request_id = fields.String()
 
@@ -107,6 +112,7 @@ TotalsSchema = Schema.from_dict(_measures(), name="Totals")
 """The four measures over everything that matches."""
 
 
+@cache
 def answer_schema(query: Query) -> type[Schema]:
     """The schema of one query's reply: its rows have the query's own columns."""
     types: dict[Dimension, fields.Field[Any]] = {
@@ -151,8 +157,49 @@ class CatalogueSchema(Schema):
     queries = fields.List(fields.Nested(CatalogueEntrySchema))
 
 
+class VerificationSchema(Schema):
+    """What the last `loader verify` found."""
+
+    ok = fields.Boolean(metadata={"description": "Whether every rollup and page equals the transactions"})
+    data_version = fields.Integer()
+    verified_at = fields.AwareDateTime()
+    months = fields.Integer()
+    years = fields.Integer()
+    cells = fields.Integer(metadata={"description": "Cells compared"})
+    rows = fields.Integer(metadata={"description": "Transactions compared"})
+    stale = fields.Integer()
+    differences = fields.Integer()
+    repaired = fields.Integer()
+
+
 class HealthSchema(Schema):
     """Whether the service is well."""
 
     status = fields.String(metadata={"enum": ["ok", "no data"]})
     data_version = fields.Integer()
+    stale_months = fields.Integer(
+        metadata={"description": "Months that wait for a refresh; answered from transactions"}
+    )
+    verification = fields.Nested(VerificationSchema, allow_none=True)
+
+
+class ReadSchema(Schema):
+    """One thing that a question reads."""
+
+    source = fields.String(metadata={"enum": ["rollup", "pages", "raw"]})
+    reads = fields.String()
+    cost_us = fields.Float(metadata={"description": "What the planner thought it would cost"})
+    collection = fields.String()
+    pipeline = fields.Raw(metadata={"type": "array", "items": {"type": "object"}})
+    stages = fields.List(fields.String(), metadata={"description": "MongoDB's winning plan, from the outside in"})
+    index = fields.String(allow_none=True)
+    keys_examined = fields.Integer(allow_none=True)
+    documents_examined = fields.Integer(allow_none=True)
+
+
+class ExplanationSchema(Schema):
+    """How a question is answered."""
+
+    source = fields.String()
+    reads = fields.List(fields.Nested(ReadSchema))
+    refused = fields.Dict(keys=fields.String(), values=fields.String())

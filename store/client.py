@@ -21,6 +21,7 @@ from pymongo.errors import (
 from catalog.errors import InternalError, StoreUnavailable
 from store.embedded import EmbeddedServer
 from store.settings import Settings
+from store.watch import Watcher
 
 Document = dict[str, Any]
 Session = ClientSession
@@ -39,9 +40,9 @@ class Store:
     def __init__(self, settings: Settings, *, pool_size: int = 8) -> None:
         self.settings = settings
         self._embedded = None if settings.uri else EmbeddedServer(settings.data_dir)
-        uri = settings.uri or (self._embedded.uri if self._embedded else "")
+        self._uri = settings.uri or (self._embedded.uri if self._embedded else "")
         self.client: MongoClient[Document] = MongoClient(
-            uri,
+            self._uri,
             appname="customer-analytics",
             maxPoolSize=pool_size,
             serverSelectionTimeoutMS=SELECT_SERVER_MS,
@@ -66,6 +67,10 @@ class Store:
         self.client.close()
         if self._embedded:
             self._embedded.close()
+
+    def watch(self, collection: str, document_id: str) -> Watcher:
+        """Follow one document of this database; close what you get."""
+        return Watcher(self._uri, self.settings.database, collection, document_id)
 
     def require_replica_set(self) -> None:
         """Make sure that the server can do transactions and snapshot reads. Asked once a process.

@@ -1,0 +1,246 @@
+"""Prove the rollups and pages against the transactions, and the transactions against what they refer to.
+
+Each fresh month is read anew from its transactions and compared cell by cell; each fresh year with the sum
+of its months; the months' totals with what MongoDB's own `$group` says; references with the collections.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+
+from catalog.collections import CUSTOMERS, PAGES, PERIODS, ROLLUPS, STATUS, TRANSACTIONS, VERIFICATION
+from catalog.dimensions import REFERENCES, day_number, day_of
+from catalog.measures import LIFT, Parts
+from pipelines.calendar import Grain, Period
+from pipelines.columns import Columns, read_columns
+from pipelines.compiler import match_transactions
+from pipelines.directory import bump_layout, read_directory
+from pipelines.pages import unpack
+from pipelines.rollups import ALL, TOTAL
+from pipelines.slices import Slice, Table, decode, of_month, of_year, slice_id
+from pipelines.state import Directory
+from store.client import Document, Session, Store, translated
+
+SHOWN = 20
+"""So many differences are told in full."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Something that is not as the transactions say.
+
+    Attributes:
+        period: the month or year.
+        what: the rollup's slice and cell, the page, or the reference.
+        stored, expected: what is there, and what should be.
+    """
+
+    period: str
+    what: str
+    stored: str
+    expected: str
+
+
+@dataclass
+class Verification:
+    """What a verification found.
+
+    Attributes:
+        data_version: of the data it began with.
+        months, years, cells, rows: how many were compared.
+        stale: the months that were not, as they wait for a refresh.
+        differences: how many there are; `shown` tells the first of them.
+        repaired: how many periods were built anew.
+    """
+
+    data_version: int
+    months: int = 0
+    years: int = 0
+    cells: int = 0
+    rows: int = 0
+    stale: int = 0
+    differences: int = 0
+    shown: list[Difference] = field(default_factory=list)
+    repaired: int = 0
+    verified_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    @property
+    def ok(self) -> bool:
+        """Whether everything is as it should be."""
+        return not self.differences
+
+    def summary(self) -> Document:
+        """What is kept in the database and shown in replies."""
+        document = asdict(self) | {"ok": self.ok}
+        del document["shown"]
+        return document
+
+    def add(self, differences: Iterable[Difference]) -> bool:
+        """Count differences; whether there were any."""
+        before = self.differences
+        for each in differences:
+            self.differences += 1
+            if len(self.shown) < SHOWN:
+                self.shown.append(each)
+        return self.differences > before
+
+
+def verify(store: Store, progress: Callable[[int, int], None], *, repair: bool = False) -> Verification:
+    """Compare everything; with `repair`, mark what differs as stale, so that a refresh builds it anew.
+
+    Raises:
+        StoreUnavailable: MongoDB is away.
+    """
+    with store.snapshot() as session:
+        directory = read_directory(store, session)
+    found = Verification(directory.version.number, stale=len(directory.stale_months))
+    periods = [*directory.months, *sorted(directory.fresh_years)]
+    wrong: list[Period] = []
+    for number, period in enumerate(periods):
+        progress(number, len(periods))
+        if _verify_period(store, period, found):
+            wrong.append(period)
+    progress(len(periods), len(periods))
+    found.add(_strangers(store, directory))
+    if repair:
+        found.repaired = len(wrong)
+        _mark(store, wrong)
+    _keep(store, found)
+    return found
+
+
+def _verify_period(store: Store, period: Period, found: Verification) -> bool:
+    """Compare one period as of one snapshot; whether it differs."""
+    with store.snapshot() as session:
+        state = store.db[PERIODS.name].find_one({"_id": period.name}, session=session) or {}
+        if state.get("built") != state.get("changed"):
+            return False
+        if period.grain is Grain.YEAR:
+            found.years += 1
+            months = _slices(store, session, Grain.MONTH, period)
+            return found.add(_differing_cells(store, session, period, of_year(period, months), found))
+        found.months += 1
+        columns = read_columns(store, session, period.start, period.last)
+        found.rows += len(columns)
+        differs = found.add(_differing_cells(store, session, period, of_month(columns, period), found))
+        differs |= found.add(_differing_page(store, session, period, columns))
+        differs |= found.add(_differing_total(store, session, period, columns))
+        found.add(_missing_references(store, session, period, columns))
+        return differs
+
+
+def _slices(store: Store, session: Session, grain: Grain, period: Period) -> Iterable[Document]:
+    """The stored slices of a grain that lie within a period."""
+    days = {"$gte": day_of(day_number(period.start)), "$lte": day_of(day_number(period.last))}
+    return store.db[ROLLUPS.name].find({"grain": grain.value, "start": days}, session=session)
+
+
+def _differing_cells(
+    store: Store,
+    session: Session,
+    period: Period,
+    expected: Iterable[tuple[Slice, dict[str, Table]]],
+    found: Verification,
+) -> Iterator[Difference]:
+    grains = (Grain.MONTH, Grain.DAY) if period.grain is Grain.MONTH else (Grain.YEAR,)
+    documents = (document for grain in grains for document in _slices(store, session, grain, period))
+    stored = {document["_id"]: decode(document) for document in documents}
+    right = {slice_id(key): {by: table.as_dict() for by, table in cells.items()} for key, cells in expected}
+    for name in sorted({*stored, *right}):
+        here, there = stored.get(name, {}), right.get(name, {})
+        for by in sorted({*here, *there}):
+            is_cells, should_cells = here.get(by, {}), there.get(by, {})
+            found.cells += len(should_cells)
+            for code in sorted({*is_cells, *should_cells}):
+                if is_cells.get(code) != should_cells.get(code):
+                    what = f"rollup {name}, {by} {code}"
+                    yield Difference(period.name, what, str(is_cells.get(code)), str(should_cells.get(code)))
+
+
+def _differing_page(store: Store, session: Session, month: Period, columns: Columns) -> Iterator[Difference]:
+    pages = store.db[PAGES.name].find({"month": day_of(day_number(month.start))}, session=session).sort("part", 1)
+    try:
+        stored = _sorted_rows(unpack(pages))
+    except (ValueError, KeyError, ZeroDivisionError) as error:
+        yield Difference(month.name, "page", f"unreadable ({error})", f"{len(columns)} rows")
+        return
+    right = _sorted_rows(columns)
+    if stored.shape != right.shape:
+        yield Difference(month.name, "page", f"{stored.shape[1]} rows", f"{right.shape[1]} rows")
+    elif (differing := np.flatnonzero((stored != right).any(axis=0))).size:
+        row = int(differing[0])
+        yield Difference(
+            month.name, f"page, {differing.size} rows, first", str(stored[:, row].tolist()), str(right[:, row].tolist())
+        )
+
+
+def _sorted_rows(columns: Columns) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """All columns as one table, its rows in an order that depends on nothing else."""
+    table = np.array([*columns.codes.values(), columns.cents], np.int64)
+    return table[:, np.lexsort(table)]
+
+
+def _differing_total(store: Store, session: Session, month: Period, columns: Columns) -> Iterator[Difference]:
+    """What MongoDB itself adds up."""
+    pipeline = [{"$match": match_transactions((), month.start, month.last)}, {"$group": {"_id": None, **LIFT}}]
+    groups = list(store.db[TRANSACTIONS.name].aggregate(pipeline, session=session))
+    mongo = Parts(groups[0]["n"], groups[0]["p"], groups[0]["r"]) if groups else Parts(0, 0, 0)
+    known = columns.cents[columns.cents >= 0]
+    ours = Parts(len(columns), len(known), int(known.sum()))
+    if mongo != ours:
+        yield Difference(month.name, "total of the month", str(ours), str(mongo))
+    stored = store.db[ROLLUPS.name].find_one({"_id": slice_id((ALL, 0, month))}, session=session)
+    if stored and decode(stored)[TOTAL] != {0: mongo}:
+        yield Difference(month.name, "total in the rollup", str(decode(stored)[TOTAL]), str(mongo))
+
+
+def _missing_references(store: Store, session: Session, month: Period, columns: Columns) -> Iterator[Difference]:
+    """Customers that transactions name and nobody knows."""
+    if not len(columns):
+        return
+    transactions = store.db[TRANSACTIONS.name].find(
+        match_transactions((), month.start, month.last), {"_id": 0, "customer_id": 1}, session=session
+    )
+    ids = list({each["customer_id"] for each in transactions})
+    known = store.db[CUSTOMERS.name].count_documents({"_id": {"$in": ids}}, session=session)
+    if known != len(ids):
+        yield Difference(month.name, "customers", f"{known} of {len(ids)} exist", f"{len(ids)}")
+
+
+def _strangers(store: Store, directory: Directory) -> Iterator[Difference]:
+    """Reference ids in transactions that no reference collection holds."""
+    for dimension in REFERENCES:
+        known = list(range(len(directory.vocabulary[dimension.name])))
+        with translated():
+            stranger = store.db[TRANSACTIONS.name].find_one({dimension.field: {"$nin": known}})
+        if stranger:
+            what = f"{dimension.field} of transaction {stranger['_id']}"
+            yield Difference("", what, str(stranger[dimension.field]), f"an _id of {dimension.collection}")
+
+
+def _mark(store: Store, periods: Iterable[Period]) -> None:
+    """Make periods stale, and the years that are made of them."""
+    names = {period.name for period in periods} | {period.name[:4] for period in periods}
+
+    def mark(session: Session) -> None:
+        store.db[PERIODS.name].update_many({"_id": {"$in": sorted(names)}}, {"$unset": {"built": ""}}, session=session)
+        bump_layout(store, session)
+
+    if names:
+        with translated(), store.client.start_session() as session:
+            session.with_transaction(mark)
+
+
+def _keep(store: Store, found: Verification) -> None:
+    """Keep the result, and let everybody read it anew."""
+
+    def keep(session: Session) -> None:
+        update = {"$set": {"result": found.summary()}}
+        store.db[STATUS.name].update_one({"_id": VERIFICATION}, update, upsert=True, session=session)
+        bump_layout(store, session)
+
+    with translated(), store.client.start_session() as session:
+        session.with_transaction(keep)

@@ -1,0 +1,44 @@
+"""Ask MongoDB how it would run a command, or did run it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from store.client import Document, Store, translated
+
+
+@dataclass(frozen=True)
+class Explained:
+    """How MongoDB runs a command.
+
+    Attributes:
+        stages: the winning plan's stages from the outside in, an index scan with its index's name.
+        index: the index that is used, or None.
+        keys_examined, documents_examined: how many it looked at; None where it was only planned.
+    """
+
+    stages: tuple[str, ...]
+    index: str | None
+    keys_examined: int | None = None
+    documents_examined: int | None = None
+
+
+def explain(store: Store, command: Document, *, run: bool = False) -> Explained:
+    """Explain a find or an aggregation; `run` also runs it and counts.
+
+    Raises:
+        StoreUnavailable: MongoDB is away.
+    """
+    with translated():
+        told = store.db.command("explain", command, verbosity="executionStats" if run else "queryPlanner")
+    cursor = told["stages"][0]["$cursor"] if "stages" in told else told
+    plan = cursor["queryPlanner"]["winningPlan"]
+    stages = tuple(_stages(plan.get("queryPlan", plan)))
+    index = next((stage.removeprefix("IXSCAN ") for stage in stages if stage.startswith("IXSCAN ")), None)
+    counts = cursor.get("executionStats", {})
+    return Explained(stages, index, counts.get("totalKeysExamined"), counts.get("totalDocsExamined"))
+
+
+def _stages(plan: Document) -> list[str]:
+    name = f"IXSCAN {plan['indexName']}" if plan.get("stage") == "IXSCAN" else str(plan.get("stage"))
+    inner: list[Any] = [plan["inputStage"]] if "inputStage" in plan else plan.get("inputStages", [])
+    return [name, *(stage for each in inner for stage in _stages(each))]
