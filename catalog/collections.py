@@ -148,7 +148,7 @@ ROLLUPS = Collection(
     "Sums of one period, for one member of a dimension or for all, by each other dimension",
     {
         "_id": _TEXT,
-        "grain": {"enum": ["day", "month", "year"]},
+        "period": _TEXT,
         "start": _DATE,
         "dimension": _TEXT,
         "member": _CODE,

@@ -8,6 +8,7 @@ code is its day number (days since 1970-01-01).
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 UNKNOWN = "Unknown"
@@ -22,9 +23,9 @@ Wisconsin|Wyoming""".replace("\n", "").split("|")
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Dimension:
-    """One way to group and filter transactions.
+    """One way to group and filter transactions. Each is itself only: compared, and hashed, by identity.
 
     Attributes:
         name: the parameter and the column, such as `payment_method`.
@@ -64,7 +65,7 @@ class Dimension:
     def label_of(self, code: int, vocabulary: "Vocabulary") -> str | int:
         """What a reply shows for `code`: a label, an hour 0-23, or a date YYYY-MM-DD."""
         if self is DATE:
-            return date_of(code).isoformat()
+            return iso_date(code)
         return code if self is HOUR else vocabulary[self.name][code]
 
 
@@ -118,6 +119,12 @@ def age_group(age: int | None) -> str:
 def date_of(day_number: int) -> date:
     """The date of a day number."""
     return _EPOCH + timedelta(days=day_number)
+
+
+@lru_cache(maxsize=1 << 15)
+def iso_date(day_number: int) -> str:
+    """A day number as YYYY-MM-DD."""
+    return date_of(day_number).isoformat()
 
 
 def day_number(day: date) -> int:

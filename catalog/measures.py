@@ -40,8 +40,10 @@ LIFT: Mapping[str, Any] = {
 }
 """The accumulators that lift transactions to parts, in the order of `Parts`. Money stays an integer: no division."""
 
-MERGE: Mapping[str, Any] = {part: {"$sum": f"$c.{part}"} for part in LIFT}
-"""The accumulators that merge cells `c` of rollups, which hold parts under the same names."""
+
+def merge(cells: str) -> dict[str, Any]:
+    """The accumulators that merge the cells in a field, which hold parts under the same names."""
+    return {part: {"$sum": f"${cells}.{part}"} for part in LIFT}
 
 
 @dataclass(frozen=True)

@@ -125,10 +125,10 @@ INDEXES = (
     ),
     IndexSpec(
         ROLLUPS.name,
-        (("grain", 1), ("start", 1), ("dimension", 1), ("member", 1)),
+        (("period", 1), ("dimension", 1), ("member", 1)),
         (
             Use("revenue-by-segment from rollups", _aggregate(_ROLLUP)),
-            Use("rebuilding a month's rollups", _find({"grain": "month", "start": day_of(0)})),
+            Use("rebuilding a month's rollups", _find({"period": {"$in": ["1970-01", "1970-02"]}})),
         ),
         unique=True,
     ),

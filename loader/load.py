@@ -5,7 +5,6 @@ import json
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -21,8 +20,9 @@ from catalog.errors import LoadError, TooManyQuarantined
 from indexes.manage import apply as apply_indexes
 from loader.batches import Batch, Writer
 from loader.clean import Cleaner
-from loader.files import Survey, read_chunks, survey
+from loader.files import Chunk, Survey, read_chunks, survey
 from loader.report import LoadReport
+from pipelines.ahead import ahead
 from pipelines.refresh import refresh
 from store.client import Session, Store, translated
 from store.schema import apply_schema, read_vocabulary
@@ -165,20 +165,13 @@ def _batches(
     chunks = read_chunks(found, state["offset"], state["line"])
     offset = state["offset"]
 
-    def make() -> Batch | None:
+    def make(chunk: Chunk) -> Batch:
         nonlocal offset
-        chunk = next(chunks, None)
-        if chunk is None:
-            return None
         batch = Batch.of(offset, chunk, cleaner.clean(chunk), load_id, by_profile=options.customers == "profile")
         offset = chunk.end
         return batch
 
-    with ThreadPoolExecutor(1, "encode") as pool:
-        ahead = pool.submit(make)
-        while batch := ahead.result():
-            ahead = pool.submit(make)
-            yield batch
+    return ahead(make, chunks, threads=1)
 
 
 def _finish(store: Store, report: LoadReport, status: str, seconds: float) -> None:

@@ -1,11 +1,12 @@
 """An answer: the finished, ordered rows of a question, and where they came from."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from operator import itemgetter
 from typing import Any
 
-from catalog.dimensions import DATE, HOUR, Vocabulary
+from catalog.dimensions import DATE, HOUR, Dimension, Vocabulary, iso_date
 from catalog.measures import MEASURES, NOTHING, Parts
 from pipelines.planner import Plan
 from pipelines.queries import Descending
@@ -81,39 +82,39 @@ def arrange(
 
     The order is total: by interval, then by the query's order, then by the group's label.
     """
-    present = [(key, parts) for key, parts in cells.items() if parts.transactions]
-    rows = sorted(((_label(question, key, vocabulary), parts) for key, parts in present), key=_order(question))
-    total = NOTHING
-    by_group: dict[tuple[int, ...], Parts] = {}
-    skip = 1 if question.interval else 0
-    for key, parts in present:
-        total = total.merge(parts)
-        by_group[key[skip:]] = by_group.get(key[skip:], NOTHING).merge(parts)
-    groups = sorted(
-        (
-            " / ".join(str(each.label_of(code, vocabulary)) for each, code in zip(question.query.by, key, strict=True)),
-            parts,
-        )
-        for key, parts in by_group.items()
-    )
-    return tuple(rows[: question.limit]), total, question.query.sentence.tell(groups, total)
+    vocabularies = [_labels(dimension, vocabulary) for dimension in question.query.by]
+    labelled: list[tuple[Key, Parts]] = []
+    for key, parts in cells.items():
+        if parts.transactions:
+            codes = key[1:] if question.interval else key
+            label = tuple(label_of(code) for label_of, code in zip(vocabularies, codes, strict=True))
+            labelled.append(((iso_date(key[0]), *label) if question.interval else label, parts))
+    labelled.sort(key=_order(question))
+    total = Parts(*map(sum, zip(*(parts for _, parts in labelled), strict=True))) if labelled else NOTHING
+    by_group: dict[Key, Parts] = {}
+    if question.interval:
+        for label, parts in labelled:
+            by_group[label[1:]] = by_group.get(label[1:], NOTHING).merge(parts)
+    groups = sorted((" / ".join(map(str, label)), parts) for label, parts in (by_group.items() or labelled))
+    return tuple(labelled[: question.limit]), total, question.query.sentence.tell(groups, total)
 
 
-def _label(question: Question, key: tuple[int, ...], vocabulary: Vocabulary) -> Key:
-    dimensions = ((DATE,) if question.interval else ()) + question.query.by
-    return tuple(dimension.label_of(code, vocabulary) for dimension, code in zip(dimensions, key, strict=True))
+def _labels(dimension: Dimension, vocabulary: Vocabulary) -> Callable[[int], str | int]:
+    """What turns a code of a dimension into what a reply shows."""
+    if dimension is DATE:
+        return iso_date
+    return int if dimension is HOUR else vocabulary[dimension.name].__getitem__
 
 
 def _order(question: Question) -> Any:
     order = question.query.order
     skip = 1 if question.interval else 0
+    if not isinstance(order, Descending):
+        return itemgetter(0)
 
     def rank(row: tuple[Key, Parts]) -> tuple[Any, ...]:
         key, parts = row
-        measure: tuple[Any, ...] = ()
-        if isinstance(order, Descending):
-            value = order.measure.finish(parts)
-            measure = (value is None, -(value or 0))  # nothing to average comes last
-        return (*key[:skip], *measure, *key[skip:])
+        value = order.measure.finish(parts)
+        return (*key[:skip], value is None, -(value or 0), *key[skip:])  # nothing to average comes last
 
     return rank

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import StrEnum
+from functools import cached_property, lru_cache
 
 ONE_DAY = timedelta(days=1)
 
@@ -32,7 +33,7 @@ class Period:
     start: date
     grain: Grain
 
-    @property
+    @cached_property
     def last(self) -> date:
         """Its last day."""
         if self.grain is Grain.DAY:
@@ -41,17 +42,22 @@ class Period:
             return (self.start.replace(day=28) + timedelta(days=4)).replace(day=1) - ONE_DAY
         return self.start.replace(month=12, day=31)
 
-    @property
+    @cached_property
     def name(self) -> str:
         """2024, 2024-03 or 2024-03-15."""
         return self.start.isoformat()[: {Grain.YEAR: 4, Grain.MONTH: 7, Grain.DAY: 10}[self.grain]]
 
-    @property
+    @cached_property
     def months(self) -> tuple["Period", ...]:
         """The months of a year; a month is its own."""
         if self.grain is Grain.YEAR:
             return tuple(Period(self.start.replace(month=month), Grain.MONTH) for month in range(1, 13))
         return (month_of(self.start),)
+
+    @property
+    def days(self) -> tuple["Period", ...]:
+        """Its days."""
+        return days_between(self.start, self.last)
 
 
 @dataclass(frozen=True, order=True)
@@ -68,11 +74,13 @@ class Piece:
         return self.first == self.period.start and self.last == self.period.last
 
 
+@lru_cache(maxsize=1 << 14)
 def month_of(day: date) -> Period:
     """The month that a day is in."""
     return Period(day.replace(day=1), Grain.MONTH)
 
 
+@lru_cache(maxsize=1 << 14)
 def year_of(day: date) -> Period:
     """The year that a day is in."""
     return Period(day.replace(month=1, day=1), Grain.YEAR)
@@ -101,8 +109,6 @@ def tile(first: date, last: date, usable: Callable[[Period], bool] = lambda year
         day = end + ONE_DAY
 
 
-def days(piece: Piece) -> tuple[Period, ...]:
-    """The days of a piece, as periods."""
-    return tuple(
-        Period(piece.first + timedelta(days=number), Grain.DAY) for number in range((piece.last - piece.first).days + 1)
-    )
+def days_between(first: date, last: date) -> tuple[Period, ...]:
+    """The days from `first` to `last`, both inclusive."""
+    return tuple(Period(first + timedelta(days=number), Grain.DAY) for number in range((last - first).days + 1))

@@ -1,11 +1,10 @@
 """Turn a question into aggregation pipelines. Pure: no driver; every value in a pipeline is a literal of ours."""
 
-from datetime import date, datetime
+from datetime import date
 from typing import Any
 
 from catalog.dimensions import DATE, Dimension, day_number, day_of
-from catalog.measures import LIFT, MERGE
-from pipelines.calendar import Grain
+from catalog.measures import LIFT, merge
 from pipelines.planner import RollupRead
 from pipelines.question import BUCKET, Filter, Interval, Question
 from pipelines.rollups import ALL, TOTAL
@@ -28,35 +27,33 @@ def rollup_pipeline(question: Question, read: RollupRead) -> Pipeline:
 
     Result: one document for each group: `_id` its key (see `rollup_key`), `n`, `p`, `r` its parts.
     """
-    starts: dict[Grain, list[datetime]] = {}
-    for period in read.periods:
-        starts.setdefault(period.grain, []).append(day_of(day_number(period.start)))
-    periods = [{"grain": grain.value, "start": {"$in": days}} for grain, days in starts.items()]
-    match: dict[str, Any] = {"dimension": read.slice_by.name if read.slice_by else ALL}
-    match |= periods[0] if len(periods) == 1 else {"$or": periods}
+    match: dict[str, Any] = {
+        "period": {"$in": [period.name for period in read.periods]},
+        "dimension": read.slice_by.name if read.slice_by else ALL,
+    }
     if read.slice_by and (condition := _among(question, read.slice_by)):
         match["member"] = condition
-    cells = f"$cells.{read.cells_by.name if read.cells_by else TOTAL}"
+    cells = f"cells.{read.cells_by.name if read.cells_by else TOTAL}"
     kept: dict[str, Any] = dict(_among(question, read.cells_by)) if read.cells_by else {}
     if read.cells_by is DATE and any(not (read.first <= p.start and p.last <= read.last) for p in read.periods):
         kept = {"$gte": day_number(read.first), "$lte": day_number(read.last)}
     key = rollup_key(question, read)
     return [
         {"$match": match},
-        {"$project": {"_id": 0, "start": 1, "member": 1, "c": cells}},
-        {"$unwind": "$c"},
-        *([{"$match": {"c.k": kept}}] if kept else []),
-        {"$group": {"_id": next(iter(key.values())) if len(key) == 1 else key or None, **MERGE}},
+        {"$unwind": f"${cells}"},
+        *([{"$match": {f"{cells}.k": kept}}] if kept else []),
+        {"$group": {"_id": next(iter(key.values())) if len(key) == 1 else key or None, **merge(cells)}},
     ]
 
 
 def rollup_key(question: Question, read: RollupRead) -> dict[str, str]:
     """Where the parts of a group's key are: `interval` is a period's start or a day number, the others are codes."""
+    code = f"$cells.{read.cells_by.name if read.cells_by else TOTAL}.k"
     key: dict[str, str] = {}
     if question.interval:
-        key[BUCKET] = "$c.k" if read.cells_by is DATE else "$start"
+        key[BUCKET] = code if read.cells_by is DATE else "$start"
     for dimension in question.query.by:
-        key[dimension.name] = "$c.k" if dimension is read.cells_by else "$member"
+        key[dimension.name] = code if dimension is read.cells_by else "$member"
     return key
 
 

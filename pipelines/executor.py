@@ -18,13 +18,14 @@ from pipelines.directory import parse_version, read_directory
 from pipelines.pages import BlockCache, evaluate, unpack
 from pipelines.planner import PagesRead, Read, RollupRead, plan
 from pipelines.queries import Query
-from pipelines.question import BUCKET, Parameters, Question, ask
+from pipelines.question import BUCKET, Interval, Parameters, Question, ask
 from pipelines.state import Directory
 from store.client import Session, Store
 from store.explain import Explained, explain
 from store.timing import Timer
 
 CACHE_BYTES = 64 << 20
+_BATCH = 10_000  # so that all days come in one reply
 Groups = Iterable[tuple[tuple[int, ...], Parts]]
 
 
@@ -110,10 +111,9 @@ class Executor:
             chosen = plan(question, directory)
         cells: dict[tuple[int, ...], Parts] = {}
         for read in chosen.reads:
-            for key, parts in self._read(session, question, read, directory, timer):
-                if question.interval:
-                    key = (day_number(question.interval.start(date_of(key[0]))), *key[1:])
-                cells[key] = cells[key].merge(parts) if key in cells else parts
+            groups = self._read(session, question, read, directory, timer)
+            with timer.stretch("shape"):
+                _add(cells, groups, question.interval)
         with timer.stretch("shape"):
             rows, total, sentence = arrange(question, cells, directory.vocabulary)
             filters = question.echo(directory.vocabulary)
@@ -126,7 +126,7 @@ class Executor:
             return self._read_pages(session, question, read, directory, timer)
         name, pipeline = compiled(question, read)
         with timer.stretch("mongo"):
-            documents = list(self._store.db[name].aggregate(pipeline, session=session))
+            documents = self._store.db[name].aggregate(pipeline, session=session, batchSize=_BATCH).to_list()
         return parse_groups(question, documents, is_coded=isinstance(read, RollupRead))
 
     def _read_pages(
@@ -135,11 +135,13 @@ class Executor:
         by_year: dict[Period, list[Piece]] = {}
         for piece in read.pieces:
             by_year.setdefault(year_of(piece.first), []).append(piece)
+        groups: list[tuple[tuple[int, ...], Parts]] = []
         for year, pieces in by_year.items():
             block = self._block(session, year, directory, timer)
             with timer.stretch("compute"):
                 for first, last in _stretches(pieces):
-                    yield from evaluate(block, question, day_number(first), day_number(last)).items()
+                    groups += evaluate(block, question, day_number(first), day_number(last)).items()
+        return groups
 
     def _block(self, session: Session, year: Period, directory: Directory, timer: Timer) -> Columns:
         """The fresh months of a year as one run of columns. Their versions name it, so it cannot be out of date."""
@@ -168,7 +170,7 @@ def compiled(question: Question, read: Read) -> tuple[str, Pipeline]:
     return TRANSACTIONS.name, raw_pipeline(question, read.first, read.last)
 
 
-def parse_groups(question: Question, documents: Iterable[dict[str, Any]], *, is_coded: bool) -> Groups:
+def parse_groups(question: Question, documents: Sequence[dict[str, Any]], *, is_coded: bool) -> Groups:
     """The groups that a compiled pipeline returned, with codes for keys.
 
     Attributes:
@@ -179,17 +181,41 @@ def parse_groups(question: Question, documents: Iterable[dict[str, Any]], *, is_
     """
     dimensions: dict[str, Dimension] = dict.fromkeys([BUCKET], DATE) if question.interval else {}
     dimensions |= {dimension.name: dimension for dimension in question.query.by}
-    for document in documents:
-        key = document["_id"]
-        stored = key if len(dimensions) > 1 else dict.fromkeys(dimensions, key)
-        parts = Parts(document["n"], document["p"], document["r"])
-        if not all(isinstance(part, int) for part in parts):
-            raise InternalError(f"a sum overflowed: {parts}")
-        codes = (
-            stored[name] if is_coded and isinstance(stored[name], int) else dimension.code(stored[name])
-            for name, dimension in dimensions.items()
-        )
-        yield tuple(codes), parts
+    names = tuple(dimensions)
+    parts = [Parts(document["n"], document["p"], document["r"]) for document in documents]
+    if not isinstance(sum(map(sum, parts)), int):  # one double among the summands makes the sum a double
+        raise InternalError("a sum overflowed")
+    keys: Iterable[tuple[Any, ...]]
+    if len(names) == 1:
+        keys = [(document["_id"],) for document in documents]
+    else:
+        keys = [tuple(document["_id"][name] for name in names) for document in documents]
+    if not is_coded or question.interval:  # an interval's key may be the start of a period
+        keys = [
+            tuple(
+                code if is_coded and isinstance(code, int) else dimension.code(code)
+                for code, dimension in zip(key, dimensions.values(), strict=True)
+            )
+            for key in keys
+        ]
+    return zip(keys, parts, strict=True)
+
+
+def _add(cells: dict[tuple[int, ...], Parts], groups: Groups, interval: Interval | None) -> None:
+    """Merge groups into cells; days become the first day of their interval."""
+    if interval:
+        starts: dict[int, int] = {}
+        for key, parts in groups:
+            day = key[0]
+            if day not in starts:
+                starts[day] = day_number(interval.start(date_of(day)))
+            key = (starts[day], *key[1:])
+            cells[key] = cells[key].merge(parts) if key in cells else parts
+    elif cells:
+        for key, parts in groups:
+            cells[key] = cells[key].merge(parts) if key in cells else parts
+    else:
+        cells.update(groups)
 
 
 def _stretches(pieces: Sequence[Piece]) -> Iterable[tuple[date, date]]:

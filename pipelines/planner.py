@@ -13,9 +13,9 @@ from datetime import date, timedelta
 
 from catalog.dimensions import DATE, Dimension
 from catalog.errors import SourceRefused
-from pipelines.calendar import Grain, Period, Piece, days, tile
+from pipelines.calendar import Grain, Period, Piece, days_between, tile
 from pipelines.question import Interval, Question, Source
-from pipelines.rollups import BY_DIMENSIONS, ROLLUPS, TOTAL, Rollup
+from pipelines.rollups import BY_DIMENSIONS, ROLLUPS, Rollup
 from pipelines.state import Directory
 
 # What reading costs, in microseconds. Measured on 1M rows; only their ratios matter here.
@@ -131,7 +131,7 @@ def plan(question: Question, directory: Directory) -> Plan:
     shape = _shape(question, directory)
     chosen = [_choose(question, piece, shape, directory) for piece in pieces]
     refused = _refused(question, directory, pieces, chosen, shape)
-    if question.source is not Source.AUTO and any(read.source != question.source.value for _, read in chosen):
+    if question.source is not Source.AUTO and any(read.source != question.source.value for read in chosen):
         raise SourceRefused(question.source.value, [f"{what}: {why}" for what, why in refused])
     return Plan(tuple(_merge(chosen)), refused)
 
@@ -198,47 +198,45 @@ def _allowed(question: Question, dimension: Dimension, directory: Directory) -> 
     return len(codes)
 
 
-def _choose(question: Question, piece: Piece, shape: _Shape | None, directory: Directory) -> tuple[Piece, Read]:
+def _choose(question: Question, piece: Piece, shape: _Shape | None, directory: Directory) -> Read:
     """The cheapest exact read for one piece."""
+    rows = directory.rows[piece.period]
     if piece.period.grain is Grain.MONTH and directory.months[piece.period].stale:
-        rows = max(directory.months[piece.period].rows, 1)
-        return piece, RawRead(piece.first, piece.last, rows * TRANSACTION_US)
-    choices: list[Read] = []
-    if shape:
-        periods: tuple[Period, ...] = ()
-        if piece.is_whole or shape.cells_by is DATE:
-            periods = (piece.period,)
-        elif Grain.DAY in shape.grains:
-            periods = days(piece)
-        if periods:
-            cost = sum(shape.cost_us(period) for period in periods)
-            choices.append(
-                RollupRead(shape.rollup, shape.slice_by, shape.cells_by, periods, piece.first, piece.last, cost)
-            )
-    if question.source is not Source.ROLLUP or not choices:
-        months = [month for month in piece.period.months if month in directory.months]
-        rows = sum(directory.months[month].rows for month in months)
-        pieces = tuple(Piece(max(m.start, piece.first), min(m.last, piece.last), m) for m in months)
-        choices.append(PagesRead(pieces, len(pieces) * PAGE_US + rows * ROW_US))
-    if question.source is Source.PAGES:
-        return piece, choices[-1]
-    return piece, min(choices, key=lambda read: read.cost_us)
+        return RawRead(piece.first, piece.last, max(rows, 1) * TRANSACTION_US)
+    pages_us = len(piece.period.months) * PAGE_US + rows * ROW_US
+    periods = _periods(piece, shape) if question.source is not Source.PAGES else ()
+    if shape and periods:
+        rollup_us = sum(shape.cost_us(period) for period in periods)
+        if rollup_us <= pages_us or question.source is Source.ROLLUP:
+            first, last = piece.first, piece.last
+            return RollupRead(shape.rollup, shape.slice_by, shape.cells_by, periods, first, last, rollup_us)
+    months = (month for month in piece.period.months if month in directory.months)
+    return PagesRead(tuple(Piece(max(m.start, piece.first), min(m.last, piece.last), m) for m in months), pages_us)
 
 
-def _merge(chosen: Sequence[tuple[Piece, Read]]) -> Iterator[Read]:
+def _periods(piece: Piece, shape: _Shape | None) -> tuple[Period, ...]:
+    """The periods whose rollups make up a piece; none where they cannot."""
+    if shape is None:
+        return ()
+    if piece.is_whole or shape.cells_by is DATE:
+        return (piece.period,)
+    return days_between(piece.first, piece.last) if Grain.DAY in shape.grains else ()
+
+
+def _merge(chosen: Sequence[Read]) -> Iterator[Read]:
     """One read for all rollups, one for all pages, and one for each stretch of transactions."""
-    rollups = [read for _, read in chosen if isinstance(read, RollupRead)]
+    rollups = [read for read in chosen if isinstance(read, RollupRead)]
     if rollups:
         one = rollups[0]
         periods = tuple(period for read in rollups for period in read.periods)
         first, last = min(read.first for read in rollups), max(read.last for read in rollups)
         cost = sum(read.cost_us for read in rollups)
         yield RollupRead(one.rollup, one.slice_by, one.cells_by, periods, first, last, cost)
-    pages = [read for _, read in chosen if isinstance(read, PagesRead)]
+    pages = [read for read in chosen if isinstance(read, PagesRead)]
     if pages:
         yield PagesRead(tuple(piece for read in pages for piece in read.pieces), sum(read.cost_us for read in pages))
     stretch: RawRead | None = None
-    for _, read in chosen:
+    for read in chosen:
         if isinstance(read, RawRead):
             if stretch and stretch.last and read.first and stretch.last + timedelta(days=1) == read.first:
                 stretch = RawRead(stretch.first, read.last, stretch.cost_us + read.cost_us)
@@ -251,37 +249,35 @@ def _merge(chosen: Sequence[tuple[Piece, Read]]) -> Iterator[Read]:
 
 
 def _refused(
-    question: Question,
-    directory: Directory,
-    pieces: Sequence[Piece],
-    chosen: Sequence[tuple[Piece, Read]],
-    shape: _Shape | None,
+    question: Question, directory: Directory, pieces: Sequence[Piece], chosen: Sequence[Read], shape: _Shape | None
 ) -> tuple[tuple[str, str], ...]:
     """What was not read, and why."""
     reasons: dict[str, str] = {}
     needed = needed_dimensions(question)
     filtered = tuple(each.dimension for each in question.filters)
+    taken = {read.source for read in chosen}
     if shape is None:
+        dimensions = {*needed, *filtered}
         for rollup in ROLLUPS:
-            if rollup.dimensions and rollup.dimensions <= {*needed, *filtered}:
+            if rollup.dimensions and rollup.dimensions <= dimensions:
                 reasons[rollup.name] = rollup.why_not(needed, filtered) or ""
-        reasons["rollup"] = f"the rows and filters have {len({*needed, *filtered})} dimensions, the rollups two"
-    elif any(isinstance(read, PagesRead) for _, read in chosen):
-        whole = all(piece.is_whole for piece, read in chosen if isinstance(read, PagesRead))
-        reasons[shape.rollup.name] = "the pages are cheaper" if whole else "cannot cut a month there"
+        reasons["rollup"] = f"the rows and filters have {len(dimensions)} dimensions, the rollups two"
     else:
-        for single in BY_DIMENSIONS.values():
-            if single.dimensions == frozenset(needed) and (why := single.why_not(needed, filtered)):
-                reasons[single.name if single.dimensions else TOTAL] = why
-    stale = [month for month in directory.stale_months if any(p.period == month for p in pieces)]
+        single = BY_DIMENSIONS.get(frozenset(needed))
+        if single and (why := single.why_not(needed, filtered)):
+            reasons[single.name] = why
+        if "pages" in taken:
+            cut = any(
+                isinstance(read, PagesRead) and not _periods(p, shape) for p, read in zip(pieces, chosen, strict=True)
+            )
+            reasons[shape.rollup.name] = "cannot cut a month" if cut else "the pages are cheaper"
+    stale = [month for month in directory.stale_months if any(piece.period == month for piece in pieces)]
     if stale:
         reasons[f"rollups and pages of {_span(stale)}"] = "changed since they were built; refresh mends it"
-    rows = sum(
-        directory.months[month].rows for piece in pieces for month in piece.period.months if month in directory.months
-    )
-    if not any(isinstance(read, PagesRead) for _, read in chosen):
+    rows = sum(directory.rows[piece.period] for piece in pieces)
+    if "pages" not in taken:
         reasons["pages"] = f"would read {rows:,} rows"
-    if not any(isinstance(read, RawRead) for _, read in chosen):
+    if "raw" not in taken:
         reasons["raw"] = f"would scan {rows:,} transactions"
     return tuple(reasons.items())
 

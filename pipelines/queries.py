@@ -43,9 +43,9 @@ class ByKey:
 Order = Descending | ByKey
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Query:
-    """One business question.
+    """One business question. Compared, and hashed, by identity.
 
     Attributes:
         slug: its name in URLs and commands.

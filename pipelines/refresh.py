@@ -14,19 +14,34 @@ from pymongo.read_concern import ReadConcern
 
 from catalog.collections import PAGES, PERIODS, ROLLUPS
 from catalog.dimensions import day_number, day_of
+from pipelines.ahead import ahead
 from pipelines.calendar import Grain, Period
-from pipelines.columns import Columns, read_columns
+from pipelines.columns import read_columns
 from pipelines.directory import bump_layout, read_directory
 from pipelines.pages import pack
 from pipelines.slices import encode, of_month, of_year
-from store.client import Session, Store, translated
+from store.client import Document, Session, Store, translated
 
 Progress = Callable[[int, int], None]
 """Called with the periods done and the periods in all."""
 
 
-Built = tuple[int, list[RawBSONDocument], Columns | None]
-"""Rows, encoded slices, and for a month its columns."""
+@dataclass(frozen=True)
+class Built:
+    """A period, ready to be written.
+
+    Attributes:
+        period: the month or year.
+        changed: the data version that it is as of.
+        rows: how many transactions it has.
+        slices, pages: its documents.
+    """
+
+    period: Period
+    changed: int
+    rows: int
+    slices: list[RawBSONDocument]
+    pages: list[Document]
 
 
 @dataclass(frozen=True)
@@ -46,63 +61,67 @@ def refresh(store: Store, progress: Progress = lambda done, total: None) -> Refr
     """
     with store.snapshot() as session:
         directory = read_directory(store, session)
-    stale = [*directory.stale_months, *sorted(directory.stale_years)]
+    months, years = directory.stale_months, sorted(directory.stale_years)
     built = {Grain.MONTH: 0, Grain.YEAR: 0}
-    for number, period in enumerate(stale):
-        progress(number, len(stale))
-        built[period.grain] += _refresh_one(store, period)
-    progress(len(stale), len(stale))
-    return Refreshed(built[Grain.MONTH], built[Grain.YEAR], len(stale) - sum(built.values()))
+    total = len(months) + len(years)
+    done = 0
+    for periods in (months, years):  # a year is made of its months
+        for found in ahead(lambda period: _build(store, period), periods):
+            progress(done, total)
+            done += 1
+            if found and _write(store, found):
+                built[found.period.grain] += 1
+    progress(total, total)
+    return Refreshed(built[Grain.MONTH], built[Grain.YEAR], total - sum(built.values()))
 
 
-def _refresh_one(store: Store, period: Period) -> bool:
-    """Build one period; False where it was changed or built by somebody else meanwhile."""
+def _build(store: Store, period: Period) -> Built | None:
+    """Build one period; None where it is fresh meanwhile, or a year has a stale month."""
     with store.snapshot() as session:
         state = store.db[PERIODS.name].find_one({"_id": period.name}, session=session) or {}
         if state.get("built") == state.get("changed"):
-            return False
-        found = (
-            _read_month(store, session, period) if period.grain is Grain.MONTH else _read_year(store, session, period)
-        )
-    return found is not None and _write(store, period, state["changed"], *found)
+            return None
+        read = _read_month if period.grain is Grain.MONTH else _read_year
+        return read(store, session, period, state["changed"])
 
 
-def _read_month(store: Store, session: Session, month: Period) -> Built:
+def _read_month(store: Store, session: Session, month: Period, changed: int) -> Built:
     columns = read_columns(store, session, month.start, month.last)
-    return len(columns), [encode(*each) for each in of_month(columns, month)], columns
+    slices = [encode(*each) for each in of_month(columns, month)]
+    return Built(month, changed, len(columns), slices, list(pack(columns, month, changed)))
 
 
-def _read_year(store: Store, session: Session, year: Period) -> Built | None:
-    """None where one of its months is stale."""
+def _read_year(store: Store, session: Session, year: Period, changed: int) -> Built | None:
     names = [month.name for month in year.months]
     months = list(store.db[PERIODS.name].find({"_id": {"$in": names}}, session=session))
     if any(month.get("built") != month["changed"] for month in months):
         return None
-    starts = [day_of(day_number(month.start)) for month in year.months]
-    slices = store.db[ROLLUPS.name].find({"grain": Grain.MONTH.value, "start": {"$in": starts}}, session=session)
-    return sum(month["rows"] for month in months), [encode(*each) for each in of_year(year, slices)], None
+    slices = store.db[ROLLUPS.name].find({"period": {"$in": names}}, session=session)
+    return Built(
+        year, changed, sum(month["rows"] for month in months), [encode(*each) for each in of_year(year, slices)], []
+    )
 
 
-def _write(
-    store: Store, period: Period, changed: int, rows: int, slices: list[RawBSONDocument], columns: Columns | None
-) -> bool:
+def _write(store: Store, built: Built) -> bool:
     """Replace what was built of a period, if nobody has changed the period since it was read."""
+    period = built.period
 
     def replace(session: Session) -> bool:
-        mine = {"_id": period.name, "changed": changed}
-        state = store.db[PERIODS.name].update_one(mine, {"$set": {"built": changed, "rows": rows}}, session=session)
+        mine = {"_id": period.name, "changed": built.changed}
+        now = {"$set": {"built": built.changed, "rows": built.rows}}
+        state = store.db[PERIODS.name].update_one(mine, now, session=session)
         if not state.modified_count:
             return False
         rollups, pages = store.db[ROLLUPS.name], store.db[PAGES.name]
-        start, last = day_of(day_number(period.start)), day_of(day_number(period.last))
-        rollups.delete_many({"grain": period.grain.value, "start": start}, session=session)
-        if period.grain is Grain.MONTH:
-            rollups.delete_many({"grain": Grain.DAY.value, "start": {"$gte": start, "$lte": last}}, session=session)
-            pages.delete_many({"month": start}, session=session)
-        if slices:
-            rollups.insert_many(slices, session=session)
-        if columns:
-            pages.insert_many(list(pack(columns, period, changed)), session=session)
+        is_month = period.grain is Grain.MONTH
+        names = [period.name, *(day.name for day in period.days if is_month)]
+        rollups.delete_many({"period": {"$in": names}}, session=session)
+        if is_month:
+            pages.delete_many({"month": day_of(day_number(period.start))}, session=session)
+        if built.slices:
+            rollups.insert_many(built.slices, session=session)
+        if built.pages:
+            pages.insert_many(built.pages, session=session)
         bump_layout(store, session)
         return True
 

@@ -1,6 +1,6 @@
 """Build the rollups of a period: from columns of transactions, or from the rollups of shorter periods.
 
-A slice is a document `{dimension, member, grain, start, cells}`; `cells` holds for each other dimension an
+A slice is a document `{period, start, dimension, member, cells}`; `cells` holds for each other dimension an
 array of `{k, n, p, r}`: code, transactions, priced transactions, cents. Empty cells are absent.
 """
 
@@ -136,7 +136,7 @@ def encode(key: Slice, cells: Mapping[str, Table]) -> RawBSONDocument:
     """A slice as the document that is stored."""
     dimension, member, period = key
     head = {
-        "_id": slice_id(key), "grain": period.grain.value, "start": day_of(day_number(period.start)),
+        "_id": slice_id(key), "period": period.name, "start": day_of(day_number(period.start)),
         "dimension": dimension, "member": member,
     }  # fmt: skip
     inner = b"".join(b"\x04" + by.encode() + b"\0" + _array(table) for by, table in cells.items())

@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from catalog.dimensions import FILTERABLE, Vocabulary
-from pipelines.calendar import Period
+from pipelines.calendar import Period, year_of
 
 
 class Version(NamedTuple):
@@ -66,7 +67,16 @@ class Directory:
 
     verification: Mapping[str, Any] | None = None
 
-    @property
+    @cached_property
+    def rows(self) -> Mapping[Period, int]:
+        """How many transactions each month and year has, as far as they are built."""
+        rows = {month: state.rows for month, state in self.months.items()}
+        for month, count in tuple(rows.items()):
+            year = year_of(month.start)
+            rows[year] = rows.get(year, 0) + count
+        return rows
+
+    @cached_property
     def stale_months(self) -> tuple[Period, ...]:
         """The months to be refreshed."""
         return tuple(month for month, state in self.months.items() if state.stale)

@@ -4,26 +4,28 @@ Each fresh month is read anew from its transactions and compared cell by cell; e
 of its months; the months' totals with what MongoDB's own `$group` says; references with the collections.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+import bson
 import numpy as np
 
 from catalog.collections import CUSTOMERS, PAGES, PERIODS, ROLLUPS, STATUS, TRANSACTIONS, VERIFICATION
-from catalog.dimensions import REFERENCES, day_number, day_of
+from catalog.dimensions import REFERENCES, Vocabulary, day_number, day_of
 from catalog.measures import LIFT, Parts
+from pipelines.ahead import ahead
 from pipelines.calendar import Grain, Period
 from pipelines.columns import Columns, read_columns
 from pipelines.compiler import match_transactions
 from pipelines.directory import bump_layout, read_directory
 from pipelines.pages import unpack
 from pipelines.rollups import ALL, TOTAL
-from pipelines.slices import Slice, Table, decode, of_month, of_year, slice_id
-from pipelines.state import Directory
+from pipelines.slices import Slice, Table, decode, encode, of_month, of_year, slice_id
 from store.client import Document, Session, Store, translated
 
+Cells = Mapping[str, Mapping[int, Parts]]
 SHOWN = 20
 """So many differences are told in full."""
 
@@ -78,14 +80,26 @@ class Verification:
         del document["shown"]
         return document
 
-    def add(self, differences: Iterable[Difference]) -> bool:
-        """Count differences; whether there were any."""
-        before = self.differences
-        for each in differences:
-            self.differences += 1
-            if len(self.shown) < SHOWN:
-                self.shown.append(each)
-        return self.differences > before
+    def add(self, checked: "Checked") -> bool:
+        """Count what was compared; whether something differs."""
+        self.months += checked.months
+        self.years += checked.years
+        self.cells += checked.cells
+        self.rows += checked.rows
+        self.differences += len(checked.differences)
+        self.shown += checked.differences[: SHOWN - len(self.shown)]
+        return bool(checked.differences)
+
+
+@dataclass
+class Checked:
+    """What was compared in one period, and what differs."""
+
+    months: int = 0
+    years: int = 0
+    cells: int = 0
+    rows: int = 0
+    differences: list[Difference] = field(default_factory=list)
 
 
 def verify(store: Store, progress: Callable[[int, int], None], *, repair: bool = False) -> Verification:
@@ -99,12 +113,13 @@ def verify(store: Store, progress: Callable[[int, int], None], *, repair: bool =
     found = Verification(directory.version.number, stale=len(directory.stale_months))
     periods = [*directory.months, *sorted(directory.fresh_years)]
     wrong: list[Period] = []
-    for number, period in enumerate(periods):
+    for number, (period, checked) in enumerate(
+        ahead(lambda each: (each, _check(store, each, directory.vocabulary)), periods)
+    ):
         progress(number, len(periods))
-        if _verify_period(store, period, found):
+        if found.add(checked):
             wrong.append(period)
     progress(len(periods), len(periods))
-    found.add(_strangers(store, directory))
     if repair:
         found.repaired = len(wrong)
         _mark(store, wrong)
@@ -112,52 +127,66 @@ def verify(store: Store, progress: Callable[[int, int], None], *, repair: bool =
     return found
 
 
-def _verify_period(store: Store, period: Period, found: Verification) -> bool:
-    """Compare one period as of one snapshot; whether it differs."""
+def _check(store: Store, period: Period, vocabulary: Vocabulary) -> Checked:
+    """Compare one period as of one snapshot; a stale one has nothing to compare."""
+    checked = Checked()
     with store.snapshot() as session:
         state = store.db[PERIODS.name].find_one({"_id": period.name}, session=session) or {}
         if state.get("built") != state.get("changed"):
-            return False
+            return checked
         if period.grain is Grain.YEAR:
-            found.years += 1
-            months = _slices(store, session, Grain.MONTH, period)
-            return found.add(_differing_cells(store, session, period, of_year(period, months), found))
-        found.months += 1
-        columns = read_columns(store, session, period.start, period.last)
-        found.rows += len(columns)
-        differs = found.add(_differing_cells(store, session, period, of_month(columns, period), found))
-        differs |= found.add(_differing_page(store, session, period, columns))
-        differs |= found.add(_differing_total(store, session, period, columns))
-        found.add(_missing_references(store, session, period, columns))
-        return differs
-
-
-def _slices(store: Store, session: Session, grain: Grain, period: Period) -> Iterable[Document]:
-    """The stored slices of a grain that lie within a period."""
-    days = {"$gte": day_of(day_number(period.start)), "$lte": day_of(day_number(period.last))}
-    return store.db[ROLLUPS.name].find({"grain": grain.value, "start": days}, session=session)
+            checked.years = 1
+            names = [month.name for month in period.months]
+            months = store.db[ROLLUPS.name].find({"period": {"$in": names}}, session=session)
+            checked.differences += _differing_cells(store, session, period, of_year(period, months), checked)
+        else:
+            columns = read_columns(store, session, period.start, period.last)
+            checked.months, checked.rows = 1, len(columns)
+            checked.differences += _differing_cells(store, session, period, of_month(columns, period), checked)
+            checked.differences += _differing_page(store, session, period, columns)
+            checked.differences += _differing_total(store, session, period, columns)
+            checked.differences += _missing_customers(store, session, period, columns)
+            checked.differences += _strangers(period, columns, vocabulary)
+    return checked
 
 
 def _differing_cells(
-    store: Store,
-    session: Session,
-    period: Period,
-    expected: Iterable[tuple[Slice, dict[str, Table]]],
-    found: Verification,
+    store: Store, session: Session, period: Period, expected: Iterable[tuple[Slice, dict[str, Table]]], checked: Checked
 ) -> Iterator[Difference]:
-    grains = (Grain.MONTH, Grain.DAY) if period.grain is Grain.MONTH else (Grain.YEAR,)
-    documents = (document for grain in grains for document in _slices(store, session, grain, period))
-    stored = {document["_id"]: decode(document) for document in documents}
-    right = {slice_id(key): {by: table.as_dict() for by, table in cells.items()} for key, cells in expected}
-    for name in sorted({*stored, *right}):
-        here, there = stored.get(name, {}), right.get(name, {})
-        for by in sorted({*here, *there}):
-            is_cells, should_cells = here.get(by, {}), there.get(by, {})
-            found.cells += len(should_cells)
-            for code in sorted({*is_cells, *should_cells}):
-                if is_cells.get(code) != should_cells.get(code):
-                    what = f"rollup {name}, {by} {code}"
-                    yield Difference(period.name, what, str(is_cells.get(code)), str(should_cells.get(code)))
+    """Equal documents are equal bytes, as one encoder writes both; only differing ones are taken apart."""
+    days = period.days if period.grain is Grain.MONTH else ()
+    names = [period.name, *(day.name for day in days)]
+    replies: Iterable[Any] = store.db[ROLLUPS.name].find_raw_batches({"period": {"$in": names}}, session=session)
+    stored = {name: document for reply in replies for name, document in _split(reply)}
+    for key, cells in expected:
+        checked.cells += sum(len(table.codes) for table in cells.values())
+        name = slice_id(key)
+        document = stored.pop(name, None)
+        if document != encode(key, cells).raw:
+            right = {by: table.as_dict() for by, table in cells.items()}
+            yield from _differences(period, name, decode(bson.decode(document)) if document else {}, right)
+    for name, document in stored.items():
+        yield from _differences(period, name, decode(bson.decode(document)), {})
+
+
+def _split(reply: bytes) -> Iterator[tuple[str, bytes]]:
+    """The documents of a reply as bytes, with their `_id`, which comes first and is text."""
+    at = 0
+    while at < len(reply):
+        end = at + int.from_bytes(reply[at : at + 4], "little")
+        text = at + 4 + len(b"\x02_id\0") + 4
+        yield reply[text : reply.index(b"\0", text)].decode(), reply[at:end]
+        at = end
+
+
+def _differences(period: Period, name: str, stored: Cells, right: Cells) -> Iterator[Difference]:
+    if stored == right:
+        yield Difference(period.name, f"rollup {name}", "another form", "the form that the encoder writes")
+    for by in sorted({*stored, *right}):
+        here, there = stored.get(by, {}), right.get(by, {})
+        for code in sorted({*here, *there}):
+            if here.get(code) != there.get(code):
+                yield Difference(period.name, f"rollup {name}, {by} {code}", str(here.get(code)), str(there.get(code)))
 
 
 def _differing_page(store: Store, session: Session, month: Period, columns: Columns) -> Iterator[Difference]:
@@ -197,7 +226,7 @@ def _differing_total(store: Store, session: Session, month: Period, columns: Col
         yield Difference(month.name, "total in the rollup", str(decode(stored)[TOTAL]), str(mongo))
 
 
-def _missing_references(store: Store, session: Session, month: Period, columns: Columns) -> Iterator[Difference]:
+def _missing_customers(store: Store, session: Session, month: Period, columns: Columns) -> Iterator[Difference]:
     """Customers that transactions name and nobody knows."""
     if not len(columns):
         return
@@ -210,15 +239,15 @@ def _missing_references(store: Store, session: Session, month: Period, columns: 
         yield Difference(month.name, "customers", f"{known} of {len(ids)} exist", f"{len(ids)}")
 
 
-def _strangers(store: Store, directory: Directory) -> Iterator[Difference]:
+def _strangers(month: Period, columns: Columns, vocabulary: Vocabulary) -> Iterator[Difference]:
     """Reference ids in transactions that no reference collection holds."""
     for dimension in REFERENCES:
-        known = list(range(len(directory.vocabulary[dimension.name])))
-        with translated():
-            stranger = store.db[TRANSACTIONS.name].find_one({dimension.field: {"$nin": known}})
-        if stranger:
-            what = f"{dimension.field} of transaction {stranger['_id']}"
-            yield Difference("", what, str(stranger[dimension.field]), f"an _id of {dimension.collection}")
+        known = len(vocabulary[dimension.name])
+        strange = columns.codes[dimension.name] >= known
+        if strange.any():
+            what = f"{dimension.field} of {np.count_nonzero(strange)} transactions"
+            first = int(columns.codes[dimension.name][strange][0])
+            yield Difference(month.name, what, f"first {first}", f"an _id of {dimension.collection}, below {known}")
 
 
 def _mark(store: Store, periods: Iterable[Period]) -> None:

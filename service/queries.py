@@ -52,8 +52,8 @@ def reply(found: Answer, directory: Directory) -> Reply:
 def etag(question: Question, directory: Directory) -> str:
     """Names an answer: the data it is of, and the question. The same names stand for the same rows."""
     version = directory.version
-    named = f"{question!r}".encode()
-    return f"{version.epoch[-8:]}-{version.number}-{hashlib.sha256(named).hexdigest()[:16]}"
+    asked = [question.query.slug, question.echo(directory.vocabulary), question.source]
+    return f"{version.epoch[-8:]}-{version.number}-{hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:16]}"
 
 
 def _resolve(query: Query) -> tuple[Question, Directory]:
