@@ -9,7 +9,7 @@ PORT ?= 8000
 CSV ?= $(DATA_DIR)/sample-$(ROWS).csv
 export DATA_DIR PORT
 
-.PHONY: run test setup lint unit live
+.PHONY: run serve test setup lint unit live slow timing
 
 run: setup $(CSV)
 	@$(PY) -m store $(MAKE) --no-print-directory serve CSV="$(CSV)"
@@ -35,7 +35,7 @@ unit: setup
 	$(PY) -m pytest tests -m "not live" -q
 
 live: setup
-	$(PY) -m pytest tests -m "live and not slow" -q
+	$(PY) -m pytest tests -m "live and not slow and not timing" -q
 
 setup: $(VENV)/ready
 
@@ -45,3 +45,11 @@ $(VENV)/ready: requirements.lock
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet --require-hashes -r requirements.lock
 	@touch $@
+
+# The long suites: more random questions, more comparisons, more kills.
+slow: setup
+	$(PY) -m pytest tests -m "slow" -q
+
+# What each question costs on the filled database, beside its estimate; written to $(DATA_DIR)/timing.json.
+timing: setup $(CSV)
+	@$(PY) -m store sh -c '$(PY) -m loader load "$(CSV)" && $(PY) -m pytest tests/live/test_timing.py -m timing -q -s'

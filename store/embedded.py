@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -62,7 +62,7 @@ class EmbeddedServer:
         fcntl.flock(self._users, fcntl.LOCK_SH)  # waits while a guardian is stopping its server
         try:
             with _exclusively(folder / "start.lock"):
-                address = _running(folder) or _start(folder)
+                address = _await_address(folder) or _start(folder)
         except BaseException:
             self._users.close()
             raise
@@ -80,31 +80,17 @@ def _exclusively(path: Path) -> Iterator[None]:
         yield
 
 
-def _running(folder: Path) -> str | None:
-    """The address of the folder's server, or None where no guardian looks after it."""
-
-    def guarded() -> bool:
-        with (folder / "guardian.lock").open("a") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return True
-        return False
-
-    return _await_address(folder, guarded) if guarded() else None
-
-
 def _start(folder: Path) -> str:
     program = find_mongod()
     (folder / "address.json").unlink(missing_ok=True)
     log = folder / "guardian.log"
     with log.open("w") as output:
-        guardian = subprocess.Popen(  # noqa: S603  our own interpreter and module
+        subprocess.run(  # noqa: S603  our own interpreter and module
             [sys.executable, "-m", "store.guardian", str(program), str(folder)],
-            stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
+            stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True, check=False,
             env=os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[1]), *sys.path])},
         )  # fmt: skip
-    if address := _await_address(folder, lambda: guardian.poll() is None):
+    if address := _await_address(folder):
         return address
     said = log.read_text(errors="replace").strip().splitlines()
     raise StoreUnavailable(
@@ -113,12 +99,22 @@ def _start(folder: Path) -> str:
     )
 
 
-def _await_address(folder: Path, alive: Callable[[], bool]) -> str | None:
-    """The address that a guardian writes down when its server takes writes; None if the guardian ends first."""
+def _await_address(folder: Path) -> str | None:
+    """The address that a guardian writes down when its server takes writes; None where no guardian is."""
     deadline = time.monotonic() + START_SECONDS
-    while alive() and time.monotonic() < deadline:
+    while _guarded(folder) and time.monotonic() < deadline:
         try:
             return str(json.loads((folder / "address.json").read_text())["address"])
         except FileNotFoundError:
             time.sleep(0.02)
     return None
+
+
+def _guarded(folder: Path) -> bool:
+    """Whether a guardian looks after the folder: it holds this lock for as long as it lives."""
+    with (folder / "guardian.lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False

@@ -26,10 +26,15 @@ _PR_SET_PDEATHSIG = 1
 
 
 def guard(program: Path, folder: Path) -> None:
-    """Run the server of `folder` for as long as it has users. Its last line of output says what went wrong."""
+    """Go into the background and run the server of `folder` for as long as it has users.
+
+    The last line of output says what went wrong.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a user's Ctrl-C is that user's
     with (folder / "users.lock").open("a") as users, (folder / "guardian.lock").open("a") as alive:
         fcntl.flock(alive, fcntl.LOCK_EX)
+        if os.fork():  # who started us need not wait; the child keeps the lock
+            os._exit(0)
         port = _free_port()
         server = subprocess.Popen(_command(program, folder, port), stdin=subprocess.DEVNULL, preexec_fn=_die_with_us)  # noqa: S603  its arguments are ours
         address = folder / "address.json"
