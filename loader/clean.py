@@ -5,6 +5,7 @@ once with pandas, where every shortcut is taken only if the field's text has the
 shortcut reads exactly; each record with any other field goes through `clean_record`.
 """
 
+import codecs
 import csv
 import io
 from collections.abc import Callable, Iterable
@@ -139,7 +140,7 @@ class Cleaner:
         """The exact reading of one record.
 
         Raises:
-            Reject: with `column` and `value` set to the first malformed field.
+            _RowReject: tells the first malformed field.
         """
         if len(record) != len(COLUMNS):
             more = "more" if len(record) > len(COLUMNS) else "fewer"
@@ -177,7 +178,8 @@ class Cleaner:
         sure = np.fromiter((text.count(b",") == commas for text in raw), bool, len(raw))
         rows = raw if sure.all() else [text if ok else b"," * commas for text, ok in zip(raw, sure, strict=True)]
         text = b"\n".join(rows) + b"\n"
-        if np.count_nonzero(np.frombuffer(text, np.uint8) < ord(" ")) != len(rows):  # any but the line ends
+        has_control = np.count_nonzero(np.frombuffer(text, np.uint8) < ord(" ")) != len(rows)  # any but the line ends
+        if has_control or text.startswith(codecs.BOM_UTF8):  # which pandas would drop
             return _nothing_sure(len(rows))
         frame = pd.read_csv(
             io.BytesIO(text), header=None, names=list(self._header.names), dtype="str",

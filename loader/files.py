@@ -6,11 +6,16 @@ a single row is found later and goes to quarantine.
 
 import codecs
 import csv
+import gzip
 import hashlib
 import io
+import zlib
+from collections import deque
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO, cast
 
 from catalog.errors import FileRefused
 from loader.header import Header, read_header
@@ -20,6 +25,7 @@ CHUNK_ROWS = 20_000
 """Two documents of each row stay well below what one transaction can hold (30 MB passed, 40 MB did not)."""
 
 LONGEST_LINE = 1 << 20
+_GZIP = b"\x1f\x8b"
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 csv.field_size_limit(LONGEST_LINE)
 
@@ -30,12 +36,11 @@ class Survey:
 
     Attributes:
         path: the file.
-        sha256: of its bytes.
-        size: how many bytes.
+        sha256: of its content; that of a gzip file unpacked.
+        size: how many bytes its content has.
         header: where each column stands.
         start: the byte at which the first record after the header begins.
         start_line: that record's line, from 1.
-        newline: what ends a line; `\\r` only in files that have no `\\n` at all.
     """
 
     path: Path
@@ -44,7 +49,6 @@ class Survey:
     header: Header
     start: int
     start_line: int
-    newline: bytes
 
 
 @dataclass(frozen=True)
@@ -74,105 +78,127 @@ def survey(path: Path) -> Survey:
     """
     digest = hashlib.sha256()
     decoder = codecs.getincrementaldecoder("utf-8")()
-    size = 0
+    size = unended = 0
     head = b""
-    quoted = newline = False
-    unended = 0
-    try:
-        with path.open("rb") as file:
-            while block := file.read(CHUNK_BYTES):
-                if not size and block.startswith(_UTF16):
-                    raise FileRefused(str(path), "byte 0", "this is UTF-16", "Save it as UTF-8")
-                digest.update(block)
-                _check_utf8(path, decoder, block, size)
-                quoted = quoted or b'"' in block
-                newline = newline or b"\n" in block
-                head = head or block
-                size += len(block)
-                unended = _check_line_length(path, block, unended, size)
-    except OSError as error:
-        raise FileRefused(
-            str(path), "", f"cannot be read ({error.strerror})", "Check the path and its rights"
-        ) from error
+    quoted = False
+    with _refusing(path), open_content(path) as file:
+        while block := file.read(CHUNK_BYTES):
+            if not size and block.startswith(_UTF16):
+                raise FileRefused(str(path), "byte 0", "this is UTF-16", "Save it as UTF-8")
+            digest.update(block)
+            _check_utf8(path, decoder, block, size)
+            unended = _check_line_length(path, block, unended, size)
+            quoted = quoted or b'"' in block
+            head = head or block
+            size += len(block)
     _check_utf8(path, decoder, b"", size, final=True)
     if not head.removeprefix(codecs.BOM_UTF8).strip():
         raise FileRefused(str(path), "", "the file is empty", "Give a CSV with a header and rows")
-    ending = b"\n" if newline else b"\r"
-    start, start_line, header = _header(path, head, ending)
+    start, start_line, header = _header(path, head)
     if quoted:
         _check_quotes(path)
-    found = Survey(path, digest.hexdigest(), size, header, start, start_line, ending)
+    found = Survey(path, digest.hexdigest(), size, header, start, start_line)
     if next(read_chunks(found), None) is None:
         raise FileRefused(str(path), "", "there is a header but no row", "Give a CSV with rows")
     return found
+
+
+def open_content(path: Path) -> BinaryIO:
+    """The file's bytes; those of a gzip file unpacked, whatever its name is."""
+    with path.open("rb") as file:
+        magic = file.read(len(_GZIP))
+    return cast(BinaryIO, gzip.open(path)) if magic == _GZIP else path.open("rb")
 
 
 def read_chunks(found: Survey, start: int | None = None, start_line: int | None = None) -> Iterator[Chunk]:
     """The file's records from byte `start` on (by default from the first), in order. Blank lines are passed over."""
     position = found.start if start is None else start
     line = found.start_line if start_line is None else start_line
-    with found.path.open("rb") as file:
-        while position < found.size:
-            file.seek(position)
-            block = file.read(CHUNK_BYTES)
-            if position + len(block) < found.size:
-                block = _cut(block, found.newline)
-            if b'"' in block:
-                file.seek(position)
-                chunk = _read_quoted(file, position, line, len(block), found.newline)
-            else:
-                chunk = _read_plain(block, position, line)
+    with open_content(found.path) as file:
+        file.seek(position)
+        lines = _Lines(file)
+        while block := lines.peek():
+            read = _read_quoted if b'"' in block else _read_plain
+            chunk = read(lines, len(block), position, line)
             position, line = chunk.end, chunk.end_line
             if chunk.lines:
                 yield chunk
 
 
-def _cut(block: bytes, newline: bytes) -> bytes:
-    """The block up to its last line end, and to CHUNK_ROWS lines at the most."""
-    end = block.rfind(newline) + 1
-    return block[:end] if end else block
+class _Lines:
+    """A file line by line, with a look at the lines ahead. A line ends with LF, CRLF or CR."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._ahead = b""
+        self._ended = False
+        self._queue: deque[bytes] = deque()
+
+    def peek(self) -> bytes:
+        """The next whole lines, about CHUNK_BYTES; empty at the end."""
+        if self._queue:
+            self._ahead = b"".join(self._queue) + self._ahead
+            self._queue.clear()
+        while len(self._ahead) < CHUNK_BYTES and not self._ended:
+            self._fill()
+        if self._ended:
+            return self._ahead
+        end = max(self._ahead.rfind(b"\n"), self._ahead.rfind(b"\r", 0, len(self._ahead) - 1)) + 1
+        return self._ahead[:end]
+
+    def take(self, length: int) -> bytes:
+        """Step over bytes that were seen ahead."""
+        taken, self._ahead = self._ahead[:length], self._ahead[length:]
+        return taken
+
+    def give_back(self, block: bytes) -> None:
+        """Bytes that were taken and not used."""
+        self._ahead = block + self._ahead
+
+    def line(self) -> bytes:
+        """The next line with its end; empty at the end of the file."""
+        if not self._queue:
+            block = self.take(len(self.peek()))
+            self._queue.extend(block.splitlines(keepends=True))
+        return self._queue.popleft() if self._queue else b""
+
+    def _fill(self) -> None:
+        block = self._file.read(CHUNK_BYTES)
+        self._ahead += block
+        self._ended = not block
 
 
-def _read_plain(block: bytes, position: int, line: int) -> Chunk:
+def _read_plain(source: _Lines, length: int, position: int, line: int) -> Chunk:
     """Records without quotes: a line each."""
-    raw = block.split(b"\n") if b"\n" in block or b"\r" not in block else block.split(b"\r")
-    if b"\r" in block and b"\n" in block:
-        raw = block.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
-    end = position + len(block)
-    if raw[-1] == b"":
-        raw.pop()
+    block = source.take(length)
+    raw = block.splitlines()
     if len(raw) > CHUNK_ROWS:
-        return _first_rows(block, position, line)
-    lines = list(range(line, line + len(raw)))
-    end_line = line + len(raw)
+        kept = b"".join(block.splitlines(keepends=True)[:CHUNK_ROWS])
+        source.give_back(block[len(kept) :])
+        block, raw = kept, raw[:CHUNK_ROWS]
+    end, end_line = position + len(block), line + len(raw)
+    lines = list(range(line, end_line))
     if b"" in raw:
-        kept = [(number, text) for number, text in zip(lines, raw, strict=True) if text]
-        lines, raw = [number for number, _ in kept], [text for _, text in kept]
+        lines = [number for number, text in zip(lines, raw, strict=True) if text]
+        raw = [text for text in raw if text]
     return Chunk(lines, raw, None, end, end_line)
 
 
-def _first_rows(block: bytes, position: int, line: int) -> Chunk:
-    """The first CHUNK_ROWS lines of a block of very short lines."""
-    kept = b"".join(block.splitlines(keepends=True)[:CHUNK_ROWS])
-    return _read_plain(kept, position, line)
-
-
-def _read_quoted(file: io.BufferedReader, position: int, line: int, length: int, newline: bytes) -> Chunk:
-    """Records with quotes, through the csv module, from `position` until `length` bytes are used up."""
+def _read_quoted(source: _Lines, length: int, position: int, line: int) -> Chunk:
+    """Records with quotes, through the csv module, until `length` bytes are used up and a record has ended."""
     taken: list[bytes] = []
-    used = 0
+    used = before = 0
+    lines: list[int] = []
+    raw: list[bytes] = []
+    fields: list[list[str]] = []
 
     def feed() -> Iterator[str]:
         nonlocal used
-        for text in _lines(file, newline):
+        while text := source.line():
             taken.append(text)
             used += len(text)
             yield text.decode("utf-8")
 
-    lines: list[int] = []
-    raw: list[bytes] = []
-    fields: list[list[str]] = []
-    before = 0
     for record in csv.reader(feed(), strict=True):
         if record:
             lines.append(line + before)
@@ -184,17 +210,18 @@ def _read_quoted(file: io.BufferedReader, position: int, line: int, length: int,
     return Chunk(lines, raw, fields, position + used, line + before)
 
 
-def _lines(file: io.BufferedReader, newline: bytes) -> Iterator[bytes]:
-    if newline == b"\n":
-        yield from file
-        return
-    rest = b""
-    while block := file.read(CHUNK_BYTES):
-        *whole, rest = (rest + block).split(newline)
-        for line in whole:
-            yield line + newline
-    if rest:
-        yield rest
+@contextmanager
+def _refusing(path: Path) -> Iterator[None]:
+    """Refuse a file that cannot be read to its end."""
+    try:
+        yield
+    except (gzip.BadGzipFile, zlib.error) as error:
+        raise FileRefused(str(path), "", f"the gzip data are corrupt ({error})", "Pack the file again") from error
+    except EOFError as error:
+        raise FileRefused(str(path), "", "the gzip data end too early", "Copy the whole file again") from error
+    except OSError as error:
+        problem = f"cannot be read ({error.strerror or error})"
+        raise FileRefused(str(path), "", problem, "Check the path and its rights") from error
 
 
 def _check_utf8(
@@ -210,37 +237,36 @@ def _check_utf8(
 
 def _check_line_length(path: Path, block: bytes, unended: int, size: int) -> int:
     """How many bytes the block's last line has so far."""
-    first = min((at for at in (block.find(b"\n"), block.find(b"\r")) if at >= 0), default=len(block))
-    if unended + first > LONGEST_LINE:
-        place = f"byte {size - len(block) - unended}"
-        raise FileRefused(str(path), place, f"a line is longer than {LONGEST_LINE:,} bytes", "Check that this is a CSV")
-    last = max(block.rfind(b"\n"), block.rfind(b"\r"))
-    return unended + len(block) if last < 0 else len(block) - last - 1
+    lengths = [len(line) for line in block.splitlines()]
+    lengths[0] += unended
+    if max(lengths) > LONGEST_LINE:
+        at = size - unended + sum(map(len, block.splitlines(keepends=True)[: lengths.index(max(lengths))]))
+        at += unended if lengths.index(max(lengths)) else 0
+        problem = f"a line is longer than {LONGEST_LINE:,} bytes"
+        raise FileRefused(str(path), f"byte {at}", problem, "Check that this is a CSV")
+    return 0 if block.endswith((b"\n", b"\r")) else lengths[-1]
 
 
 def _check_quotes(path: Path) -> None:
-    with path.open(encoding="utf-8-sig", newline="") as file:
+    with open_content(path) as content, io.TextIOWrapper(content, encoding="utf-8-sig", newline="") as file:
         reader = csv.reader(file, strict=True)
         begin = 1
         try:
             for _ in reader:
                 begin = reader.line_num + 1
         except csv.Error as error:
-            problem = (
-                "a quote is never closed"
-                if "end of data" in str(error) or "limit" in str(error)
-                else ("text follows a closing quote")
-            )
-            raise FileRefused(
-                str(path), f"line {begin}", problem, "Write a quote within a field as two quotes, and close each field"
-            ) from error
+            is_open = "end of data" in str(error) or "limit" in str(error)
+            problem = "a quote is never closed" if is_open else "text follows a closing quote"
+            remedy = "Write a quote within a field as two quotes, and close each field"
+            raise FileRefused(str(path), f"line {begin}", problem, remedy) from error
 
 
-def _header(path: Path, head: bytes, newline: bytes) -> tuple[int, int, Header]:
+def _header(path: Path, head: bytes) -> tuple[int, int, Header]:
     """Skip blank lines to the header: the byte and the line that follow it, and what it says."""
     start = len(codecs.BOM_UTF8) if head.startswith(codecs.BOM_UTF8) else 0
-    for number, text in enumerate(head[start:].split(newline), 1):
-        start += len(text) + len(newline)
+    for number, text in enumerate(head[start:].splitlines(keepends=True), 1):
+        start += len(text)
         if text.strip():
-            return start, number + 1, read_header(str(path), number, text.decode("utf-8", "replace"))
+            said = text.rstrip(b"\r\n").decode("utf-8", "replace")
+            return start, number + 1, read_header(str(path), number, said)
     raise FileRefused(str(path), "line 1", "there is no header", "Begin the file with the column names")

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from catalog.errors import InternalError
@@ -73,7 +73,9 @@ class LoadReport:
 
     def as_document(self) -> dict[str, Any]:
         """The report for `--json`."""
-        return asdict(self) | {"rows_per_second": self.rows_per_second, "seconds": round(self.seconds, 2)}
+        counted = {"reasons": dict(self.reasons), "missing": dict(self.missing)}
+        figures = {"seconds": round(self.seconds, 2), "rows_per_second": self.rows_per_second}
+        return {**vars(self), **counted, **figures}
 
     @classmethod
     def from_load(cls, load: Mapping[str, Any]) -> "LoadReport":

@@ -4,6 +4,7 @@ A year is made of its months and a month of its days, so the greedy tiling is th
 year where it lies within the range, else its whole months, and the rest as a cut of one month.
 """
 
+from calendar import monthrange
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -39,7 +40,7 @@ class Period:
         if self.grain is Grain.DAY:
             return self.start
         if self.grain is Grain.MONTH:
-            return (self.start.replace(day=28) + timedelta(days=4)).replace(day=1) - ONE_DAY
+            return self.start.replace(day=monthrange(self.start.year, self.start.month)[1])
         return self.start.replace(month=12, day=31)
 
     @cached_property

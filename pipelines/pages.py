@@ -3,6 +3,10 @@
 A page is a document `{month, part, built, rows, columns}`; `columns` holds little-endian numbers as bytes:
 the codes of each dimension in the smallest unsigned type, `date` as the day of the month from 0, and
 `cents` as int32 or int64 with -1 where the amount is unknown. Rows are in the order of their days.
+
+Arrow IPC with Arrow's own compute was the alternative (`python -m bench pages`): over a million rows it opens
+in 0.3 instead of 19 ms, but takes 2.1 to 2.7 times as long for a filtered question, which is what pages are
+for, and would bring a library of 100 MB into each worker.
 """
 
 import threading

@@ -75,7 +75,8 @@ class Versus:
             missing = self.first_name if first is None else self.second_name
             return f"There is nothing to compare: no {missing} with a known amount match."
         if first == second:
-            return f"{self.first_name} and {self.second_name} spend the same: {money(first)} on average."
+            both = f"{self.first_name} and {self.second_name}"
+            return f"{both[0].upper()}{both[1:]} spend the same: {money(first)} on average."
         (more, high), (_, low) = sorted(
             [(self.first_name, first), (self.second_name, second)], key=lambda side: side[1], reverse=True
         )

@@ -17,6 +17,7 @@ from pymongo.errors import (
     PyMongoError,
     WaitQueueTimeoutError,
 )
+from pymongo.uri_parser import parse_uri
 
 from catalog.errors import InternalError, StoreUnavailable
 from store.embedded import EmbeddedServer
@@ -45,9 +46,8 @@ class Store:
             self._uri,
             appname="customer-analytics",
             maxPoolSize=pool_size,
-            serverSelectionTimeoutMS=SELECT_SERVER_MS,
-            waitQueueTimeoutMS=SELECT_SERVER_MS,
             tz_aware=True,
+            **_patience(self._uri),
         )
         options: CodecOptions[Document] = CodecOptions(tz_aware=True)
         self.db: Database[Document] = self.client.get_database(
@@ -100,6 +100,13 @@ class Store:
         self.require_replica_set()
         with translated(), self.client.start_session(snapshot=True) as session:
             yield session
+
+
+def _patience(uri: str) -> dict[str, Any]:
+    """How long to wait for a server and for a connection, unless the connection string says it."""
+    said = {name.lower() for name in parse_uri(uri, validate=False, warn=False)["options"]}
+    names = ("serverSelectionTimeoutMS", "waitQueueTimeoutMS")
+    return {name: SELECT_SERVER_MS for name in names if name.lower() not in said}
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """Settings, from the environment alone. Credentials never come from arguments, and are never printed."""
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +11,8 @@ from pymongo.errors import ConfigurationError, InvalidURI
 from pymongo.uri_parser import parse_uri
 
 from catalog.errors import UserError
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -41,8 +44,10 @@ class Settings:
         except (ZoneInfoNotFoundError, ValueError) as error:
             raise UserError(f"STORE_TIMEZONE: {zone!r} is no time zone. Use a name like America/New_York.") from error
         database = environment.get("MONGODB_DATABASE") or cls.database
-        if not database.replace("_", "").replace("-", "").isalnum():
-            raise UserError(f"MONGODB_DATABASE: {database!r} is no name. Use letters, digits, '-' and '_'.")
+        if not _NAME.fullmatch(database):
+            raise UserError(
+                f"MONGODB_DATABASE: {database!r} is no name. Begin with a letter or digit; use up to 63 letters, digits, '-' and '_'."
+            )
         data_dir = Path(environment.get("DATA_DIR") or cls.data_dir)
         return cls(database, data_dir, timezone, _uri(environment))
 

@@ -29,4 +29,4 @@ class Timer:
 
     def header(self) -> str:
         """The value of a `Server-Timing` header (W3C Server Timing)."""
-        return ", ".join(f"{name};dur={ms:g}" for name, ms in self.timing_ms().items())
+        return ", ".join(f"{name};dur={ms:.3f}" for name, ms in self.timing_ms().items())

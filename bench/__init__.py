@@ -1,0 +1,1 @@
+"""Side-by-side measurements, run on demand: `python -m bench --help`."""

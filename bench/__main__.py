@@ -1,0 +1,30 @@
+"""`python -m bench`: measurements that decisions rest on. See `python -m bench --help`."""
+
+import json
+
+import click
+
+from bench.pages import compare_page_formats
+
+
+@click.group()
+def main() -> None:
+    """Measure alternatives side by side in one run. Ratios count; times depend on the machine."""
+
+
+@main.command("pages")
+@click.option("--rows", type=click.IntRange(1000), default=1_000_000, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="Report as JSON.")
+def pages_command(rows: int, as_json: bool) -> None:
+    """Pages as packed numbers added up by numpy, against Arrow IPC with Arrow's own compute."""
+    found = compare_page_formats(rows)
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+        return
+    click.echo(f"{rows:,} rows, medians of 9 runs in turn, ms")
+    for name, (ours, arrow) in found.items():
+        click.echo(f"{name:<36} numpy {ours:8.2f}  arrow {arrow:8.2f}  arrow/numpy {arrow / ours:5.1f}")
+
+
+if __name__ == "__main__":
+    main()

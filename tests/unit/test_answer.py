@@ -1,0 +1,167 @@
+"""Arranging: labels, order, limit, totals; and the finished rows."""
+
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any, cast
+
+import pytest
+
+from catalog.dimensions import FILTERABLE, day_number
+from catalog.measures import NOTHING, Parts
+from pipelines.answer import Answer, Column, arrange, finish
+from pipelines.queries import BY_SLUG, QUERIES
+from pipelines.question import Interval, Question
+
+VOCABULARY = {dimension.name: dimension.members for dimension in FILTERABLE}
+BASIC, GOLD, MISSING, PLATINUM = 1, 2, 3, 4
+JANUARY, FEBRUARY = day_number(date(2024, 1, 1)), day_number(date(2024, 2, 1))
+
+
+def question(slug: str, **more: Any) -> Question:
+    """A question without parameters but those given."""
+    return Question(BY_SLUG[slug], **more)
+
+
+def answer(asked: Question, cells: dict[tuple[int, ...], Parts]) -> Answer:
+    """The answer that groups make."""
+    rows, total, sentence = arrange(asked, cells, VOCABULARY)
+    return Answer(asked, {}, rows, total, sentence, cast(Any, None), 1, datetime(2024, 1, 1, tzinfo=UTC))
+
+
+def labels(asked: Question, cells: dict[tuple[int, ...], Parts]) -> list[Any]:
+    """The labels of the rows; bare where there is only one in each."""
+    return [key[0] if len(key) == 1 else key for key, _ in answer(asked, cells).rows]
+
+
+def test_the_highest_measure_comes_first() -> None:
+    """Revenue by segment is by revenue, not by count or id."""
+    cells = {(BASIC,): Parts(9, 9, 10), (GOLD,): Parts(1, 1, 30), (PLATINUM,): Parts(5, 5, 20)}
+    assert labels(question("revenue-by-segment"), cells) == ["Gold", "Platinum", "Basic"]
+
+
+def test_equal_measures_are_ordered_by_label_whatever_order_they_come_in() -> None:
+    """Rows are totally ordered: by the label, not by the id, whose order here is another."""
+    ids = {name: code for code, name in enumerate(VOCABULARY["payment_method"])}
+    cells = {(ids[name],): Parts(2, 2, 2) for name in ("PayPal", "Unknown", "Card", "Other")}
+    wanted = ["Card", "Other", "PayPal", "Unknown"]
+    assert labels(question("transactions-by-payment-method"), cells) == wanted
+    assert labels(question("transactions-by-payment-method"), dict(reversed(cells.items()))) == wanted
+
+
+def test_averages_that_show_the_same_cent_are_equal() -> None:
+    """Order follows what is shown: 1.004 and 0.996 cents are both 0.01, and Female comes before Male."""
+    cells = {(1,): Parts(1000, 1000, 996), (2,): Parts(1000, 1000, 1004)}
+    assert labels(question("average-spend-by-gender"), cells) == ["Female", "Male"]
+
+
+def test_groups_without_an_average_come_last() -> None:
+    """Null is lower than zero."""
+    cells = {(0,): Parts(1, 0, 0), (1,): Parts(1, 1, 0), (2,): Parts(1, 1, 5)}
+    assert labels(question("average-spend-by-gender"), cells) == ["Male", "Female", "Unknown"]
+
+
+def test_hours_are_in_the_order_of_the_day() -> None:
+    """9 before 10: by number, not by text."""
+    assert labels(question("hourly-sales"), {(hour,): Parts(1, 1, 1) for hour in (10, 9, 23, 0)}) == [0, 9, 10, 23]
+
+
+def test_the_busiest_of_equal_hours_is_the_earliest() -> None:
+    """The sentence breaks ties as the rows do: hour 2 before hour 10."""
+    assert answer(question("hourly-sales"), {(10,): Parts(3, 3, 3), (2,): Parts(3, 3, 3)}).sentence == (
+        "The hour from 2:00 is busiest: 3 of 6 transactions (50.0%)."
+    )
+
+
+def test_dates_are_in_time() -> None:
+    """As YYYY-MM-DD."""
+    cells = {(FEBRUARY,): Parts(1, 1, 1), (JANUARY,): Parts(1, 1, 9), (JANUARY - 1,): Parts(1, 1, 5)}
+    assert labels(question("daily-sales"), cells) == ["2023-12-31", "2024-01-01", "2024-02-01"]
+
+
+def test_an_interval_orders_first_and_the_measure_within_it() -> None:
+    """By month, then by revenue, then by label."""
+    asked = question("revenue-by-segment", interval=Interval.MONTH)
+    cells = {
+        (FEBRUARY, GOLD): Parts(1, 1, 99), (JANUARY, BASIC): Parts(1, 1, 1), (JANUARY, GOLD): Parts(1, 1, 2),
+        (JANUARY, PLATINUM): Parts(1, 1, 1),
+    }  # fmt: skip
+    assert labels(asked, cells) == [
+        ("2024-01-01", "Gold"), ("2024-01-01", "Basic"), ("2024-01-01", "Platinum"), ("2024-02-01", "Gold"),
+    ]  # fmt: skip
+
+
+def test_the_sentence_is_about_all_intervals_together() -> None:
+    """Basic leads in no month but over both."""
+    cells = {
+        (JANUARY, BASIC): Parts(1, 1, 40), (JANUARY, GOLD): Parts(1, 1, 50),
+        (FEBRUARY, BASIC): Parts(1, 1, 40), (FEBRUARY, PLATINUM): Parts(1, 1, 50),
+    }  # fmt: skip
+    told = answer(question("revenue-by-segment", interval=Interval.MONTH), cells).sentence
+    assert told == "Basic earns most: $0.80 of $1.80 (44.4%)."
+
+
+def test_the_limit_cuts_rows_but_neither_the_totals_nor_the_sentence() -> None:
+    """The total is of all that matches; the share is of the total."""
+    cells = {(state,): Parts(1, 1, 100 + state) for state in range(1, 11)}
+    found = answer(question("top-states", limit=3), cells)
+    assert [parts.cents for _, parts in found.rows] == [110, 109, 108]
+    assert found.total == Parts(10, 10, 1055)
+    assert found.sentence == "Georgia sells most: $1.10 of $10.55 (10.4%)."
+
+
+def test_no_limit_shows_all() -> None:
+    """None is all."""
+    assert len(labels(question("top-states"), {(state,): Parts(1, 1, 1) for state in range(51)})) == 51
+
+
+def test_groups_without_transactions_are_absent() -> None:
+    """Even where a source holds an empty cell for them."""
+    assert labels(question("revenue-by-segment"), {(BASIC,): Parts(1, 0, 0), (GOLD,): NOTHING}) == ["Basic"]
+
+
+@pytest.mark.parametrize("query", QUERIES, ids=lambda query: query.slug)
+def test_nothing_found_has_no_rows_and_zero_totals(query: Any) -> None:
+    """For every query, the summary too."""
+    found = answer(Question(query), {})
+    assert found.rows == ()
+    assert found.sentence == "No transactions match."
+    assert finish(found.total) == {
+        "transactions": 0, "priced_transactions": 0, "revenue": Decimal("0.00"), "average_spend": None,
+    }  # fmt: skip
+
+
+MEASURES = (
+    Column("transactions", "integer"), Column("priced_transactions", "integer"), Column("revenue", "decimal", "USD"),
+    Column("average_spend", "decimal", "USD"),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("slug", "interval", "keys"),
+    [
+        ("revenue-by-segment", None, [Column("segment", "string")]),
+        ("hourly-sales", None, [Column("hour", "integer")]),
+        ("daily-sales", None, [Column("date", "date")]),
+        ("overall-summary", None, []),
+        ("overall-summary", Interval.YEAR, [Column("interval", "date")]),
+        ("top-states", Interval.WEEK, [Column("interval", "date"), Column("state", "string")]),
+    ],
+)
+def test_the_columns_are_the_interval_the_group_and_the_four_measures(
+    slug: str, interval: Interval | None, keys: list[Column]
+) -> None:
+    """In this order, each with its type and unit."""
+    assert answer(question(slug, interval=interval), {}).columns == (*keys, *MEASURES)
+
+
+def test_a_record_has_a_value_for_each_column() -> None:
+    """Money as a Decimal with two places, null where there is no average."""
+    asked = question("revenue-by-segment", interval=Interval.YEAR)
+    found = answer(asked, {(JANUARY, GOLD): Parts(2, 2, 155751), (JANUARY, MISSING): Parts(3, 0, 0)})
+    assert found.records() == [
+        {"interval": "2024-01-01", "segment": "Gold", "transactions": 2, "priced_transactions": 2,
+         "revenue": Decimal("1557.51"), "average_spend": Decimal("778.76")},
+        {"interval": "2024-01-01", "segment": "Missing", "transactions": 3, "priced_transactions": 0,
+         "revenue": Decimal("0.00"), "average_spend": None},
+    ]  # fmt: skip
+    assert [list(record) for record in found.records()] == [[column.name for column in found.columns]] * 2

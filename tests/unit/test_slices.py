@@ -1,0 +1,187 @@
+"""Slices: what they hold is what adding up one transaction at a time gives, and BSON keeps it."""
+
+from collections.abc import Iterable, Mapping
+from datetime import date
+from random import Random
+
+import bson
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from catalog.collections import MAX_AMOUNT_CENTS
+from catalog.dimensions import DATE, DIMENSIONS, FILTERABLE, STATE, date_of, day_number
+from catalog.measures import Parts
+from pipelines.calendar import Grain, Period, month_of, parse, year_of
+from pipelines.columns import NULL, Columns
+from pipelines.rollups import ALL, TOTAL
+from pipelines.slices import EXACT, Slice, Table, decode, encode, of_month, of_year, slice_id, sums
+
+MARCH = parse("2024-03")
+Cells = dict[str, dict[int, Parts]]
+Row = tuple[dict[str, int], int]
+
+
+def random_rows(random: Random, month: Period, count: int, largest: int = 300_000, states: int = 51) -> list[Row]:
+    """Transactions as codes and cents; a tenth without an amount."""
+    sizes = {each.name: len(each.members) for each in FILTERABLE} | {STATE.name: states}
+    first, last = day_number(month.start), day_number(month.last)
+    rows = []
+    for _ in range(count):
+        codes = {name: random.randrange(random.randint(1, size)) for name, size in sizes.items()}
+        codes[DATE.name] = random.randint(first, last)
+        rows.append((codes, NULL if random.random() < 0.1 else random.randint(0, largest)))
+    return sorted(rows, key=lambda row: row[0][DATE.name])
+
+
+def columns_of(rows: Iterable[Row]) -> Columns:
+    """The same as columns."""
+    rows = list(rows)
+    codes = {each.name: np.array([codes[each.name] for codes, _ in rows], np.int64) for each in DIMENSIONS}
+    return Columns(codes, np.array([cents for _, cents in rows], np.int64))
+
+
+def naively(rows: Iterable[Row], month: Period) -> dict[str, Cells]:
+    """The slices of a month and of its days by their ids, each row added to each cell that it is in."""
+    found: dict[str, Cells] = {}
+
+    def add(name: str, by: str, code: int, cents: int) -> None:
+        cells = found.setdefault(name, {}).setdefault(by, {})
+        known = cells.get(code, Parts(0, 0, 0))
+        cells[code] = known.merge(Parts(1, int(cents != NULL), max(cents, 0)))
+
+    for codes, cents in rows:
+        day = date_of(codes[DATE.name]).isoformat()
+        for of, member in ((ALL, 0), *((each.name, codes[each.name]) for each in FILTERABLE)):
+            name = f"{month.name}:{of}:{member}"
+            add(name, TOTAL, 0, cents)
+            for by in (*FILTERABLE, DATE):
+                if by.name != of:
+                    add(name, by.name, codes[by.name], cents)
+        add(f"{day}:{ALL}:0", TOTAL, 0, cents)
+        for by in FILTERABLE:
+            add(f"{day}:{ALL}:0", by.name, codes[by.name], cents)
+    return found
+
+
+def built(slices: Iterable[tuple[Slice, Mapping[str, Table]]]) -> dict[str, Cells]:
+    """Slices by their ids."""
+    return {slice_id(key): {by: table.as_dict() for by, table in cells.items()} for key, cells in slices}
+
+
+def stored(slices: Iterable[tuple[Slice, dict[str, Table]]]) -> list[dict[str, object]]:
+    """Slices as MongoDB would give them back."""
+    return [bson.decode(encode(key, cells).raw) for key, cells in slices]
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.integers(0, 2**32), st.integers(1, 60), st.sampled_from([300_000, MAX_AMOUNT_CENTS]))
+def test_the_slices_of_a_month_are_what_counting_row_by_row_gives(seed: int, count: int, largest: int) -> None:
+    """Every slice, every cell: none more, none fewer."""
+    rows = random_rows(Random(seed), MARCH, count, largest)
+    assert built(of_month(columns_of(rows), MARCH)) == naively(rows, MARCH)
+
+
+def test_a_month_of_many_rows_and_members_is_what_counting_gives() -> None:
+    """Enough for cells of three digits' positions, and more members than a byte has values."""
+    seed = 11
+    print(f"seed {seed}")
+    rows = random_rows(Random(seed), MARCH, 300, states=1_500)
+    assert max(codes[STATE.name] for codes, _ in rows) > 255
+    slices = list(of_month(columns_of(rows), MARCH))
+    assert built(slices) == naively(rows, MARCH)
+    assert {each["_id"]: decode(each) for each in stored(slices)} == naively(rows, MARCH)
+
+
+def test_a_month_without_transactions_has_no_slices() -> None:
+    """No cells, no documents; and a year of none has none."""
+    assert list(of_month(columns_of([]), MARCH)) == []
+    assert list(of_year(year_of(MARCH.start), [])) == []
+
+
+@settings(max_examples=5, deadline=None)
+@given(st.integers(0, 2**32), st.sets(st.integers(1, 12), min_size=1, max_size=4))
+def test_a_year_is_the_sum_of_its_months(seed: int, numbers: set[int]) -> None:
+    """As if its transactions were counted at once, but without cells by date."""
+    random = Random(seed)
+    months = [Period(date(2024, number, 1), Grain.MONTH) for number in sorted(numbers)]
+    rows = {month: random_rows(random, month, random.randint(1, 40)) for month in months}
+    documents = [each for month in months for each in stored(of_month(columns_of(rows[month]), month))]
+    year = year_of(months[0].start)
+    of_months = [each for each in documents if len(str(each["_id"]).split(":")[0]) == 7]
+    together = naively((row for some in rows.values() for row in some), year)
+    expected = {
+        name: {by: cells for by, cells in each.items() if by != DATE.name}
+        for name, each in together.items()
+        if name.startswith("2024:")
+    }
+    assert built(of_year(year, of_months)) == expected
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.sampled_from([ALL, "state", "hour"]), st.integers(0, 70_000), st.dates(date(1970, 1, 1), date(9000, 1, 1)),
+       st.lists(st.tuples(st.integers(0, 2**31 - 1), st.integers(1, 2**31 - 1), st.integers(0, 2**31 - 1),
+                          st.integers(0, 2**63 - 1)), max_size=30, unique_by=lambda cell: cell[0]))  # fmt: skip
+def test_a_slice_is_read_back_from_bson_as_it_was_written(
+    of: str, member: int, day: date, cells: list[tuple[int, int, int, int]]
+) -> None:
+    """Codes and counts up to 2^31, cents up to 2^63, also none at all; a real decoder reads what numpy laid out."""
+    table = Table(*np.array(cells, np.int64).reshape(-1, 4).T)
+    for period in (month_of(day), year_of(day), Period(day, Grain.DAY)):
+        key = (of, member, period)
+        document = bson.decode(encode(key, {TOTAL: table, "gender": table}).raw)
+        assert (document["_id"], document["dimension"], document["member"]) == (slice_id(key), of, member)
+        assert document["start"].date() == period.start
+        expected = {code: Parts(*parts) for code, *parts in cells}
+        assert decode(document) == {TOTAL: expected, "gender": expected}
+
+
+@pytest.mark.parametrize("size", [0, 1, 9, 10, 11, 99, 100, 101, 999, 1000, 1001, 12_345])
+def test_an_array_of_any_length_is_encoded_as_bson_itself_would(size: int) -> None:
+    """The positions are text, so they change their width at 10, 100, 1,000 and 10,000."""
+    numbers = np.arange(size, dtype=np.int64)
+    document = bson.decode(encode((ALL, 0, MARCH), {"state": Table(numbers, numbers + 1, numbers, numbers << 31)}).raw)
+    assert document["cells"]["state"] == [{"k": n, "n": n + 1, "p": n, "r": n << 31} for n in range(size)]
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 4), st.just(NULL) | st.integers(MAX_AMOUNT_CENTS - 5, MAX_AMOUNT_CENTS)),
+                max_size=50), st.integers(1, 40))  # fmt: skip
+def test_sums_are_exact_where_doubles_are_not(pairs: list[tuple[int, int]], times: int) -> None:
+    """Amounts near the largest allowed, repeated until their sum is far above 2^53: Python's integers agree."""
+    repeated = pairs * (times * 100)
+    keys, cents = (np.array(column, np.int64) for column in (zip(*repeated, strict=True) if repeated else ([], [])))
+    transactions, priced, total = sums(keys, cents, 5)
+    for key in range(5):
+        amounts = [amount for each, amount in pairs if each == key]
+        known = [amount for amount in amounts if amount != NULL]
+        factor = times * 100
+        expected = (len(amounts) * factor, len(known) * factor, sum(known) * factor)
+        assert (int(transactions[key]), int(priced[key]), int(total[key])) == expected
+
+
+def test_one_cent_is_not_lost_beside_2_to_the_53() -> None:
+    """A sum that no double holds: 2^53 + 1 and its like, in one group and in two."""
+    most = MAX_AMOUNT_CENTS
+    count = EXACT // most + 1
+    cents = np.array([most] * count + [1, 1, 1], np.int64)
+    exact = most * count + 3
+    assert float(exact) != exact or exact % 2 == 1
+    assert sums(np.zeros(len(cents), np.int64), cents, 1)[2].tolist() == [exact]
+    assert sums(np.arange(len(cents)) % 2, cents, 2)[2].sum() == exact
+
+
+def test_rows_of_one_member_give_one_slice_of_it() -> None:
+    """Members that do not occur have no slice, also those with smaller codes."""
+    rows = [(dict.fromkeys((each.name for each in FILTERABLE), 2) | {DATE.name: day_number(date(2024, 3, 31))}, 5)] * 3
+    names = {slice_id(key) for key, _ in of_month(columns_of(rows), MARCH)}
+    assert names == {f"2024-03:{each.name}:2" for each in FILTERABLE} | {"2024-03:all:0", "2024-03-31:all:0"}
+
+
+def test_tables_are_equal_where_their_cells_are() -> None:
+    """By cell, not by object; one cent is a difference."""
+    one, same, other = (Table(*np.array([[1, 2, 2, cents]], np.int64).T) for cents in (5, 5, 6))
+    assert one == same
+    assert one != other
+    assert one != {1: Parts(2, 2, 5)}
