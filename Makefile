@@ -6,19 +6,26 @@ PY := $(VENV)/bin/python
 DATA_DIR ?= var
 ROWS ?= 1000000
 PORT ?= 8000
-CSV ?= $(DATA_DIR)/sample-$(ROWS).csv
+SAMPLE := $(DATA_DIR)/sample-$(ROWS).csv
 export DATA_DIR PORT
 
 .PHONY: run serve test setup lint unit live slow timing
 
-run: setup $(CSV)
-	@$(PY) -m store $(MAKE) --no-print-directory serve CSV="$(CSV)"
+ifdef CSV
+INPUT := $(CSV)
+else
+INPUT := $(SAMPLE)
+NEEDED := $(SAMPLE)
+endif
+
+run: setup $(NEEDED)
+	@$(PY) -m store $(MAKE) --no-print-directory serve CSV="$(INPUT)"
 
 serve:
 	@$(PY) -m loader load "$(CSV)"
 	@$(VENV)/bin/gunicorn wsgi:app
 
-$(DATA_DIR)/sample-$(ROWS).csv: | setup
+$(SAMPLE): | setup
 	@mkdir -p $(DATA_DIR)
 	@$(PY) -m loader sample $@.part --rows $(ROWS)
 	@mv $@.part $@
@@ -51,5 +58,5 @@ slow: setup
 	$(PY) -m pytest tests -m "slow" -q
 
 # What each question costs on the filled database, beside its estimate; written to $(DATA_DIR)/timing.json.
-timing: setup $(CSV)
-	@$(PY) -m store sh -c '$(PY) -m loader load "$(CSV)" && $(PY) -m pytest tests/live/test_timing.py -m timing -q -s'
+timing: setup $(NEEDED)
+	@$(PY) -m store sh -c '$(PY) -m loader load "$(INPUT)" && $(PY) -m pytest tests/live/test_timing.py -m timing -q -s'

@@ -103,7 +103,8 @@ LOADS = Collection(
         "sha256": _TEXT,
         "bytes": _LONG,
         "options": {"bsonType": "object"},
-        "status": {"enum": ["running", "complete", "stopped"]},
+        "columns": {"bsonType": "array", "items": _TEXT},
+        "status": {"enum": ["running", "complete", "stopped", "removing", "removed"]},
         "offset": _LONG,
         "line": _LONG,
         "counts": {"bsonType": "object"},
@@ -113,6 +114,7 @@ LOADS = Collection(
         "started_at": _DATE,
         "updated_at": _DATE,
         "session": {"bsonType": "binData"},
+        "holder": {"bsonType": "object"},
     },
 )
 QUARANTINE = Collection(
@@ -130,6 +132,9 @@ QUARANTINE = Collection(
         "raw": _TEXT,
     },
 )
+FORMAT = 1
+"""The form of rollups and pages. What was built in another form is stale."""
+
 _CODE: Schema = {"bsonType": "int", "minimum": 0}
 PERIODS = Collection(
     "periods",
@@ -139,9 +144,10 @@ PERIODS = Collection(
         "start": _DATE,
         "changed": _LONG,
         "built": _LONG,
+        "format": _CODE,
         "rows": _LONG,
     },
-    optional=("built", "rows"),
+    optional=("built", "format", "rows"),
 )
 ROLLUPS = Collection(
     "rollups",

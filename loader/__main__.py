@@ -1,4 +1,4 @@
-"""`python -m loader`: load, check, sample, status. See `python -m loader --help`."""
+"""`python -m loader`: load files, look after them, and prove what was derived. See `python -m loader --help`."""
 
 import json
 import sys
@@ -12,7 +12,10 @@ import click
 from catalog.collections import LOADS, OPERATIONAL, SIX
 from catalog.errors import AnalyticsError, InternalError, TooManyQuarantined
 from loader.control import Control, compare_with_file
-from loader.load import Options, Progress, check, load
+from loader.load import Progress, check, load
+from loader.options import Options
+from loader.quarantine import export, refused_rows
+from loader.remove import remove
 from loader.report import LoadReport
 from loader.sample import write_sample
 from pipelines.directory import read_version
@@ -73,15 +76,21 @@ def main() -> None:
     "--customers", type=click.Choice(["transaction", "profile"]), default="transaction", show_default=True,
     help="One customer for each transaction, or one for each (gender, age, marital status).",
 )  # fmt: skip
+@click.option(
+    "--new-members", type=click.Choice(["refuse", "add"]), default="refuse", show_default=True,
+    help="What to do with a state, segment, employment status or payment method that is not known yet.",
+)  # fmt: skip
 @max_quarantined
 @as_json
-def load_command(files: tuple[Path, ...], customers: str, max_quarantined: float, as_json: bool) -> None:
+def load_command(
+    files: tuple[Path, ...], customers: str, new_members: str, max_quarantined: float, as_json: bool
+) -> None:
     """Load FILES. A file that was loaded before is passed over; an interrupted load goes on where it was.
 
     Every row is inserted, already present, or in quarantine with the reason; nothing is dropped.
     """
     settings = Settings.from_environment()
-    options = Options(customers, settings.timezone.key)
+    options = Options(customers, settings.timezone.key, new_members)
     with Store(settings) as store:
         for path in files:
             with _progress(f"Loading {path.name}") as progress:
@@ -112,6 +121,42 @@ def sample_command(out: Path, rows: int, seed: int) -> None:
     with _progress(f"Writing {out.name}") as progress:
         write_sample(out, rows, seed, progress)
     click.echo(f"{out}: {rows:,} rows")
+
+
+@main.command("quarantine")
+@click.argument("load_id", metavar="LOAD")
+@click.option("--csv", "csv_file", type=click.Path(path_type=Path), help="Write the rows to this file.")
+@as_json
+def quarantine_command(load_id: str, csv_file: Path | None, as_json: bool) -> None:
+    """List the rows of LOAD that were refused, with line, column and reason.
+
+    With --csv they are written with the columns of their file and four that explain, which `load` passes over:
+    mend the rows in that file and load it. A cell that a spreadsheet would run gets an apostrophe before it.
+    """
+    with Store(Settings.from_environment()) as store:
+        if csv_file:
+            click.echo(f"{csv_file}: {export(store, load_id, csv_file):,} rows")
+            return
+        rows = [{**row, "_id": str(row["_id"])} for row in refused_rows(store, load_id)]
+    if as_json:
+        click.echo(json.dumps(rows, indent=2))
+        return
+    for row in rows:
+        click.echo(f"line {row['line']}, {row['column'] or 'row'}: {row['message']} [{row['reason']}]\n  {row['raw']}")
+    click.echo(f"{len(rows)} rows")
+
+
+@main.command("remove")
+@click.argument("load_id", metavar="LOAD")
+@as_json
+def remove_command(load_id: str, as_json: bool) -> None:
+    """Take LOAD out again: its transactions, their customers and its quarantine. Run it again if it was interrupted.
+
+    The file can be loaded again afterwards. Answers stay exact all the while.
+    """
+    with Store(Settings.from_environment()) as store, _progress("Removing") as progress:
+        removed = remove(store, load_id, progress)
+    click.echo(json.dumps({"load_id": load_id, "removed": removed}) if as_json else f"{removed:,} transactions removed")
 
 
 @main.command("refresh")
@@ -207,7 +252,7 @@ def _tell(report: LoadReport, max_quarantined: float, as_json: bool) -> None:
     if report.exceeds(max_quarantined):
         raise TooManyQuarantined(
             f"{report.quarantined:,} of {report.read:,} rows were refused, {max_quarantined:.2%} are allowed",
-            "The collection `quarantine` has each with its reason", retryable=False,
+            f"`python -m loader quarantine {report.load_id}` lists each with its reason", retryable=False,
         )  # fmt: skip
 
 

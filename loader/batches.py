@@ -10,7 +10,7 @@ one again took 38 s instead of 24 s for a million rows.
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from copy import deepcopy
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,9 +18,10 @@ from typing import Any
 
 import bson
 import numpy as np
+from bson.binary import Binary
 from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
-from pymongo import WriteConcern
+from pymongo import ReturnDocument, WriteConcern
 from pymongo.errors import BulkWriteError
 from pymongo.read_concern import ReadConcern
 
@@ -70,6 +71,7 @@ class Writer:
         self._session = session
         self._report = report
         self._by_profile = by_profile
+        self._lsid = Binary.from_uuid(session.session_id["id"].as_uuid())
         self._expect_present = False
         self._profiles = {row["_id"] for row in store.db[CUSTOMERS.name].find({"_id": {"$lt": 0}}, {"_id": 1})}
 
@@ -135,7 +137,7 @@ class Writer:
                 documents = [_quarantined(each, report) for each in all_refused]
                 db[QUARANTINE.name].insert_many(documents, session=session)
 
-        with _translated_but_duplicates():
+        with _translated_but_duplicates(), suppress(_Committed):
             self._session.with_transaction(write, ReadConcern("snapshot"), WriteConcern("majority", j=True))
         self._profiles.update(profiles)
         vars(self._report).update(vars(report))
@@ -147,15 +149,38 @@ class Writer:
             "offset": batch.chunk.end, "line": batch.chunk.end_line, "counts": report.counts, "updated_at": now,
             "missing": dict(report.missing), "reasons": dict(report.reasons), "seconds": seconds,
         }  # fmt: skip
-        expected = {"_id": self._report.load_id, "offset": batch.offset, "status": "running"}
+        expected = {
+            "_id": self._report.load_id, "offset": batch.offset, "status": "running", "session": self._lsid,
+        }  # fmt: skip
         if not self._store.db[LOADS.name].update_one(expected, {"$set": progress}, session=session).matched_count:
+            state = self._store.db[LOADS.name].find_one({"_id": self._report.load_id}, session=session) or {}
+            if state.get("session") == self._lsid and state.get("offset") == batch.chunk.end:
+                raise _Committed  # the answer to an earlier try of this commit was lost
             raise LoadError(
                 "Another loader has gone on with this file",
                 "Let it finish; `python -m loader status` shows how far it is",
                 retryable=False,
             )
-        if len(rows):
+        self._add_members(session, batch)
+        if len(rows) or batch.clean.new_members:
             bump_version(self._store, session, np.unique(batch.clean.day[list(rows)]).tolist())
+
+    def _add_members(self, session: Session, batch: Batch) -> None:
+        """Add the names that the batch's rows bring; another loader may have taken their codes for others."""
+        for dimension, code, name in batch.clean.new_members:
+            member = self._store.db[str(dimension.collection)].find_one_and_update(
+                {"_id": code},
+                {"$setOnInsert": {"name": name}},
+                upsert=True,
+                return_document=ReturnDocument.AFTER,
+                session=session,
+            )
+            if not member or member["name"] != name:
+                raise LoadError(
+                    f"Another loader added to {dimension.collection} meanwhile",
+                    "Run the same command again",
+                    retryable=True,
+                )
 
 
 def _repeats(batch: Batch) -> bool:
@@ -203,6 +228,10 @@ def _translated_but_duplicates() -> Iterator[None]:
             if (error.details or {}).get("writeErrors", [{}])[0].get("code") == _DUPLICATE_KEY:
                 raise _Duplicates from error
             raise
+
+
+class _Committed(Exception):
+    """The batch is there already: an earlier try of the same commit went through."""
 
 
 class _Duplicates(Exception):

@@ -17,7 +17,17 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pandas as pd
 
-from catalog.dimensions import EMPLOYMENT_STATUS, GENDER, MARITAL_STATUS, PAYMENT_METHOD, SEGMENT, STATE, Vocabulary
+from catalog.collections import MAX_MEMBERS
+from catalog.dimensions import (
+    EMPLOYMENT_STATUS,
+    GENDER,
+    MARITAL_STATUS,
+    PAYMENT_METHOD,
+    SEGMENT,
+    STATE,
+    Dimension,
+    Vocabulary,
+)
 from loader import fields
 from loader.fields import Reject
 from loader.files import Chunk
@@ -70,6 +80,14 @@ class Refused(NamedTuple):
     raw: str
 
 
+class NewMember(NamedTuple):
+    """A name that the vocabulary did not hold, and the code that it gets."""
+
+    dimension: Dimension
+    code: int
+    name: str
+
+
 @dataclass(frozen=True)
 class Clean:
     """The clean rows of a chunk as columns, in the order of the file.
@@ -79,12 +97,14 @@ class Clean:
         raw: each row's text.
         columns: the fields of `Record` by name, int64 each, NULL for an unknown age or amount.
         refused: the other rows.
+        new_members: what the rows add to the vocabulary.
     """
 
     lines: Ints
     raw: list[bytes]
     columns: dict[str, Ints]
     refused: list[Refused]
+    new_members: tuple[NewMember, ...] = ()
 
     @property
     def day(self) -> Ints:
@@ -118,18 +138,24 @@ _MISSING = {
 class Cleaner:
     """Cleans the chunks of one file."""
 
-    def __init__(self, header: Header, vocabulary: Vocabulary, timezone: ZoneInfo, latest_day: int) -> None:
+    def __init__(
+        self, header: Header, vocabulary: Vocabulary, timezone: ZoneInfo, latest_day: int, *, add_members: bool = False
+    ) -> None:
+        """With `add_members`, an unknown state, segment or the like becomes a new member of its dimension."""
         self._header = header
+        self._vocabulary = {name: list(members) for name, members in vocabulary.items()}
+        self._add_members = add_members
+        self._added: list[NewMember] = []
         self._converters: dict[str, Callable[[str], int]] = {
             "Transaction_ID": fields.transaction_id,
             "Transaction_date": lambda text: fields.timestamp_ms(text, timezone, latest_day),
-            "Gender": lambda text: fields.member(GENDER, text, vocabulary),
+            "Gender": lambda text: self._member(GENDER, text),
             "Age": lambda text: _or_null(fields.age(text)),
-            "Marital_status": lambda text: fields.member(MARITAL_STATUS, text, vocabulary),
-            "State_names": lambda text: fields.member(STATE, text, vocabulary),
-            "Segment": lambda text: fields.member(SEGMENT, text, vocabulary),
-            "Employees_status": lambda text: fields.member(EMPLOYMENT_STATUS, text, vocabulary),
-            "Payment_method": lambda text: fields.member(PAYMENT_METHOD, text, vocabulary),
+            "Marital_status": lambda text: self._member(MARITAL_STATUS, text),
+            "State_names": lambda text: self._member(STATE, text),
+            "Segment": lambda text: self._member(SEGMENT, text),
+            "Employees_status": lambda text: self._member(EMPLOYMENT_STATUS, text),
+            "Payment_method": lambda text: self._member(PAYMENT_METHOD, text),
             "Referral": fields.referral,
             "Amount_spent": lambda text: _or_null(fields.amount_cents(text)),
         }
@@ -142,9 +168,10 @@ class Cleaner:
         Raises:
             _RowReject: tells the first malformed field.
         """
-        if len(record) != len(COLUMNS):
-            more = "more" if len(record) > len(COLUMNS) else "fewer"
-            raise _RowReject(Reject("field_count", f"the row has {len(record)} fields, {more} than {len(COLUMNS)}"))
+        width = len(self._header.names)
+        if len(record) != width:
+            more = "more" if len(record) > width else "fewer"
+            raise _RowReject(Reject("field_count", f"the row has {len(record)} fields, {more} than {width}"))
         values = []
         for column, position in zip(COLUMNS, self._header.positions, strict=True):
             try:
@@ -170,11 +197,12 @@ class Cleaner:
         if refused:
             columns = {name: values[keep] for name, values in columns.items()}
             lines, raw = lines[keep], [text for text, kept in zip(raw, keep, strict=True) if kept]
-        return Clean(lines, raw, columns, refused)
+        added, self._added = self._added, []
+        return Clean(lines, raw, columns, refused, tuple(added))
 
     def _clean_plain(self, raw: list[bytes]) -> tuple[dict[str, Ints], Mask]:
         """Read all rows at once: the columns, and for each row whether it is surely right."""
-        commas = len(COLUMNS) - 1
+        commas = len(self._header.names) - 1
         sure = np.fromiter((text.count(b",") == commas for text in raw), bool, len(raw))
         rows = raw if sure.all() else [text if ok else b"," * commas for text, ok in zip(raw, sure, strict=True)]
         text = b"\n".join(rows) + b"\n"
@@ -228,6 +256,17 @@ class Cleaner:
         moments = pd.to_datetime(texts.where(plain, "1970-01-01T00:00:00"), format="ISO8601", errors="coerce")
         values = moments.to_numpy("datetime64[ms]").astype(np.int64)
         return plain & moments.notna().to_numpy() & (values >= 0) & (values <= self._latest_ms), values
+
+    def _member(self, dimension: Dimension, text: str) -> int:
+        members = self._vocabulary[dimension.name]
+        try:
+            return fields.member(dimension, text, self._vocabulary)
+        except Reject:
+            if not (self._add_members and dimension.is_open and len(members) < MAX_MEMBERS):
+                raise
+        members.append(text)
+        self._added.append(NewMember(dimension, len(members) - 1, text))
+        return len(members) - 1
 
     def _code_or_none(self, column: str, text: str) -> int | None:
         """What the exact converter makes of a field, or None where it rejects it."""

@@ -9,6 +9,9 @@ COLUMNS = (
     "Transaction_ID", "Transaction_date", "Gender", "Age", "Marital_status", "State_names",
     "Segment", "Employees_status", "Payment_method", "Referral", "Amount_spent",
 )  # fmt: skip
+IGNORED = "quarantine_"
+"""Columns of this prefix are those that an exported quarantine adds; a mended export can be loaded with them."""
+
 SPELLINGS = {"referal": "Referral"}
 """Old spellings of a column's name."""
 
@@ -44,7 +47,7 @@ def read_header(path: str, line: int, text: str) -> Header:
     names = tuple(known.get(name.casefold(), name) for name in given)
     wanted = f"The columns are {', '.join(COLUMNS)}, in any order"
     for name in names:
-        if name not in COLUMNS:
+        if name not in COLUMNS and not name.casefold().startswith(IGNORED):
             like = nearest(name, COLUMNS)
             hint = f", perhaps {like}" if like else ""
             raise FileRefused(path, place, f"{name!r} is no column of this file{hint}", wanted)

@@ -1,30 +1,27 @@
 """Load a file: survey it, take up the load where it stands, write its batches, report."""
 
-import hashlib
-import json
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from bson.binary import Binary
-from pymongo.errors import DuplicateKeyError, OperationFailure
 
 from catalog.collections import LOADS
 from catalog.dimensions import FILTERABLE, Vocabulary, day_number
-from catalog.errors import LoadError, TooManyQuarantined
+from catalog.errors import TooManyQuarantined
 from indexes.manage import apply as apply_indexes
 from loader.batches import Batch, Writer
+from loader.claim import claim
 from loader.clean import Cleaner
 from loader.files import Chunk, Survey, read_chunks, survey
+from loader.options import Options
 from loader.report import LoadReport
 from pipelines.ahead import ahead
 from pipelines.refresh import refresh
-from store.client import Session, Store, translated
+from store.client import Store, translated
 from store.schema import apply_schema, read_vocabulary
 from store.settings import Settings
 
@@ -33,24 +30,6 @@ Progress = Callable[[int, int], None]
 
 ENOUGH_ROWS = 10_000
 """So many rows must have been read before their quarantined share can stop a load."""
-
-
-@dataclass(frozen=True)
-class Options:
-    """What changes the documents that a file becomes, and so is part of the load's name.
-
-    Attributes:
-        customers: `transaction` makes one customer of each row, `profile` one of each (gender, age, marital status).
-        timezone: the store's wall clock.
-    """
-
-    customers: str = "transaction"
-    timezone: str = "UTC"
-
-    def name(self, sha256: str) -> str:
-        """The id of the load of a file with these options."""
-        text = json.dumps([sha256, asdict(self)], sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def check(path: Path, settings: Settings, progress: Progress) -> LoadReport:
@@ -94,13 +73,13 @@ def load(store: Store, path: Path, options: Options, max_quarantined: float, pro
     found = survey(path)
     apply_schema(store)
     with translated(), store.client.start_session() as session:
-        state = _open(store, found, options, session)
+        state = claim(store, found, options, session)
         report = LoadReport.from_load(state)
         report.repeated = state["status"] == "complete"
         if report.repeated:
             return report
         spent = report.seconds - begin
-        writer = Writer(store, session, report, by_profile=options.customers == "profile")
+        writer = Writer(store, session, report, by_profile=options.by_profile)
         for batch in _batches(found, state, report.load_id, options, store.settings, read_vocabulary(store)):
             writer.write(batch, spent + time.monotonic())
             progress(batch.chunk.end, found.size)
@@ -108,7 +87,7 @@ def load(store: Store, path: Path, options: Options, max_quarantined: float, pro
                 _finish(store, report, "stopped", spent + time.monotonic())
                 raise TooManyQuarantined(
                     f"{report.quarantined:,} of {report.read:,} rows were refused",
-                    "See `python -m loader quarantine`",
+                    f"See `python -m loader quarantine {report.load_id}`",
                     retryable=True,
                 )
         # After the batches: building an index at once is cheaper than keeping it up with each row.
@@ -124,50 +103,18 @@ def tomorrow() -> int:
     return day_number(today + timedelta(days=1))
 
 
-def _open(store: Store, found: Survey, options: Options, session: Session) -> dict[str, Any]:
-    """The state of this load: new, or where it stood; then whoever held it can no longer go on with it."""
-    load_id = options.name(found.sha256)
-    now = datetime.now(UTC)
-    fresh = LoadReport(found.path.name, load_id)
-    loads = store.db[LOADS.name]
-    lsid = Binary.from_uuid(session.session_id["id"].as_uuid())
-    try:
-        loads.insert_one(
-            {
-                "_id": load_id, "file": found.path.name, "sha256": found.sha256, "bytes": found.size,
-                "options": asdict(options), "status": "running", "offset": found.start, "line": found.start_line,
-                "counts": fresh.counts, "missing": {}, "reasons": {}, "seconds": 0.0,
-                "started_at": now, "updated_at": now, "session": lsid,
-            }
-        )  # fmt: skip
-    except DuplicateKeyError:
-        state = loads.find_one({"_id": load_id}) or {}
-        if state.get("status") == "complete":
-            return state
-        _end_session(store, state["session"])
-        loads.update_one({"_id": load_id}, {"$set": {"status": "running", "session": lsid, "updated_at": now}})
-    return loads.find_one({"_id": load_id}) or {}
-
-
-def _end_session(store: Store, lsid: Binary) -> None:
-    """End the transaction that a killed loader may have left open; it would block its successor for a minute."""
-    try:
-        store.client.admin.command("killSessions", [{"id": lsid}])
-    except OperationFailure as error:
-        raise LoadError("The former loader's session cannot be ended", "Wait a minute", retryable=True) from error
-
-
 def _batches(
     found: Survey, state: dict[str, Any], load_id: str, options: Options, settings: Settings, vocabulary: Vocabulary
 ) -> Iterator[Batch]:
     """The batches from the checkpoint on; the next is made while one is written."""
-    cleaner = Cleaner(found.header, vocabulary, settings.timezone, tomorrow())
+    adds = options.new_members == "add"
+    cleaner = Cleaner(found.header, vocabulary, settings.timezone, tomorrow(), add_members=adds)
     chunks = read_chunks(found, state["offset"], state["line"])
     offset = state["offset"]
 
     def make(chunk: Chunk) -> Batch:
         nonlocal offset
-        batch = Batch.of(offset, chunk, cleaner.clean(chunk), load_id, by_profile=options.customers == "profile")
+        batch = Batch.of(offset, chunk, cleaner.clean(chunk), load_id, by_profile=options.by_profile)
         offset = chunk.end
         return batch
 

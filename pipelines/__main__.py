@@ -14,6 +14,7 @@ from pipelines.planner import plan
 from pipelines.queries import QUERIES
 from pipelines.question import PARAMETERS, Question, ask, find_query
 from store.client import Store, translated
+from store.explain import extended_json
 from store.schema import read_vocabulary
 from store.settings import Settings
 from store.timing import Timer
@@ -81,7 +82,7 @@ def explain_command(slug: str, **given: tuple[str, ...]) -> None:
             chosen = plan(question, read_directory(store, session))
     for read in chosen.reads:
         collection, pipeline = compiled(question, read)
-        click.echo(f"{read.source}: {read}\ndb.{collection}.aggregate({json.dumps(pipeline, default=str, indent=2)})")
+        click.echo(f"{read.source}: {read}\ndb.{collection}.aggregate({json.dumps(extended_json(pipeline), indent=2)})")
     for what, why in chosen.refused:
         click.echo(f"not {what}: {why}")
 

@@ -11,7 +11,7 @@ from typing import Any
 from bson import ObjectId
 from pymongo import ReturnDocument, UpdateOne
 
-from catalog.collections import DATA_VERSION, PERIODS, STATUS, VERIFICATION
+from catalog.collections import DATA_VERSION, FORMAT, PERIODS, STATUS, VERIFICATION
 from catalog.dimensions import date_of, day_number, day_of
 from pipelines.calendar import Grain, Period, month_of, parse, year_of
 from pipelines.state import EMPTY, Directory, Month, Version
@@ -38,7 +38,7 @@ def read_directory(store: Store, session: Session, known: Directory | None = Non
     years: dict[bool, set[Period]] = {True: set(), False: set()}
     for document in store.db[PERIODS.name].find({}, session=session).sort("_id"):
         period = parse(document["_id"])
-        state = Month(document.get("rows", 0), document["changed"], document.get("built"))
+        state = Month(document.get("rows", 0), document["changed"], as_built(document))
         if period.grain is Grain.YEAR:
             years[state.stale].add(period)
         else:
@@ -48,6 +48,11 @@ def read_directory(store: Store, session: Session, known: Directory | None = Non
     return Directory(
         version, months, frozenset(years[False]), frozenset(years[True]), vocabulary, (verification or {}).get("result")
     )
+
+
+def as_built(period: Mapping[str, Any]) -> int | None:
+    """The data version that a period's rollups and pages show; None where there are none of today's form."""
+    return period.get("built") if period.get("format") == FORMAT else None
 
 
 def bump_version(store: Store, session: Session, day_numbers: Iterable[int]) -> int:

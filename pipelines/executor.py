@@ -8,7 +8,7 @@ from typing import Any
 from catalog.collections import DATA_VERSION, PAGES, ROLLUPS, STATUS, TRANSACTIONS
 from catalog.dimensions import DATE, Dimension, date_of, day_number, day_of
 from catalog.errors import InternalError
-from catalog.measures import Parts
+from catalog.measures import NOTHING, Parts
 from pipelines.answer import Answer, arrange
 from pipelines.answer_cache import MAX_ROWS, AnswerCache
 from pipelines.calendar import Period, Piece, year_of
@@ -135,13 +135,14 @@ class Executor:
         by_year: dict[Period, list[Piece]] = {}
         for piece in read.pieces:
             by_year.setdefault(year_of(piece.first), []).append(piece)
-        groups: list[tuple[tuple[int, ...], Parts]] = []
+        groups: dict[tuple[int, ...], Parts] = {}
         for year, pieces in by_year.items():
             block = self._block(session, year, directory, timer)
             with timer.stretch("compute"):
                 for first, last in _stretches(pieces):
-                    groups += evaluate(block, question, day_number(first), day_number(last)).items()
-        return groups
+                    found = evaluate(block, question, day_number(first), day_number(last))
+                    groups |= {key: parts.merge(groups.get(key, NOTHING)) for key, parts in found.items()}
+        return groups.items()
 
     def _block(self, session: Session, year: Period, directory: Directory, timer: Timer) -> Columns:
         """The fresh months of a year as one run of columns. Their versions name it, so it cannot be out of date."""
@@ -202,7 +203,7 @@ def parse_groups(question: Question, documents: Sequence[dict[str, Any]], *, is_
 
 
 def _add(cells: dict[tuple[int, ...], Parts], groups: Groups, interval: Interval | None) -> None:
-    """Merge groups into cells; days become the first day of their interval."""
+    """Merge groups, each of which has a key of its own, into cells; days become the first day of their interval."""
     if interval:
         starts: dict[int, int] = {}
         for key, parts in groups:

@@ -132,7 +132,9 @@ def plan(question: Question, directory: Directory) -> Plan:
     chosen = [_choose(question, piece, shape, directory) for piece in pieces]
     refused = _refused(question, directory, pieces, chosen, shape)
     if question.source is not Source.AUTO and any(read.source != question.source.value for read in chosen):
-        raise SourceRefused(question.source.value, [f"{what}: {why}" for what, why in refused])
+        raise SourceRefused(
+            question.source.value, [f"{what}: {why}" for what, why in refused if what not in ("pages", "raw")]
+        )
     return Plan(tuple(_merge(chosen)), refused)
 
 

@@ -12,12 +12,12 @@ from bson.raw_bson import RawBSONDocument
 from pymongo import WriteConcern
 from pymongo.read_concern import ReadConcern
 
-from catalog.collections import PAGES, PERIODS, ROLLUPS
+from catalog.collections import FORMAT, PAGES, PERIODS, ROLLUPS
 from catalog.dimensions import day_number, day_of
 from pipelines.ahead import ahead
 from pipelines.calendar import Grain, Period
 from pipelines.columns import read_columns
-from pipelines.directory import bump_layout, read_directory
+from pipelines.directory import as_built, bump_layout, read_directory
 from pipelines.pages import pack
 from pipelines.slices import encode, of_month, of_year
 from store.client import Document, Session, Store, translated
@@ -79,7 +79,7 @@ def _build(store: Store, period: Period) -> Built | None:
     """Build one period; None where it is fresh meanwhile, or a year has a stale month."""
     with store.snapshot() as session:
         state = store.db[PERIODS.name].find_one({"_id": period.name}, session=session) or {}
-        if state.get("built") == state.get("changed"):
+        if as_built(state) == state.get("changed"):
             return None
         read = _read_month if period.grain is Grain.MONTH else _read_year
         return read(store, session, period, state["changed"])
@@ -94,7 +94,7 @@ def _read_month(store: Store, session: Session, month: Period, changed: int) -> 
 def _read_year(store: Store, session: Session, year: Period, changed: int) -> Built | None:
     names = [month.name for month in year.months]
     months = list(store.db[PERIODS.name].find({"_id": {"$in": names}}, session=session))
-    if any(month.get("built") != month["changed"] for month in months):
+    if any(as_built(month) != month["changed"] for month in months):
         return None
     slices = store.db[ROLLUPS.name].find({"period": {"$in": names}}, session=session)
     return Built(
@@ -108,7 +108,7 @@ def _write(store: Store, built: Built) -> bool:
 
     def replace(session: Session) -> bool:
         mine = {"_id": period.name, "changed": built.changed}
-        now = {"$set": {"built": built.changed, "rows": built.rows}}
+        now = {"$set": {"built": built.changed, "format": FORMAT, "rows": built.rows}}
         state = store.db[PERIODS.name].update_one(mine, now, session=session)
         if not state.modified_count:
             return False

@@ -103,6 +103,8 @@ def money(cents: int) -> str:
 
 
 def percent(part: int, whole: int) -> str:
-    """A share with one decimal, half away from zero; `0.0%` of nothing."""
+    """A share with one decimal, half away from zero; `0.0%` of nothing, `under 0.1%` where that would be 0.0%."""
     share = Decimal(part * 100) / Decimal(whole) if whole else Decimal(0)
+    if 0 < share < Decimal("0.05"):
+        return "under 0.1%"
     return f"{share.quantize(Decimal('0.1'), ROUND_HALF_UP):,}%"

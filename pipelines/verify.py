@@ -19,7 +19,7 @@ from pipelines.ahead import ahead
 from pipelines.calendar import Grain, Period
 from pipelines.columns import Columns, read_columns
 from pipelines.compiler import match_transactions
-from pipelines.directory import bump_layout, read_directory
+from pipelines.directory import as_built, bump_layout, read_directory
 from pipelines.pages import unpack
 from pipelines.rollups import ALL, TOTAL
 from pipelines.slices import Slice, Table, decode, encode, of_month, of_year, slice_id
@@ -132,7 +132,7 @@ def _check(store: Store, period: Period, vocabulary: Vocabulary) -> Checked:
     checked = Checked()
     with store.snapshot() as session:
         state = store.db[PERIODS.name].find_one({"_id": period.name}, session=session) or {}
-        if state.get("built") != state.get("changed"):
+        if as_built(state) != state.get("changed"):
             return checked
         if period.grain is Grain.YEAR:
             checked.years = 1

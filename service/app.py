@@ -34,6 +34,9 @@ def create_app(settings: Settings | None = None) -> Flask:
     api: Api = problems.ProblemApi(app)
     for blueprint in (queries.blueprint, catalogue.blueprint, health.blueprint, live.blueprint):
         api.register_blueprint(blueprint)
+    for response in api.spec.components.responses.values():
+        if "application/json" in response.get("content", {}):
+            response["content"] = {"application/problem+json": response["content"]["application/json"]}
     app.add_url_rule("/v1/queries/<slug>", view_func=catalogue.no_such_query)
     for page in (home.blueprint, docs.blueprint):
         app.register_blueprint(page)

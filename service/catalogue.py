@@ -25,7 +25,9 @@ class Catalogue(MethodView):
             {
                 "slug": query.slug, "title": query.title, "question": query.question, "panel": query.panel.value,
                 "parameters": PARAMETERS, "estimate_ms": query.estimate_ms,
-                "links": {"answer": f"/v1/queries/{query.slug}"},
+                "links": {
+                    "answer": f"/v1/queries/{query.slug}", "explain": f"/v1/queries/{query.slug}/explain",
+                },
             }
             for query in QUERIES
         ]  # fmt: skip

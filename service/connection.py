@@ -9,6 +9,7 @@ from store.client import Store
 from store.settings import Settings
 
 POOL_SIZE = 8
+PATIENCE_MS = 2_000
 
 
 class Connection:
@@ -38,7 +39,7 @@ class Connection:
         """
         with self._lock:
             if self._store is None:
-                self._store = Store(self._settings, pool_size=POOL_SIZE)
+                self._store = Store(self._settings, pool_size=POOL_SIZE, patience_ms=PATIENCE_MS)
             return self._store
 
     def close(self) -> None:

@@ -9,14 +9,16 @@ from typing import Any
 from flask import Response, current_app, request
 from flask_smorest import Blueprint
 
+from catalog.dimensions import Vocabulary
 from pipelines.answer import Answer, finish
 from pipelines.planner import plan
 from pipelines.queries import QUERIES, Query
 from pipelines.question import Question
-from pipelines.state import Directory
+from pipelines.state import Directory, Version
 from service.connection import current_executor
 from service.requests import request_id, timer
 from service.schemas import ExplanationSchema, ParametersSchema, answer_schema
+from store.explain import extended_json
 
 blueprint = Blueprint("queries", __name__, url_prefix="/v1/queries", description="The business questions")
 
@@ -49,10 +51,9 @@ def reply(found: Answer, directory: Directory) -> Reply:
     }  # fmt: skip
 
 
-def etag(question: Question, directory: Directory) -> str:
+def etag(question: Question, vocabulary: Vocabulary, version: Version) -> str:
     """Names an answer: the data it is of, and the question. The same names stand for the same rows."""
-    version = directory.version
-    asked = [question.query.slug, question.echo(directory.vocabulary), question.source]
+    asked = [question.query.slug, question.echo(vocabulary), question.source]
     return f"{version.epoch[-8:]}-{version.number}-{hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:16]}"
 
 
@@ -68,10 +69,11 @@ def _endpoint(query: Query) -> Callable[[Any], Any]:
         with timer().stretch("mongo"):
             question, directory = _resolve(query)
         response = Response(mimetype="application/json")
-        response.set_etag(etag(question, directory), weak=True)
+        response.set_etag(etag(question, directory.vocabulary, directory.version), weak=True)
         response.cache_control.no_cache = True
         if response.make_conditional(request).status_code != HTTPStatus.NOT_MODIFIED:
             found = current_executor().resolved(question, directory, timer())
+            response.set_etag(etag(question, directory.vocabulary, found.version), weak=True)
             response.set_data(current_app.json.dumps(schema.dump(reply(found, directory))))
         return response
 
@@ -89,7 +91,7 @@ def _explanation(query: Query) -> Callable[[Any], Any]:
             "reads": [
                 {
                     "source": read.source, "reads": str(read), "cost_us": read.cost_us, "collection": collection,
-                    "pipeline": json.loads(json.dumps(pipeline, default=str)), **vars(explained),
+                    "pipeline": extended_json(pipeline), **vars(explained),
                 }
                 for read, collection, pipeline, explained in told
             ],

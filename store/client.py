@@ -26,7 +26,7 @@ from store.watch import Watcher
 
 Document = dict[str, Any]
 Session = ClientSession
-SELECT_SERVER_MS = 5_000
+PATIENCE_MS = 5_000
 CHECK = "Check that it runs and that MONGODB_URI names it"
 
 
@@ -38,7 +38,7 @@ class Store:
         db: the database; dates come back aware, in UTC.
     """
 
-    def __init__(self, settings: Settings, *, pool_size: int = 8) -> None:
+    def __init__(self, settings: Settings, *, pool_size: int = 8, patience_ms: int = PATIENCE_MS) -> None:
         self.settings = settings
         self._embedded = None if settings.uri else EmbeddedServer(settings.data_dir)
         self._uri = settings.uri or (self._embedded.uri if self._embedded else "")
@@ -47,7 +47,7 @@ class Store:
             appname="customer-analytics",
             maxPoolSize=pool_size,
             tz_aware=True,
-            **_patience(self._uri),
+            **_patience(self._uri, patience_ms),
         )
         options: CodecOptions[Document] = CodecOptions(tz_aware=True)
         self.db: Database[Document] = self.client.get_database(
@@ -102,11 +102,11 @@ class Store:
             yield session
 
 
-def _patience(uri: str) -> dict[str, Any]:
+def _patience(uri: str, milliseconds: int) -> dict[str, Any]:
     """How long to wait for a server and for a connection, unless the connection string says it."""
     said = {name.lower() for name in parse_uri(uri, validate=False, warn=False)["options"]}
     names = ("serverSelectionTimeoutMS", "waitQueueTimeoutMS")
-    return {name: SELECT_SERVER_MS for name in names if name.lower() not in said}
+    return {name: milliseconds for name in names if name.lower() not in said}
 
 
 @contextmanager

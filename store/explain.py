@@ -1,7 +1,10 @@
 """Ask MongoDB how it would run a command, or did run it."""
 
+import json
 from dataclasses import dataclass
 from typing import Any
+
+from bson import json_util
 
 from store.client import Document, Store, translated
 
@@ -36,6 +39,11 @@ def explain(store: Store, command: Document, *, run: bool = False) -> Explained:
     index = next((stage.removeprefix("IXSCAN ") for stage in stages if stage.startswith("IXSCAN ")), None)
     counts = cursor.get("executionStats", {})
     return Explained(stages, index, counts.get("totalKeysExamined"), counts.get("totalDocsExamined"))
+
+
+def extended_json(pipeline: Any) -> Any:
+    """A pipeline as MongoDB's relaxed Extended JSON (dates as `{"$date": ...}`), ready for `json.dumps`."""
+    return json.loads(json_util.dumps(pipeline, json_util.RELAXED_JSON_OPTIONS))
 
 
 def _stages(plan: Document) -> list[str]:

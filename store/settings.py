@@ -46,7 +46,7 @@ class Settings:
         database = environment.get("MONGODB_DATABASE") or cls.database
         if not _NAME.fullmatch(database):
             raise UserError(
-                f"MONGODB_DATABASE: {database!r} is no name. Begin with a letter or digit; use up to 63 letters, digits, '-' and '_'."
+                f"MONGODB_DATABASE: {database!r} is no name. Use a letter or digit, then up to 62 of those, '-', '_'."
             )
         data_dir = Path(environment.get("DATA_DIR") or cls.data_dir)
         return cls(database, data_dir, timezone, _uri(environment))

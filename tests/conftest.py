@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from loader.load import Options, load
+from loader.load import load
+from loader.options import Options
 from loader.sample import write_sample
 from store.client import Store
 from store.settings import Settings

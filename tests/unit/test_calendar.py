@@ -1,6 +1,7 @@
 """Tiling a range of days: nothing twice, nothing left out, and no fewer pieces would do."""
 
 from datetime import date, timedelta
+from itertools import pairwise
 
 import pytest
 from hypothesis import example, given, settings
@@ -90,7 +91,7 @@ def test_the_first_and_the_last_year_of_all_are_tiled_as_any_other(range_: list[
     first, last = range_
     pieces = list(tile(first, last))
     assert (pieces[0].first, pieces[-1].last) == (first, last)
-    assert all(after.first - before.last == ONE_DAY for before, after in zip(pieces, pieces[1:], strict=False))
+    assert all(after.first - before.last == ONE_DAY for before, after in pairwise(pieces))
 
 
 def test_a_range_that_ends_before_it_begins_has_no_pieces() -> None:
@@ -171,7 +172,7 @@ def test_a_year_is_made_of_its_twelve_months(day: date) -> None:
     months = year.months
     assert len(months) == 12
     assert (months[0].start, months[-1].last) == (year.start, year.last)
-    assert all(after.start - before.last == ONE_DAY for before, after in zip(months, months[1:], strict=False))
+    assert all(after.start - before.last == ONE_DAY for before, after in pairwise(months))
     assert month_of(day) in months
     assert month_of(day).months == (month_of(day),)
 

@@ -84,7 +84,10 @@ CASES: dict[str, tuple[Directory, Question, list[str]]] = {
         TWO_YEARS, asked("overall-summary", filters=IN_GENDER), ["gender by year 2022 to 2023 (2)"],
     ),
     "by year": (TWO_YEARS, asked(interval=Interval.YEAR), ["segment by year 2022 to 2023 (2)"]),
-    "by quarter: never a year": (TWO_YEARS, asked(interval=Interval.QUARTER), ["segment by month 2022-01 to 2023-12 (24)"]),
+    "by quarter: never a year": (
+        TWO_YEARS, asked(interval=Interval.QUARTER),
+        ["segment by month 2022-01 to 2023-12 (24)"],
+    ),
     "by week: cells by date": (
         TWO_YEARS, asked("overall-summary", "2022-02-10", "2022-03-31", interval=Interval.WEEK),
         ["date by month 2022-02 to 2022-03 (2)"],
@@ -112,16 +115,19 @@ CASES: dict[str, tuple[Directory, Question, list[str]]] = {
         ["gender×segment by month 2023-04", "pages of 2023-03", "transactions 2023-05-01 to 2023-05-31"],
     ),
     "few rows: a page is cheaper than slices": (
-        directory("2022-04", rows=10), asked("top-states", "2022-04-02", "2022-04-29", filters=IN_GENDER), ["pages of 2022-04"],
+        directory("2022-04", rows=10), asked("top-states", "2022-04-02", "2022-04-29", filters=IN_GENDER),
+        ["pages of 2022-04"],
     ),
     "raw asked for: the whole range": (
         TWO_YEARS, asked(source=Source.RAW), ["transactions from the beginning to the end"],
     ),
     "raw asked for, of a range": (
-        STALE_MAY, asked(first="2022-03-30", last="2022-05-02", source=Source.RAW), ["transactions 2022-03-30 to 2022-05-02"],
+        STALE_MAY, asked(first="2022-03-30", last="2022-05-02", source=Source.RAW),
+        ["transactions 2022-03-30 to 2022-05-02"],
     ),
     "pages asked for": (
-        TWO_YEARS, asked(first="2022-11-15", last="2023-01-31", source=Source.PAGES), ["pages of 2022-11 to 2023-01 (3)"],
+        TWO_YEARS, asked(first="2022-11-15", last="2023-01-31", source=Source.PAGES),
+        ["pages of 2022-11 to 2023-01 (3)"],
     ),
     "rollup asked for": (
         directory("2022-04", rows=1), asked("top-states", source=Source.ROLLUP), ["state by month 2022-04"],
@@ -151,13 +157,15 @@ def test_the_source_of_a_plan_names_all_that_take_part() -> None:
 
 REFUSED: dict[str, tuple[Directory, Question, str]] = {
     "rollup: three dimensions": (
-        TWO_YEARS, asked(filters=IN_TWO, source=Source.ROLLUP), "rollup: the rows and filters have 3 dimensions, the rollups two",
+        TWO_YEARS, asked(filters=IN_TWO, source=Source.ROLLUP),
+        "rollup: the rows and filters have 3 dimensions, the rollups two",
     ),
     "rollup: each pair says what it lacks": (
         TWO_YEARS, asked(filters=IN_TWO, source=Source.ROLLUP), "gender×segment: cannot filter on payment_method",
     ),
     "rollup: a cut month of a pair": (
-        TWO_YEARS, asked(first="2022-03-15", filters=IN_GENDER, source=Source.ROLLUP), "gender×segment: cannot cut a month",
+        TWO_YEARS, asked(first="2022-03-15", filters=IN_GENDER, source=Source.ROLLUP),
+        "gender×segment: cannot cut a month",
     ),
     "rollup: a stale month": (
         STALE_MAY, asked(source=Source.ROLLUP), "rollups and pages of 2023-05: changed since they were built",
@@ -189,7 +197,9 @@ WHY_NOT: dict[str, tuple[Directory, Question, dict[str, str]]] = {
         {"pages": "would read 40,000 rows", "raw": "would scan 40,000 transactions"},
     ),
     "a filter": (TWO_YEARS, asked(filters=IN_GENDER), {"segment": "cannot filter on gender"}),
-    "a filter on the total": (TWO_YEARS, asked("overall-summary", filters=IN_GENDER), {"total": "cannot filter on gender"}),
+    "a filter on the total": (
+        TWO_YEARS, asked("overall-summary", filters=IN_GENDER), {"total": "cannot filter on gender"},
+    ),
     "two filters": (
         TWO_YEARS, asked(filters=IN_TWO),
         {
@@ -203,7 +213,8 @@ WHY_NOT: dict[str, tuple[Directory, Question, dict[str, str]]] = {
         {"gender×state": "the pages are cheaper", "raw": "would scan 20 transactions"},
     ),
     "a cut month": (
-        TWO_YEARS, asked(first="2022-03-30", last="2022-04-30", filters=IN_GENDER), {"gender×segment": "cannot cut a month"},
+        TWO_YEARS, asked(first="2022-03-30", last="2022-04-30", filters=IN_GENDER),
+        {"gender×segment": "cannot cut a month"},
     ),
     "stale months": (
         directory("2023-04", stale=("2023-05", "2023-07")), asked(),

@@ -1,0 +1,31 @@
+"""What changes the documents that a file becomes, and so is part of its load's name."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options of a load.
+
+    Attributes:
+        customers: `transaction` makes one customer of each row, `profile` one of each (gender, age, marital status).
+        timezone: the store's wall clock.
+        new_members: `refuse` puts a row whose state, segment, employment status or payment method is unknown into
+            quarantine; `add` adds the name to the vocabulary.
+    """
+
+    customers: str = "transaction"
+    timezone: str = "UTC"
+    new_members: str = "refuse"
+
+    @property
+    def by_profile(self) -> bool:
+        """Whether customers are profiles."""
+        return self.customers == "profile"
+
+    def name(self, sha256: str) -> str:
+        """The id of the load of a file with these options."""
+        text = json.dumps([sha256, asdict(self)], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]

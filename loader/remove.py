@@ -1,0 +1,77 @@
+"""Take a load out again: its transactions, their customers and its quarantine, in batches that can be resumed."""
+
+from collections.abc import Callable
+
+from pymongo import WriteConcern
+from pymongo.read_concern import ReadConcern
+
+from catalog.collections import CUSTOMERS, LOADS, QUARANTINE, TRANSACTIONS
+from catalog.dimensions import DATE
+from catalog.errors import LoadError, UnknownName
+from pipelines.directory import bump_version
+from pipelines.refresh import refresh
+from store.client import Session, Store, translated
+
+BATCH_ROWS = 10_000
+
+
+def remove(store: Store, load_id: str, progress: Callable[[int, int], None]) -> int:
+    """Remove a load; gives the number of transactions removed. Answers are exact before, during and after.
+
+    A row that a later file repeated belongs to the load that was first, and goes with it.
+
+    Raises:
+        UnknownName: there is no such load.
+        LoadError: it is still being loaded.
+    """
+    loads, transactions = store.db[LOADS.name], store.db[TRANSACTIONS.name]
+    with translated():
+        known = [load["_id"] for load in loads.find({}, {"_id": 1})]
+        if load_id not in known:
+            raise UnknownName("load", load_id, known)
+        stopped = {"_id": load_id, "status": {"$ne": "running"}}
+        if not loads.update_one(stopped, {"$set": {"status": "removing"}}).matched_count:
+            raise LoadError(
+                "This load is not finished", "Let it finish, or run it again, then remove it", retryable=True
+            )
+        total = transactions.count_documents({"load_id": load_id})
+        removed = 0
+        with store.client.start_session() as session:
+            while found := list(
+                transactions.find({"load_id": load_id}, {"customer_id": 1, DATE.field: 1})
+                .sort("_id", 1)
+                .limit(BATCH_ROWS)
+            ):
+                _remove_batch(store, session, found)
+                removed += len(found)
+                progress(removed, total)
+        store.db[QUARANTINE.name].delete_many({"load_id": load_id})
+        _remove_lonely_profiles(store)
+        refresh(store)
+        loads.update_one({"_id": load_id}, {"$set": {"status": "removed"}})
+    return removed
+
+
+def _remove_batch(store: Store, session: Session, found: list[dict[str, object]]) -> None:
+    ids = [transaction["_id"] for transaction in found]
+    customers = [
+        transaction["customer_id"] for transaction in found if transaction["customer_id"] == transaction["_id"]
+    ]
+    days = {DATE.code(transaction[DATE.field]) for transaction in found}
+
+    def delete(inner: Session) -> None:
+        bump_version(store, inner, days)
+        store.db[TRANSACTIONS.name].delete_many({"_id": {"$in": ids}}, session=inner)
+        store.db[CUSTOMERS.name].delete_many({"_id": {"$in": customers}}, session=inner)
+
+    session.with_transaction(delete, ReadConcern("snapshot"), WriteConcern("majority", j=True))
+
+
+def _remove_lonely_profiles(store: Store) -> None:
+    """Remove the customers that are profiles and have no transaction left."""
+    customers = store.db[CUSTOMERS.name]
+    if customers.find_one({"_id": {"$lt": 0}}):
+        groups = store.db[TRANSACTIONS.name].aggregate(
+            [{"$match": {"customer_id": {"$lt": 0}}}, {"$group": {"_id": "$customer_id"}}]
+        )
+        customers.delete_many({"_id": {"$lt": 0, "$nin": [group["_id"] for group in groups]}})

@@ -1,0 +1,324 @@
+"""Rollups, pages and transactions answer every question alike, whatever was loaded, in whatever order."""
+
+import os
+import time
+import uuid
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from datetime import date, timedelta
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from catalog.dimensions import BY_NAME, DIMENSIONS, FILTERABLE, STATES, Vocabulary
+from catalog.errors import SourceRefused
+from catalog.measures import AVERAGE_SPEND, REVENUE, TRANSACTIONS
+from loader.header import COLUMNS
+from loader.load import Options, load
+from pipelines.answer import Answer, finish
+from pipelines.executor import Executor
+from pipelines.queries import QUERIES, ByKey, Descending, Query
+from pipelines.question import NEGATION, Interval, Question, Source, ask
+from pipelines.refresh import refresh
+from pipelines.sentences import Leader
+from store.client import Store
+from store.schema import read_vocabulary
+from store.settings import Settings
+from store.timing import Timer
+from tests import oracle
+
+pytestmark = pytest.mark.live
+
+SEED = int(os.environ.get("SOURCES_SEED") or time.time_ns() % 2**32)
+"""Of the random data and questions; SOURCES_SEED=... repeats a run."""
+
+Parameters = dict[str, list[str]]
+VALUES: Mapping[str, Sequence[str]] = {
+    "Gender": ("Female", "Male", "male", ""), "Marital_status": ("Single", "Married"),
+    "Segment": ("Basic", "Gold", "Missing", "Platinum", "Silver"), "Payment_method": ("Card", "PayPal", "Other"),
+    "Employees_status": ("Employees", "workers", "self-employed", "Unemployment", ""), "Referral": ("0", "1", ""),
+    "Amount_spent": ("", "0", "0.01", "999999999.99"),
+}  # fmt: skip
+
+
+def quietly(done: int, total: int) -> None:
+    """No progress bar."""
+
+
+def row(random: Random, number: int, day: date, states: Sequence[str] = STATES) -> str:
+    """A random purchase of a day, as a line of a CSV."""
+    fields = {column: random.choice(values) for column, values in VALUES.items()}
+    if random.random() < 0.8:
+        fields["Amount_spent"] = f"{random.randint(1, 300_000) / 100:.2f}"
+    fields |= {
+        "Transaction_ID": str(number),
+        "Transaction_date": f"{day}T{random.choice((0, 9, random.randrange(24), 23)):02}:{random.randrange(60):02}:00",
+        "Age": random.choice(("", "17", "18", "64", "65", str(random.randint(0, 120)))),
+        "State_names": random.choice(states),
+    }
+    return ",".join(fields[column] for column in COLUMNS)
+
+
+def write(path: Path, rows: Sequence[str]) -> Path:
+    """A CSV of the rows."""
+    path.write_text("\n".join([",".join(COLUMNS), *rows, ""]), encoding="utf-8")
+    return path
+
+
+def random_days(random: Random, count: int, first: date = date(2019, 11, 1), days: int = 900) -> list[date]:
+    """Days in bunches: some months full, some empty, some with one day."""
+    bunches = [first + timedelta(days=random.randrange(days)) for _ in range(random.randint(2, 8))]
+    chosen = []
+    for _ in range(count):
+        if random.random() < 0.5:
+            chosen.append(random.choice(bunches) + timedelta(days=random.randrange(4)))
+        else:
+            chosen.append(first + timedelta(days=random.randrange(days)))
+    return chosen
+
+
+def random_parameters(random: Random, vocabulary: Vocabulary, *, most_filters: int = 4) -> Parameters:
+    """Ranges, filters, negations, intervals, limits: any of them, or none."""
+    chosen: Parameters = {}
+    if random.random() < 0.6:
+        days = sorted(random_days(random, 2, date(2019, 10, 20), 940))
+        if random.random() < 0.3:  # whole months and years are the rollups' best case
+            days = [days[0].replace(day=1), days[1].replace(month=12, day=31)]
+        if random.random() < 0.8:
+            chosen["from"] = [days[0].isoformat()]
+        if random.random() < 0.8:
+            chosen["to"] = [days[1].isoformat()]
+    for each in random.sample(FILTERABLE, random.choice((0, 0, 1, 1, 2, most_filters))):
+        name = random.choice((each.name, NEGATION + each.name))
+        members = vocabulary[each.name]
+        chosen[name] = random.sample([str(member) for member in members], random.randint(1, min(len(members), 4)))
+        if random.random() < 0.1:
+            chosen[each.name] = chosen[NEGATION + each.name] = chosen[name]
+    if random.random() < 0.4:
+        chosen["interval"] = [random.choice(list(Interval)).value]
+    if random.random() < 0.4:
+        chosen["limit"] = [random.choice(("1", "3", "7", "100000"))]
+    return chosen
+
+
+def random_query(random: Random) -> Query:
+    """One of the declared ones, or one that nobody has declared: by up to three dimensions."""
+    if random.random() < 0.7:
+        return random.choice(QUERIES)
+    by = tuple(random.sample(DIMENSIONS, random.choice((2, 2, 2, 3))))
+    order = random.choice((ByKey(), *(Descending(each) for each in (REVENUE, TRANSACTIONS, AVERAGE_SPEND))))
+    return Query("of-the-moment", "", "", by, TRANSACTIONS, order, Leader(TRANSACTIONS, "{} leads"), limit=50)
+
+
+def with_source(question: Question, source: Source) -> Question:
+    """The same question of another source."""
+    return Question(**{**vars(question), "source": source})
+
+
+def content(found: Answer) -> tuple[Any, ...]:
+    """What an answer says, wherever it was read."""
+    return found.rows, found.total, found.sentence
+
+
+def as_json(record: Mapping[str, Any]) -> dict[str, Any]:
+    """A record as the reply's JSON has it."""
+    return {name: value if isinstance(value, int | str | None) else str(value) for name, value in record.items()}
+
+
+@contextmanager
+def new_store(data_dir: Path) -> Iterator[Store]:
+    """A store on an empty database of its own, dropped afterwards."""
+    with Store(Settings(database=f"test-{uuid.uuid4().hex[:8]}", data_dir=data_dir)) as store:
+        try:
+            yield store
+        finally:
+            store.client.drop_database(store.settings.database)
+
+
+class Checked:
+    """A database of random files in random order, and the oracle's reading of all that they say together."""
+
+    def __init__(self, stack: ExitStack, data_dir: Path, folder: Path, seed: int, rows: int) -> None:
+        self.random = random = Random(seed)
+        self.seed = seed
+        self.store = stack.enter_context(new_store(data_dir))
+        states = random.sample(STATES, random.choice((2, 6, len(STATES))))
+        lines = [row(random, 1000 + n, day, states) for n, day in enumerate(random_days(random, rows))]
+        files = []
+        for number in range(4):  # overlapping months, and rows that several files have
+            some = random.sample(lines, random.randint(len(lines) // 4, len(lines) // 2))
+            files.append(write(folder / f"{number}.csv", some))
+        everything = {line for path in files for line in path.read_text().splitlines()[1:]}
+        self.frame = oracle.read(write(folder / "all.csv", sorted(everything)))
+        for path in random.sample(files, len(files)):
+            report = load(self.store, path, Options(random.choice(("transaction", "profile"))), 0.0, quietly)
+            assert report.quarantined == 0
+        self.vocabulary = read_vocabulary(self.store)
+        self.executors = (Executor(self.store, answer_rows=0), Executor(self.store, cache_bytes=0))
+        self.answered: Counter[str] = Counter()
+
+    def ask_one(self) -> None:
+        """Ask every source and both executors one random question; compare all with each other and the oracle."""
+        query, parameters = random_query(self.random), random_parameters(self.random, self.vocabulary)
+        question = ask(query, parameters, self.vocabulary)
+        told = f"seed {self.seed}: {query.slug} by {[each.name for each in query.by]} {parameters}"
+        expected = content(self.executors[0].answer(with_source(question, Source.RAW), Timer()))
+        for source in Source:
+            for executor in self.executors:
+                try:
+                    found = executor.answer(with_source(question, source), Timer())
+                except SourceRefused as refused:
+                    assert source in (Source.ROLLUP, Source.PAGES), told
+                    self.answered["without a reason"] += not refused.reasons
+                    self.answered[f"{source} refused"] += 1
+                    continue
+                assert content(found) == expected, f"{source} differs from raw, {told}"
+                self.answered[source] += 1
+                self.answered[f"read {found.plan.source}"] += 1
+        if query in QUERIES:
+            wanted = oracle.answer(self.frame, query.slug, parameters)
+            assert [as_json(each) for each in found.records()] == wanted["rows"], f"raw differs from pandas, {told}"
+            assert as_json(finish(found.total)) == wanted["totals"], f"raw differs from pandas, {told}"
+            self.answered["pandas"] += 1
+        self.answered["questions"] += 1
+
+
+def check_questions(data_dir: Path, folder: Path, databases: int, questions: int, rows: int) -> Counter[str]:
+    """Random questions of several random databases."""
+    answered: Counter[str] = Counter()
+    for number in range(databases):
+        place = folder / str(number)
+        place.mkdir()
+        with ExitStack() as stack:
+            checked = Checked(stack, data_dir, place, SEED + number, rows)
+            for _ in range(questions // databases):
+                checked.ask_one()
+            answered += checked.answered
+    print(f"seed {SEED}: {dict(answered)}")
+    return answered
+
+
+def test_200_random_questions_are_answered_alike_by_every_source(server: Store, data_dir: Path, tmp_path: Path) -> None:
+    """Two databases of four overlapping files each; rollup = pages = raw = auto = pandas, caches on and off."""
+    answered = check_questions(data_dir, tmp_path, 2, 200, 2_500)
+    assert answered["questions"] == 200
+    assert answered[Source.ROLLUP] >= 50
+    assert answered[Source.PAGES] == answered[Source.AUTO] == answered[Source.RAW] == 400
+    assert answered["pandas"] >= 100
+    assert answered["without a reason"] == 0
+
+
+@pytest.mark.slow
+def test_2000_random_questions_are_answered_alike_by_every_source(
+    server: Store, data_dir: Path, tmp_path: Path
+) -> None:
+    """The same with ten databases."""
+    answered = check_questions(data_dir, tmp_path, 10, 2_000, 4_000)
+    assert answered["questions"] == 2_000
+    assert answered[Source.ROLLUP] >= 500
+    assert answered[Source.PAGES] == answered[Source.AUTO] == answered[Source.RAW] == 4_000
+    assert answered["pandas"] >= 1_000
+    assert answered["without a reason"] == 0
+
+
+@pytest.fixture(scope="module")
+def two_years(server: Store, data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    """2022 and 2023 with a purchase for each six hours."""
+    random = Random(4)
+    start = date(2022, 1, 1)
+    lines = [row(random, n, start + timedelta(days=n // 4)) for n in range(4 * 730)]
+    with new_store(data_dir) as store:
+        load(store, write(tmp_path_factory.mktemp("years") / "years.csv", lines), Options(), 0.0, quietly)
+        yield store
+
+
+def test_a_stale_month_is_answered_from_its_transactions_and_its_year_is_not_used(
+    two_years: Store, data_dir: Path, tmp_path: Path
+) -> None:
+    """After a batch and before the refresh: the new rows count at once, and only their month is read from raw."""
+    executor = Executor(two_years, answer_rows=0)
+    vocabulary = read_vocabulary(two_years)
+    question = ask(QUERIES[0], {}, vocabulary)
+    before = executor.answer(question, Timer())
+    assert before.plan.source == "rollup"
+    line = row(Random(5), 900_001, date(2023, 5, 17))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("loader.load.refresh", lambda store: None)
+        load(two_years, write(tmp_path / "late.csv", [line]), Options(), 0.0, quietly)
+    stale = executor.answer(question, Timer())
+    assert "transactions 2023-05-01 to 2023-05-31" in [str(read) for read in stale.plan.reads]
+    assert stale.plan.source == "rollup+raw"
+    assert stale.total.transactions == before.total.transactions + 1
+    assert content(stale) == content(executor.answer(with_source(question, Source.RAW), Timer()))
+    for source in (Source.ROLLUP, Source.PAGES):
+        with pytest.raises(SourceRefused, match="changed since they were built"):
+            executor.answer(with_source(question, source), Timer())
+    refresh(two_years)
+    after = executor.answer(question, Timer())
+    assert after.plan.source == "rollup"
+    assert content(after) == content(stale)
+
+
+def test_an_undeclared_query_is_answered_alike_by_every_source(two_years: Store) -> None:
+    """A pair of dimensions that no query has, on the real server, split by each interval."""
+    by = (BY_NAME["segment"], BY_NAME["payment_method"])
+    query = Query("eleventh", "", "", by, REVENUE, Descending(REVENUE), Leader(REVENUE, "{} brings most"))
+    executor = Executor(two_years, answer_rows=0)
+    for interval in (None, *Interval):
+        answers = {}
+        for source in Source:
+            question = Question(query, date(2022, 1, 1), date(2023, 12, 31), (), interval, None, source)
+            try:
+                answers[source] = executor.answer(question, Timer())
+            except SourceRefused:
+                assert interval in (Interval.DAY, Interval.WEEK)
+        assert len({content(each) for each in answers.values()}) == 1
+        assert answers[Source.AUTO].rows
+        assert {Source.AUTO, Source.PAGES, Source.RAW} <= set(answers)
+
+
+def test_a_wrong_cell_makes_the_sources_differ(two_years: Store) -> None:
+    """The comparison can fail: a cent in one cell is seen, and gone again when it is put back."""
+    executor = Executor(two_years, answer_rows=0)
+    question = ask(QUERIES[0], {"from": ["2022-02-01"], "to": ["2022-02-28"]}, read_vocabulary(two_years))
+
+    def differs() -> bool:
+        answers = executor.answer_all((question, with_source(question, Source.RAW)), Timer())
+        return content(answers[0]) != content(answers[1])
+
+    assert not differs()
+    for cents in (1, -1):
+        two_years.db.rollups.update_many({"_id": {"$regex": "^2022-02:"}}, {"$inc": {"cells.segment.0.r": cents}})
+        two_years.db.rollups.update_many({"_id": {"$regex": "^2022-02:segment"}}, {"$inc": {"cells.total.0.r": cents}})
+        assert differs() == (cents == 1)
+
+
+def test_answers_asked_together_are_of_one_moment(two_years: Store) -> None:
+    """The same version and the same cluster time for all."""
+    vocabulary = read_vocabulary(two_years)
+    found = Executor(two_years).answer_all([ask(query, {}, vocabulary) for query in QUERIES], Timer())
+    assert len({(each.version, each.as_of) for each in found}) == 1
+    assert len({each.total for each in found}) == 1
+
+
+def test_the_answer_cache_is_asked_before_the_database(two_years: Store) -> None:
+    """The second time the same question costs no read of rollups; another version would be another answer."""
+    executor = Executor(two_years)
+    question = ask(QUERIES[0], {}, read_vocabulary(two_years))
+    first, second = executor.answer(question, Timer()), executor.answer(question, Timer())
+    assert second is first
+    assert (executor.answers.hits, executor.answers.misses) == (1, 1)
+
+
+def test_the_oracle_reads_what_the_database_holds(server: Store, data_dir: Path, tmp_path: Path) -> None:
+    """The comparison can fail: the oracle's total without one row is another."""
+    with ExitStack() as stack:
+        checked = Checked(stack, data_dir, tmp_path, 12, 300)
+        found = Executor(checked.store).answer(ask(QUERIES[-1], {}, checked.vocabulary), Timer())
+        frame: pd.DataFrame = checked.frame
+        assert as_json(finish(found.total)) == oracle.answer(frame, QUERIES[-1].slug, {})["totals"]
+        assert as_json(finish(found.total)) != oracle.answer(frame[1:], QUERIES[-1].slug, {})["totals"]

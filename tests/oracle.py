@@ -1,0 +1,181 @@
+"""An independent reference: answers any question from a CSV alone, with pandas, Decimal and whole numbers.
+
+It shares no code with the product, and of its declarations only the labels that section 3 of the design
+lists. A question is given as the product gets it: a slug, and parameter names with their values as text.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime, timedelta
+from decimal import ROUND_HALF_UP, Decimal
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+REVENUE, TRANSACTIONS, AVERAGE, KEY = "revenue", "transactions", "average_spend", None
+
+# slug: grouped by, ordered by (highest first; by the group itself where None), rows shown by default
+QUESTIONS: Mapping[str, tuple[str | None, str | None, int | None]] = {
+    "revenue-by-segment": ("segment", REVENUE, None),
+    "transactions-by-payment-method": ("payment_method", TRANSACTIONS, None),
+    "average-spend-by-gender": ("gender", AVERAGE, None),
+    "revenue-by-marital-status": ("marital_status", REVENUE, None),
+    "top-states": ("state", REVENUE, 5),
+    "referral-comparison": ("referral", AVERAGE, None),
+    "revenue-by-employment-status": ("employment_status", REVENUE, None),
+    "revenue-by-age-group": ("age_group", REVENUE, None),
+    "hourly-sales": ("hour", KEY, None),
+    "daily-sales": ("date", KEY, None),
+    "overall-summary": (None, KEY, None),
+}
+FILTERS = (
+    "segment", "payment_method", "gender", "marital_status", "state", "referral", "employment_status", "age_group",
+    "hour",
+)  # fmt: skip
+UNKNOWN = "Unknown"
+AGE_GROUPS = ("Under 18", "18-24", "25-34", "35-44", "45-54", "55-64", "65+")
+PAYPAL = {"paypal": "PayPal"}
+REFERRALS = {"": UNKNOWN, "0": "Non-referral", "1": "Referral"}
+
+Parameters = Mapping[str, Sequence[str]]
+Row = dict[str, Any]
+Answer = dict[str, Any]
+"""`rows` and `totals` as the reply's JSON has them."""
+
+
+def read(path: Path) -> pd.DataFrame:
+    """One row for each distinct transaction, with a column for each dimension and the cents (None where unknown)."""
+    raw = pd.read_csv(path, dtype=str, keep_default_na=False)
+    raw.columns = [{"referal": "referral"}.get(name.casefold(), name.casefold()) for name in raw.columns]
+    raw = raw.drop_duplicates("transaction_id", ignore_index=True)
+    moments = [moment(text) for text in raw["transaction_date"]]
+    return pd.DataFrame(
+        {
+            "segment": [text.capitalize() or UNKNOWN for text in raw["segment"]],
+            "payment_method": [PAYPAL.get(t.lower()) or t.capitalize() or UNKNOWN for t in raw["payment_method"]],
+            "gender": [text.capitalize() or UNKNOWN for text in raw["gender"]],
+            "marital_status": [text.capitalize() or UNKNOWN for text in raw["marital_status"]],
+            "state": [text.title() or UNKNOWN for text in raw["state_names"]],
+            "referral": [REFERRALS[text] for text in raw["referral"]],
+            "employment_status": [text.title() or UNKNOWN for text in raw["employees_status"]],
+            "age_group": [age_group(text) for text in raw["age"]],
+            "hour": [each.hour for each in moments],
+            "date": [each.date() for each in moments],
+            "cents": pd.Series([cents(text) for text in raw["amount_spent"]], dtype="Int64"),
+        }
+    )  # fmt: skip
+
+
+def answer(frame: pd.DataFrame, slug: str, parameters: Parameters) -> Answer:
+    """The rows and the totals of a question, from what `read` returned."""
+    by, order, limit = QUESTIONS[slug]
+    chosen = frame[_mask(frame, parameters)]
+    interval = parameters["interval"][0] if "interval" in parameters else None
+    if "limit" in parameters:
+        limit = int(parameters["limit"][0])
+    keys = [*(["interval"] if interval else []), *([by] if by else [])]
+    if interval:
+        chosen = chosen.assign(interval=[interval_start(day, interval) for day in chosen["date"]])
+    found = [(key, _figures(*sums)) for key, sums in _groups(chosen, keys)]
+    found.sort(key=lambda each: _rank(*each, by, order))
+    rows = [dict(zip(keys, map(_shown, key), strict=True)) | figures for key, figures in found]
+    return {"rows": rows[:limit], "totals": _figures(*_sums(chosen))}
+
+
+def age_group(text: str) -> str:
+    """The age group of an age as the CSV writes it."""
+    if not text:
+        return UNKNOWN
+    age = int(Decimal(text))
+    return AGE_GROUPS[sum(age >= bound for bound in (18, 25, 35, 45, 55, 65))]
+
+
+def average_cents(total: int, count: int) -> int | None:
+    """The average in whole cents, half away from zero."""
+    if not count:
+        return None
+    whole, rest = divmod(total, count)
+    return whole + (rest * 2 >= count)
+
+
+@cache
+def cents(text: str) -> int | None:
+    """An amount as the CSV writes it, in cents."""
+    return int(Decimal(text) * 100) if text else None
+
+
+@cache
+def moment(text: str) -> datetime:
+    """A timestamp as the CSV writes it: ISO 8601, or M/D/YYYY, which is midnight."""
+    if "/" in text:
+        month, day, year = map(int, text.split("/"))
+        return datetime(year, month, day)  # noqa: DTZ001  a wall clock has no zone
+    return datetime.fromisoformat(text)
+
+
+@cache
+def interval_start(day: date, interval: str) -> date:
+    """The first day of the stretch of time that holds `day`; a week begins on Monday."""
+    return {
+        "day": day,
+        "week": day - timedelta(days=day.isoweekday() - 1),
+        "month": day.replace(day=1),
+        "quarter": date(day.year, (day.month - 1) // 3 * 3 + 1, 1),
+        "year": date(day.year, 1, 1),
+    }[interval]
+
+
+def money(amount: int | None) -> str | None:
+    """Cents as the reply's JSON writes dollars."""
+    return None if amount is None else str((Decimal(amount) / 100).quantize(Decimal("0.01"), ROUND_HALF_UP))
+
+
+def _mask(frame: pd.DataFrame, parameters: Parameters) -> "pd.Series[bool]":
+    keep = pd.Series(True, index=frame.index)
+    if "from" in parameters:
+        keep &= frame["date"] >= date.fromisoformat(parameters["from"][0])
+    if "to" in parameters:
+        keep &= frame["date"] <= date.fromisoformat(parameters["to"][0])
+    for name in FILTERS:
+        for parameter in (name, "not_" + name):
+            if parameter in parameters:
+                wanted = [value.lower() for value in parameters[parameter]]
+                found = frame[name].isin([each for each in frame[name].unique() if str(each).lower() in wanted])
+                keep &= found if parameter == name else ~found
+    return keep
+
+
+def _groups(frame: pd.DataFrame, keys: list[str]) -> Iterable[tuple[tuple[Any, ...], tuple[int, int, int]]]:
+    """Each group's key, and how many rows, how many amounts and how many cents it has, as 64-bit integers."""
+    if not keys:
+        return [((), _sums(frame))] if len(frame) else []
+    sums = frame.groupby(keys, sort=False)["cents"].agg(["size", "count", "sum"])
+    groups = sums.index if len(keys) > 1 else ((key,) for key in sums.index)
+    return zip(groups, sums.astype("int64").itertuples(index=False, name=None), strict=True)
+
+
+def _sums(frame: pd.DataFrame) -> tuple[int, int, int]:
+    return len(frame), int(frame["cents"].count()), int(frame["cents"].sum())
+
+
+def _rank(key: tuple[Any, ...], figures: Row, by: str | None, order: str | None) -> tuple[Any, ...]:
+    """The interval, the measure (highest first, none at all last), the group."""
+    *before, group = key if by else (*key, "")
+    value = figures[order] if order else 0
+    return (*before, value is None, -Decimal(value or 0), group)
+
+
+def _figures(rows: int, priced: int, total: int) -> Row:
+    return {
+        "transactions": rows,
+        "priced_transactions": priced,
+        "revenue": money(total),
+        "average_spend": money(average_cents(total, priced)),
+    }
+
+
+def _shown(value: Any) -> Any:
+    if isinstance(value, date):
+        return value.isoformat()
+    return value if isinstance(value, str) else int(value)
