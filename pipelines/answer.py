@@ -95,7 +95,8 @@ def arrange(
     if question.interval:
         for label, parts in labelled:
             by_group[label[1:]] = by_group.get(label[1:], NOTHING).merge(parts)
-    groups = sorted((" / ".join(map(str, label)), parts) for label, parts in (by_group.items() or labelled))
+    in_order = sorted(by_group.items() or labelled, key=itemgetter(0))
+    groups = [(" / ".join(map(str, label)), parts) for label, parts in in_order]
     return tuple(labelled[: question.limit]), total, question.query.sentence.tell(groups, total)
 
 

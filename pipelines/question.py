@@ -131,7 +131,9 @@ def ask(query: Query, parameters: Parameters, vocabulary: Vocabulary) -> Questio
     for name in parameters:
         if name not in PARAMETERS:
             raise UnknownName("parameter", name, PARAMETERS)
-    first, last = (_date(name, value) if (value := _single(name, parameters)) else None for name in ("from", "to"))
+    first, last = (
+        _date(name, value) if (value := _single(name, parameters)) is not None else None for name in ("from", "to")
+    )
     if first and last and first > last:
         raise BadValue("from", first.isoformat(), f"on or before `to` ({last})")
     filters = tuple(_filter(name, parameters[name], vocabulary) for name in FILTER_PARAMETERS if name in parameters)
@@ -141,9 +143,9 @@ def ask(query: Query, parameters: Parameters, vocabulary: Vocabulary) -> Questio
         first,
         last,
         filters,
-        Interval(_choice("interval", interval, list(Interval))) if interval is not None else None,
+        Interval(_choice("interval", interval, [each.value for each in Interval])) if interval is not None else None,
         _limit(limit) if limit is not None else query.limit,
-        Source(_choice("source", source, list(Source))) if source is not None else Source.AUTO,
+        Source(_choice("source", source, [each.value for each in Source])) if source is not None else Source.AUTO,
     )
 
 

@@ -43,7 +43,7 @@ def explain(store: Store, command: Document, *, run: bool = False) -> Explained:
 
 def extended_json(pipeline: Any) -> Any:
     """A pipeline as MongoDB's relaxed Extended JSON (dates as `{"$date": ...}`), ready for `json.dumps`."""
-    return json.loads(json_util.dumps(pipeline, json_util.RELAXED_JSON_OPTIONS))
+    return json.loads(json_util.dumps(pipeline, json_options=json_util.RELAXED_JSON_OPTIONS))
 
 
 def _stages(plan: Document) -> list[str]:

@@ -117,6 +117,13 @@ class Writers:
             self.done["killed" if process.poll() is None else "loaded"] += 1
             process.kill()
             process.wait()
+            self._end_sessions(path.name)
+
+    def _end_sessions(self, file: str) -> None:
+        """End what a killed loader has left open, as its successor would; it blocks the others for a minute."""
+        with Store(self._settings) as store:
+            for state in store.db.loads.find({"file": file}):
+                store.client.admin.command("killSessions", [{"id": state["session"]}])
 
 
 def _touch(store: Store, session: Session) -> None:

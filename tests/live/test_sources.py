@@ -154,31 +154,37 @@ class Checked:
             files.append(write(folder / f"{number}.csv", some))
         everything = {line for path in files for line in path.read_text().splitlines()[1:]}
         self.frame = oracle.read(write(folder / "all.csv", sorted(everything)))
-        for path in random.sample(files, len(files)):
-            report = load(self.store, path, Options(random.choice(("transaction", "profile"))), 0.0, quietly)
-            assert report.quarantined == 0
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("loader.load.refresh", lambda store: refresh(store) if random.random() < 0.3 else None)
+            for path in random.sample(files, len(files)):
+                report = load(self.store, path, Options(random.choice(("transaction", "profile"))), 0.0, quietly)
+                assert report.quarantined == 0
+        refresh(self.store)
         self.vocabulary = read_vocabulary(self.store)
-        self.executors = (Executor(self.store, answer_rows=0), Executor(self.store, cache_bytes=0))
+        self.executors = (
+            Executor(self.store, answer_rows=0),
+            Executor(self.store),
+            Executor(self.store, answer_rows=0, cache_bytes=0),
+        )
         self.answered: Counter[str] = Counter()
 
     def ask_one(self) -> None:
-        """Ask every source and both executors one random question; compare all with each other and the oracle."""
+        """Ask every source one random question, with caches or without; compare all with each other and the oracle."""
         query, parameters = random_query(self.random), random_parameters(self.random, self.vocabulary)
         question = ask(query, parameters, self.vocabulary)
         told = f"seed {self.seed}: {query.slug} by {[each.name for each in query.by]} {parameters}"
         expected = content(self.executors[0].answer(with_source(question, Source.RAW), Timer()))
         for source in Source:
-            for executor in self.executors:
-                try:
-                    found = executor.answer(with_source(question, source), Timer())
-                except SourceRefused as refused:
-                    assert source in (Source.ROLLUP, Source.PAGES), told
-                    self.answered["without a reason"] += not refused.reasons
-                    self.answered[f"{source} refused"] += 1
-                    continue
-                assert content(found) == expected, f"{source} differs from raw, {told}"
-                self.answered[source] += 1
-                self.answered[f"read {found.plan.source}"] += 1
+            try:
+                found = self.random.choice(self.executors).answer(with_source(question, source), Timer())
+            except SourceRefused as refused:
+                assert source in (Source.ROLLUP, Source.PAGES), told
+                self.answered["without a reason"] += not refused.reasons
+                self.answered[f"{source} refused"] += 1
+                continue
+            assert content(found) == expected, f"{source} differs from raw, {told}"
+            self.answered[source] += 1
+            self.answered[f"read {found.plan.source}"] += 1
         if query in QUERIES:
             wanted = oracle.answer(self.frame, query.slug, parameters)
             assert [as_json(each) for each in found.records()] == wanted["rows"], f"raw differs from pandas, {told}"
@@ -204,10 +210,10 @@ def check_questions(data_dir: Path, folder: Path, databases: int, questions: int
 
 def test_200_random_questions_are_answered_alike_by_every_source(server: Store, data_dir: Path, tmp_path: Path) -> None:
     """Two databases of four overlapping files each; rollup = pages = raw = auto = pandas, caches on and off."""
-    answered = check_questions(data_dir, tmp_path, 2, 200, 2_500)
+    answered = check_questions(data_dir, tmp_path, 2, 200, 2_000)
     assert answered["questions"] == 200
-    assert answered[Source.ROLLUP] >= 50
-    assert answered[Source.PAGES] == answered[Source.AUTO] == answered[Source.RAW] == 400
+    assert answered[Source.ROLLUP] >= 20
+    assert answered[Source.PAGES] == answered[Source.AUTO] == answered[Source.RAW] == 200
     assert answered["pandas"] >= 100
     assert answered["without a reason"] == 0
 
@@ -219,8 +225,8 @@ def test_2000_random_questions_are_answered_alike_by_every_source(
     """The same with ten databases."""
     answered = check_questions(data_dir, tmp_path, 10, 2_000, 4_000)
     assert answered["questions"] == 2_000
-    assert answered[Source.ROLLUP] >= 500
-    assert answered[Source.PAGES] == answered[Source.AUTO] == answered[Source.RAW] == 4_000
+    assert answered[Source.ROLLUP] >= 300
+    assert answered[Source.PAGES] == answered[Source.AUTO] == answered[Source.RAW] == 2_000
     assert answered["pandas"] >= 1_000
     assert answered["without a reason"] == 0
 

@@ -160,7 +160,7 @@ def without_transaction(db: Any) -> str:
 
 def one_transaction_more(db: Any) -> str:
     """A transaction that no batch has brought, of a month that is there."""
-    found = db.transactions.find_one({"_id": 5}) | {
+    found = db.transactions.find_one({"_id": 6}) | {
         "_id": Int64(999_999),
         "customer_id": Int64(5),
         "amount_cents": None,

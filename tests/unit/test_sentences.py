@@ -125,7 +125,7 @@ def test_a_sentence_begins_with_a_capital_or_a_figure_and_ends_with_a_full_stop(
         pytest.param(1, 2000, "0.1%", id="half of a tenth goes up"),
         pytest.param(3, 2000, "0.2%", id="one and a half tenths go up"),
         pytest.param(5, 2000, "0.3%", id="two and a half tenths go to three and not to the even two"),
-        pytest.param(4999, 10_000_000, "0.0%", id="just below half of a tenth goes down"),
+        pytest.param(4999, 10_000_000, "under 0.1%", id="something that would be told as nothing"),
         pytest.param(1, 1, "100.0%", id="all"),
         pytest.param(12345, 100, "12,345.0%", id="many times as much"),
     ],
