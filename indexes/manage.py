@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from catalog.collections import COLLECTIONS
-from indexes.specs import INDEXES, IndexSpec, Use
+from indexes.specs import IGNORING_CASE, INDEXES, IndexSpec, Use
 from store.client import Document, Store, translated
 from store.explain import explain
 from store.schema import apply_schema
@@ -88,10 +88,16 @@ def usage(store: Store) -> list[tuple[str, str, int]]:
     return sorted(rows)
 
 
+_KNOWN = {"v", "key", "ns", "unique", "collation"}
+"""What an index of ours may say of itself; a partial, sparse or hidden one says more."""
+
+
 def _same(spec: IndexSpec, existing: Document) -> bool:
     collation = existing.get("collation") or {}
+    wanted = IGNORING_CASE if spec.ignoring_case else {}
     return (
-        list(spec.keys) == [(field, int(direction)) for field, direction in existing["key"]]
+        list(spec.keys) == [tuple(key) for key in existing["key"]]
         and spec.unique == existing.get("unique", False)
-        and spec.ignoring_case == (collation.get("strength") == 2)
+        and {name: collation[name] for name in IGNORING_CASE if name in collation} == wanted
+        and existing.keys() <= _KNOWN
     )

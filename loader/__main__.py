@@ -186,10 +186,13 @@ def verify_command(csv_file: Path | None, repair: bool, as_json: bool) -> None:
         with _progress("Verifying") as progress:
             found = verify(store, progress, repair=repair)
         if found.repaired:
-            _tell_verification(found, as_json)
+            if not as_json:
+                _tell_verification(found, as_json)
+            repaired = found.repaired
             refresh(store)
             with _progress("Verifying again") as progress:
                 found = verify(store, progress)
+            found.repaired = repaired
         control = compare_with_file(store, csv_file) if csv_file else None
     _tell_verification(found, as_json, control)
     if not found.ok or (control and not control.ok):

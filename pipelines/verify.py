@@ -13,16 +13,17 @@ import bson
 import numpy as np
 
 from catalog.collections import CUSTOMERS, PAGES, PERIODS, ROLLUPS, STATUS, TRANSACTIONS, VERIFICATION
-from catalog.dimensions import REFERENCES, Vocabulary, day_number, day_of
+from catalog.dimensions import DATE, REFERENCES, Vocabulary, day_number, day_of
 from catalog.measures import LIFT, Parts
 from pipelines.ahead import ahead
-from pipelines.calendar import Grain, Period
+from pipelines.calendar import Grain, Period, month_of
 from pipelines.columns import Columns, read_columns
 from pipelines.compiler import match_transactions
-from pipelines.directory import as_built, bump_layout, read_directory
+from pipelines.directory import as_built, bump_layout, bump_version, read_directory
 from pipelines.pages import unpack
 from pipelines.rollups import ALL, TOTAL
 from pipelines.slices import Slice, Table, decode, encode, of_month, of_year, slice_id
+from pipelines.state import Directory
 from store.client import Document, Session, Store, translated
 
 Cells = Mapping[str, Mapping[int, Parts]]
@@ -120,6 +121,9 @@ def verify(store: Store, progress: Callable[[int, int], None], *, repair: bool =
         if found.add(checked):
             wrong.append(period)
     progress(len(periods), len(periods))
+    unknown = list(_unknown_months(store, directory))
+    found.add(Checked(differences=[Difference(m.name, "month", "unknown", "a period document") for m in unknown]))
+    wrong += unknown
     if repair:
         found.repaired = len(wrong)
         _mark(store, wrong)
@@ -193,7 +197,7 @@ def _differing_page(store: Store, session: Session, month: Period, columns: Colu
     pages = store.db[PAGES.name].find({"month": day_of(day_number(month.start))}, session=session).sort("part", 1)
     try:
         stored = _sorted_rows(unpack(pages))
-    except (ValueError, KeyError, ZeroDivisionError) as error:
+    except (ValueError, KeyError, TypeError, ZeroDivisionError) as error:
         yield Difference(month.name, "page", f"unreadable ({error})", f"{len(columns)} rows")
         return
     right = _sorted_rows(columns)
@@ -250,17 +254,23 @@ def _strangers(month: Period, columns: Columns, vocabulary: Vocabulary) -> Itera
             yield Difference(month.name, what, f"first {first}", f"an _id of {dimension.collection}, below {known}")
 
 
+def _unknown_months(store: Store, directory: Directory) -> Iterator[Period]:
+    """Months that have transactions and no period document: somebody wrote past the loader."""
+    later: dict[str, Any] = {}
+    with translated():
+        while found := store.db[TRANSACTIONS.name].find_one(later, {DATE.field: 1}, sort=[(DATE.field, 1)]):
+            month = month_of(found[DATE.field].date())
+            if month not in directory.months:
+                yield month
+            later = {DATE.field: {"$gt": day_of(day_number(month.last))}}
+
+
 def _mark(store: Store, periods: Iterable[Period]) -> None:
-    """Make periods stale, and the years that are made of them."""
-    names = {period.name for period in periods} | {period.name[:4] for period in periods}
-
-    def mark(session: Session) -> None:
-        store.db[PERIODS.name].update_many({"_id": {"$in": sorted(names)}}, {"$unset": {"built": ""}}, session=session)
-        bump_layout(store, session)
-
-    if names:
+    """Make periods stale, under a new data version: answers that were kept may be wrong, too."""
+    starts = [day_number(period.start) for period in periods]
+    if starts:
         with translated(), store.client.start_session() as session:
-            session.with_transaction(mark)
+            session.with_transaction(lambda inner: bump_version(store, inner, starts))
 
 
 def _keep(store: Store, found: Verification) -> None:

@@ -1,6 +1,5 @@
 """A client of the database, and what every read and write of it goes through."""
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -54,7 +53,6 @@ class Store:
             settings.database, options, ReadPreference.PRIMARY, WriteConcern("majority", j=True)
         )
         self._capable = False
-        self._lock = threading.Lock()
 
     def __enter__(self) -> "Store":
         return self
@@ -78,17 +76,16 @@ class Store:
         Raises:
             StoreUnavailable: it cannot be reached, or is a standalone.
         """
-        with self._lock:
-            if self._capable:
-                return
-            with translated():
-                hello = self.client.admin.command("hello")
-            if "setName" not in hello and hello.get("msg") != "isdbgrid":
-                raise StoreUnavailable(
-                    "This MongoDB is a standalone server, which has no transactions",
-                    "Start mongod with --replSet NAME and run rs.initiate() once",
-                )
-            self._capable = True
+        if self._capable:
+            return
+        with translated():
+            hello = self.client.admin.command("hello")
+        if "setName" not in hello and hello.get("msg") != "isdbgrid":
+            raise StoreUnavailable(
+                "This MongoDB is a standalone server, which has no transactions",
+                "Start mongod with --replSet NAME and run rs.initiate() once",
+            )
+        self._capable = True
 
     @contextmanager
     def snapshot(self) -> Iterator[Session]:

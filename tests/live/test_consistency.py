@@ -232,7 +232,7 @@ def test_without_a_common_snapshot_the_same_checker_finds_differences(
 def test_after_everything_a_refresh_leaves_nothing_wrong(server: Store, data_dir: Path, tmp_path: Path) -> None:
     """What was killed stays stale until it is built anew; what is fresh was right all the while."""
     with busy(data_dir, tmp_path) as (store, writers):
-        deadline = time.monotonic() + 4
+        deadline = time.monotonic() + 3
         while time.monotonic() < deadline:
             found = verify(store, quietly)
             assert found.shown == []

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import date, timedelta
 from pathlib import Path
 from random import Random
@@ -50,12 +51,28 @@ def checked(server: Store, data_dir: Path, csv_file: Path) -> Iterator[Store]:
         yield store
 
 
+@contextmanager
+def restored(store: Store) -> Iterator[None]:
+    """Whatever the block does to the documents is undone at its end."""
+    names = ("rollups", "pages", "transactions", "customers", "periods", "status")
+    as_stored = store.db.with_options(CodecOptions(RawBSONDocument))  # decoded and encoded, an int64 would be an int32
+    kept = {name: {each["_id"]: each for each in as_stored[name].find()} for name in names}
+    try:
+        yield
+    finally:
+        for name, documents in kept.items():
+            now = {each["_id"]: each for each in as_stored[name].find()}
+            for id_, each in documents.items():
+                if id_ not in now or now[id_].raw != each.raw:
+                    as_stored[name].replace_one({"_id": id_}, each, upsert=True)
+            store.db[name].delete_many({"_id": {"$in": [id_ for id_ in now if id_ not in documents]}})
+
+
 @pytest.fixture
-def own(server: Store, data_dir: Path, csv_file: Path) -> Iterator[Store]:
-    """The same for one test, which need not mend it."""
-    with new_store(data_dir) as store:
-        load(store, csv_file, Options(), 0.0, quietly)
-        yield store
+def own(checked: Store) -> Iterator[Store]:
+    """The same for a test that breaks it."""
+    with restored(checked):
+        yield checked
 
 
 def test_a_database_as_it_was_loaded_has_no_difference(checked: Store) -> None:
@@ -207,25 +224,13 @@ FAULTS = MENDABLE | LASTING
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
 def test_a_planted_fault_is_found_and_told(checked: Store, fault: Fault) -> None:
     """The period, the place, what is stored and what should be; and nothing once it is undone."""
-    names = ("rollups", "pages", "transactions", "customers")
-    as_stored = checked.db.with_options(
-        CodecOptions(RawBSONDocument)
-    )  # decoded and encoded, an int64 would be an int32
-    kept = {name: {each["_id"]: each for each in as_stored[name].find()} for name in names}
-    try:
+    with restored(checked):
         place = fault(checked.db)
         found = verify(checked, quietly)
         assert not found.ok
         assert found.differences >= len(found.shown) > 0
         assert any(place in each.what for each in found.shown) or found.differences > SHOWN, found.shown
         assert all(each.stored != each.expected for each in found.shown)
-    finally:
-        for name, documents in kept.items():
-            now = {each["_id"]: each for each in as_stored[name].find()}
-            for id_, each in documents.items():
-                if id_ not in now or now[id_].raw != each.raw:
-                    as_stored[name].replace_one({"_id": id_}, each, upsert=True)
-            checked.db[name].delete_many({"_id": {"$in": [id_ for id_ in now if id_ not in documents]}})
 
 
 def test_once_the_faults_are_undone_nothing_differs(checked: Store) -> None:
@@ -313,6 +318,7 @@ def test_many_differences_are_counted_all_and_shown_in_part(own: Store) -> None:
 
 def test_the_last_result_is_in_the_directory(own: Store) -> None:
     """None before the first; then what was found, also by an executor that has read the directory before."""
+    own.db.status.delete_one({"_id": "verification"})
     executor = Executor(own)
     question = Question(BY_SLUG["overall-summary"])
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import date
+from functools import cache
 from random import Random
 from typing import Any
 
@@ -126,6 +127,10 @@ class Small:
         return arrange(question, cells, VOCABULARY)
 
 
+small_database = cache(Small)
+"""For reading only: making one takes longer than asking it."""
+
+
 def transaction(row: Row) -> dict[str, Any]:
     """A transaction of these codes, as it is stored."""
     codes, cents = row
@@ -149,13 +154,13 @@ def test_its_parameters_are_understood() -> None:
 
 def test_its_rollup_is_there_already() -> None:
     """A pair of dimensions: read by year and month, with no declaration of its own."""
-    found = plan(Question(ELEVENTH), Small().directory)
+    found = plan(Question(ELEVENTH), small_database(is_stale=False).directory)
     assert [str(read) for read in found.reads] == ["payment_method×segment by month 2024-01, year 2023"]
 
 
 def test_a_stale_month_of_it_is_read_from_transactions() -> None:
     """As for the declared ten."""
-    found = plan(Question(ELEVENTH), Small(is_stale=True).directory)
+    found = plan(Question(ELEVENTH), small_database(is_stale=True).directory)
     assert found.source == "rollup+raw"
 
 
@@ -178,7 +183,7 @@ QUESTIONS: dict[str, dict[str, list[str]]] = {
 @pytest.mark.parametrize("is_stale", [False, True], ids=["fresh", "stale"])
 def test_every_source_that_may_gives_its_exact_answer(query: Query, is_stale: bool) -> None:
     """Rows, total and sentence: as from counting row by row, whatever is asked."""
-    small = Small(is_stale=is_stale)
+    small = small_database(is_stale=is_stale)
     sources: set[str] = set()
     for parameters in QUESTIONS.values():
         expected = small.naively(ask(query, parameters, VOCABULARY))
@@ -192,7 +197,7 @@ def test_every_source_that_may_gives_its_exact_answer(query: Query, is_stale: bo
 
 def test_the_rollup_alone_answers_what_it_can() -> None:
     """Asked for by name: the pair, split by month, filtered on its own dimensions."""
-    small = Small()
+    small = small_database(is_stale=False)
     for name in ("all time", "a filter on a dimension of its own", "by month", "by quarter", "by year"):
         question = ask(ELEVENTH, QUESTIONS[name] | {"source": ["rollup"]}, VOCABULARY)
         source, found = small.answer(question)
@@ -218,7 +223,9 @@ def test_a_wrong_cell_would_be_seen() -> None:
 def test_its_columns_follow_from_its_dimensions() -> None:
     """Names and types of a reply."""
     question = Question(BY_DAY, interval=Interval.MONTH)
-    found = Answer(question, {}, (), Parts(0, 0, 0), "", plan(question, Small().directory), VERSION, None)  # type: ignore[arg-type]
+    found = Answer(
+        question, {}, (), Parts(0, 0, 0), "", plan(question, small_database(is_stale=False).directory), VERSION, None
+    )  # type: ignore[arg-type]
     names = [(column.name, column.type) for column in found.columns]
     assert names[:3] == [("interval", "date"), ("date", "date"), ("hour", "integer")]
     assert [name for name, _ in names[3:]] == ["transactions", "priced_transactions", "revenue", "average_spend"]

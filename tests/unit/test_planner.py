@@ -313,7 +313,7 @@ def planned(question: Question, state: Directory) -> Plan | None:
         return None
 
 
-random_plans = settings(max_examples=70, deadline=None)
+random_plans = settings(max_examples=50, deadline=None)
 
 
 @random_plans
