@@ -163,37 +163,41 @@ def _framed(body: bytes) -> bytes:
 
 
 def _array(table: Table) -> bytes:
-    """A BSON array of cells, laid out by numpy: 0.1 us a cell, where encoding dicts takes 1 us."""
+    """A BSON array of cells: copies of a template, into which numpy puts the numbers. Dicts take ten times as long."""
     parts = []
     size = len(table.codes)
-    for digits in range(1, len(str(max(size - 1, 0))) + 1):
-        begin, end = (0 if digits == 1 else 10 ** (digits - 1)), min(10**digits, size)
-        cells = np.empty(end - begin, _cell_type(digits))
-        cells["head"] = np.void(b"\x03")
-        cells["index"] = np.arange(begin, end).astype(f"S{digits}")
-        cells["frame"] = np.void(b"\0" + _CELL_BYTES.to_bytes(4, "little"))
-        for name, values in zip("knpr", (table.codes, table.transactions, table.priced, table.cents), strict=True):
-            kind = b"\x12" if name == "r" else b"\x10"
-            cells[f"t{name}"] = np.void(kind + name.encode() + b"\0")
-            cells[name] = values[begin:end]
-        cells["end"] = np.void(b"\0")
+    begin, digits = 0, 1
+    while begin < size:
+        end = min(10**digits, size)
+        cells = _template(digits)[: end - begin].copy()
+        cells["k"], cells["n"] = table.codes[begin:end], table.transactions[begin:end]
+        cells["p"], cells["r"] = table.priced[begin:end], table.cents[begin:end]
         parts.append(cells.tobytes())
-    return _framed(b"".join(parts) if size else b"")
+        begin, digits = end, digits + 1
+    return _framed(b"".join(parts))
 
 
 _CELL_BYTES = 4 + 3 * (3 + 4) + (3 + 8) + 1
 
 
 @cache
-def _cell_type(digits: int) -> "np.dtype[Any]":
-    elements = [item for name in "knp" for item in ((f"t{name}", "V3"), (name, "<i4"))]
+def _template(digits: int) -> Array:
+    """The cells whose index in an array has so many digits, all but their numbers."""
+    first = 0 if digits == 1 else 10 ** (digits - 1)
+    numbers = [item for name in "knp" for item in ((f"t{name}", "V3"), (name, "<i4"))]
     layout = [
         ("head", "V1"),
         ("index", f"S{digits}"),
         ("frame", "V5"),
-        *elements,
+        *numbers,
         ("tr", "V3"),
         ("r", "<i8"),
         ("end", "V1"),
     ]
-    return np.dtype(layout)
+    cells = np.zeros(10**digits - first, layout)
+    cells["head"] = np.void(b"\x03")
+    cells["index"] = np.arange(first, 10**digits).astype(f"S{digits}")
+    cells["frame"] = np.void(b"\0" + _CELL_BYTES.to_bytes(4, "little"))
+    for name, kind in (("k", b"\x10"), ("n", b"\x10"), ("p", b"\x10"), ("r", b"\x12")):
+        cells[f"t{name}"] = np.void(kind + name.encode() + b"\0")
+    return cells
