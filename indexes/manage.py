@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from pymongo import IndexModel
+
 from catalog.collections import COLLECTIONS
 from indexes.specs import IGNORING_CASE, INDEXES, IndexSpec, Use
 from store.client import Document, Store, translated
@@ -60,11 +62,13 @@ def apply(store: Store, kinds: Sequence[str] = ("missing", "changed", "extra")) 
         for change in changes:
             if change.kind != "missing":
                 store.db[change.collection].drop_index(change.index)
+        wanted = {(change.collection, change.index) for change in changes if change.kind != "extra"}
+        models: dict[str, list[IndexModel]] = {}
         for spec in INDEXES:
-            if Change("missing", spec.collection, spec.name) in changes or (
-                Change("changed", spec.collection, spec.name) in changes
-            ):
-                store.db[spec.collection].create_index(list(spec.keys), **spec.options)
+            if (spec.collection, spec.name) in wanted:
+                models.setdefault(spec.collection, []).append(IndexModel(list(spec.keys), **spec.options))
+        for collection, together in models.items():  # one pass over a collection builds all its indexes
+            store.db[collection].create_indexes(together)
     return changes
 
 
