@@ -5,6 +5,9 @@ import json
 import click
 
 from bench.pages import compare_page_formats
+from bench.refresh import measure
+from store.client import Store
+from store.settings import Settings
 
 
 @click.group()
@@ -24,6 +27,19 @@ def pages_command(rows: int, as_json: bool) -> None:
     click.echo(f"{rows:,} rows, medians of 9 runs in turn, ms")
     for name, (ours, arrow) in found.items():
         click.echo(f"{name:<36} numpy {ours:8.2f}  arrow {arrow:8.2f}  arrow/numpy {arrow / ours:5.1f}")
+
+
+@main.command("refresh")
+@click.option("--json", "as_json", is_flag=True, help="Report as JSON.")
+def refresh_command(as_json: bool) -> None:
+    """A full refresh, a verification, and an append until all is fresh, on the filled database."""
+    with Store(Settings.from_environment()) as store:
+        found = measure(store)
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+        return
+    for name, value in found.items():
+        click.echo(f"{name:<48}{value:12,.2f}" + (" s" if name not in ("transactions", "periods") else ""))
 
 
 if __name__ == "__main__":

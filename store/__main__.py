@@ -22,6 +22,7 @@ def main(command: tuple[str, ...]) -> None:
         with Store(Settings.from_environment()) as store:
             store.require_replica_set()
             if command:
+                signal.signal(signal.SIGINT, lambda *_: None)  # Ctrl-C is for the command, which ends when it will
                 sys.exit(subprocess.call(command))  # noqa: S603  the user's own command
             host, port = store.client.address or ("", 0)
             click.echo(f"MongoDB is ready at mongodb://{host}:{port}/?directConnection=true (Ctrl-C ends it)")

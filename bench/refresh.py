@@ -1,0 +1,70 @@
+"""How long derived data take: a full refresh, a verification, and an append until everything is fresh again."""
+
+import csv
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from catalog.collections import PERIODS, TRANSACTIONS
+from catalog.dimensions import date_of
+from loader.load import load
+from loader.options import Options
+from loader.remove import remove
+from loader.sample import write_sample
+from pipelines.directory import bump_version, read_directory
+from pipelines.refresh import refresh
+from pipelines.verify import verify
+from store.client import Session, Store
+
+APPENDED_ROWS = 10_000
+
+
+def measure(store: Store) -> Mapping[str, float]:
+    """Seconds by what was done, on the database as it is filled. It is afterwards as it was before."""
+    with store.snapshot() as session:
+        months = read_directory(store, session).months
+    last = max(months)
+    days = {(month.start - date_of(0)).days for month in months}
+
+    def mark(session: Session) -> None:
+        bump_version(store, session, days)
+
+    with store.client.start_session() as session:
+        session.with_transaction(mark)
+    found = {"full refresh": _seconds(lambda: refresh(store)), "verify": _seconds(lambda: verify(store, _quietly))}
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "append.csv"
+        _write_append(store, path, last.start.isoformat())
+        found[f"append {APPENDED_ROWS:,} rows to {last.name}, all fresh"] = _seconds(
+            lambda: load(store, path, Options(), 0.0, _quietly)
+        )
+        loads = store.db["loads"].find_one({"file": path.name, "status": "complete"}) or {}
+        remove(store, loads["_id"], _quietly)
+    found["transactions"] = float(store.db[TRANSACTIONS.name].estimated_document_count())
+    found["periods"] = float(store.db[PERIODS.name].estimated_document_count())
+    return found
+
+
+def _write_append(store: Store, path: Path, day: str) -> None:
+    """Purchases of one day with ids of their own."""
+    sample = path.with_name("sample.csv")
+    write_sample(sample, APPENDED_ROWS, 3, _quietly)
+    newest = store.db[TRANSACTIONS.name].find_one(sort=[("_id", -1)]) or {"_id": 0}
+    with sample.open(newline="") as source, path.open("w", newline="") as target:
+        rows = csv.DictReader(source)
+        writer = csv.DictWriter(target, list(rows.fieldnames or ()))
+        writer.writeheader()
+        for number, row in enumerate(rows, int(newest["_id"]) + 1):
+            time_of_day = row["Transaction_date"].partition("T")[2]
+            writer.writerow(row | {"Transaction_ID": str(number), "Transaction_date": f"{day}T{time_of_day}"})
+
+
+def _seconds(action: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    action()
+    return time.perf_counter() - start
+
+
+def _quietly(done: int, total: int) -> None:
+    """No progress is shown."""
