@@ -183,13 +183,18 @@ STATUS = Collection(
         "layout": _LONG,
         "committed_at": _DATE,
         "result": {"bsonType": "object"},
+        "session": {"bsonType": "binData"},
+        "holder": {"bsonType": "object"},
     },
-    optional=("epoch", "version", "layout", "committed_at", "result"),
+    optional=("epoch", "version", "layout", "committed_at", "result", "session", "holder"),
 )
 OPERATIONAL = (LOADS, QUARANTINE, PERIODS, ROLLUPS, PAGES, STATUS)
 COLLECTIONS = (*SIX, *OPERATIONAL)
 DATA_VERSION = "data"
 """`_id` of the status document whose `version` grows with each commit that changes an answer."""
+
+REFRESH = "refresh"
+"""`_id` of the status document that names the session of the last refresh, so that one killed in it can be ended."""
 
 VERIFICATION = "verification"
 """`_id` of the status document that holds the last verification's result."""

@@ -18,7 +18,6 @@ from typing import Any
 
 import bson
 import numpy as np
-from bson.binary import Binary
 from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
 from pymongo import ReturnDocument, WriteConcern
@@ -33,6 +32,7 @@ from loader.files import Chunk
 from loader.report import LoadReport
 from pipelines.directory import bump_version
 from store.client import Session, Store, translated
+from store.holder import session_name
 
 _DUPLICATE_KEY = 11000
 CONFLICT = "id_conflict"
@@ -71,7 +71,7 @@ class Writer:
         self._session = session
         self._report = report
         self._by_profile = by_profile
-        self._lsid = Binary.from_uuid(session.session_id["id"].as_uuid())
+        self._lsid = session_name(session)
         self._expect_present = False
         self._profiles = {row["_id"] for row in store.db[CUSTOMERS.name].find({"_id": {"$lt": 0}}, {"_id": 1})}
 

@@ -7,12 +7,13 @@ killed anywhere: a month is stale until its transaction commits, and then it is 
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from bson.raw_bson import RawBSONDocument
 from pymongo import WriteConcern
 from pymongo.read_concern import ReadConcern
 
-from catalog.collections import FORMAT, PAGES, PERIODS, ROLLUPS
+from catalog.collections import FORMAT, PAGES, PERIODS, REFRESH, ROLLUPS, STATUS
 from catalog.dimensions import day_number, day_of
 from pipelines.ahead import ahead
 from pipelines.calendar import Grain, Period
@@ -21,6 +22,7 @@ from pipelines.directory import as_built, bump_layout, read_directory
 from pipelines.pages import pack
 from pipelines.slices import encode, of_month, of_year
 from store.client import Document, Session, Store, translated
+from store.holder import end_session, is_alive, myself, session_name
 
 Progress = Callable[[int, int], None]
 """Called with the periods done and the periods in all."""
@@ -65,12 +67,15 @@ def refresh(store: Store, progress: Progress = lambda done, total: None) -> Refr
     built = {Grain.MONTH: 0, Grain.YEAR: 0}
     total = len(months) + len(years)
     done = 0
-    for periods in (months, years):  # a year is made of its months
-        for found in ahead(lambda period: _build(store, period), periods):
-            progress(done, total)
-            done += 1
-            if found and _write(store, found):
-                built[found.period.grain] += 1
+    with translated(), store.client.start_session() as writing:
+        if total:
+            _take_over(store, writing)
+        for periods in (months, years):  # a year is made of its months
+            for found in ahead(lambda period: _build(store, period), periods):
+                progress(done, total)
+                done += 1
+                if found and _write(store, writing, found):
+                    built[found.period.grain] += 1
     progress(total, total)
     return Refreshed(built[Grain.MONTH], built[Grain.YEAR], total - sum(built.values()))
 
@@ -102,7 +107,15 @@ def _read_year(store: Store, session: Session, year: Period, changed: int) -> Bu
     )
 
 
-def _write(store: Store, built: Built) -> bool:
+def _take_over(store: Store, writing: Session) -> None:
+    """End the transaction that a refresh may have left open when it was killed, and name our own session."""
+    mine = {"session": session_name(writing), "holder": myself(), "committed_at": datetime.now(UTC)}
+    former = store.db[STATUS.name].find_one_and_update({"_id": REFRESH}, {"$set": mine}, upsert=True)
+    if former and not is_alive(former["holder"], former["committed_at"]):
+        end_session(store, former["session"])
+
+
+def _write(store: Store, writing: Session, built: Built) -> bool:
     """Replace what was built of a period, if nobody has changed the period since it was read."""
     period = built.period
 
@@ -125,5 +138,4 @@ def _write(store: Store, built: Built) -> bool:
         bump_layout(store, session)
         return True
 
-    with translated(), store.client.start_session() as session:
-        return session.with_transaction(replace, ReadConcern("snapshot"), WriteConcern("majority", j=True))
+    return writing.with_transaction(replace, ReadConcern("snapshot"), WriteConcern("majority", j=True))

@@ -1,6 +1,6 @@
 """An independent reference: answers any question from a CSV alone, with pandas, Decimal and whole numbers.
 
-It shares no code with the product, and of its declarations only the labels that section 3 of the design
+It shares no code with the product, and of its declarations only the labels that the README
 lists. A question is given as the product gets it: a slug, and parameter names with their values as text.
 """
 

@@ -44,7 +44,7 @@ pytestmark = pytest.mark.live
 
 SEED = int(os.environ.get("CONSISTENCY_SEED") or time.time_ns() % 2**32)
 FIRST, DAYS = date(2020, 10, 1), 450
-BASE_ROWS, BATCH_ROWS, BIG_ROWS = 1_500, 40, 25_000
+BASE_ROWS, BATCH_ROWS, BIG_ROWS = 1_500, 40, 8_000
 
 
 class Writers:

@@ -1,0 +1,59 @@
+"""Which process holds a piece of work, whether it still lives, and how to end what it left open when it died."""
+
+import os
+import socket
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from bson.binary import Binary
+from pymongo.errors import OperationFailure
+
+from catalog.errors import LoadError
+from store.client import Document, Session, Store
+
+SILENCE = timedelta(seconds=90)
+"""A holder on another machine that has not written for so long is taken for dead; a transaction lives 60 s at most."""
+
+
+def myself() -> Document:
+    """This process, as a document."""
+    return {"host": socket.gethostname(), "pid": os.getpid(), "born": _born(os.getpid())}
+
+
+def is_alive(holder: Document, heard_at: datetime) -> bool:
+    """Whether a process that wrote last at `heard_at` may still be at work."""
+    if holder["host"] != socket.gethostname():
+        return datetime.now(UTC) - heard_at < SILENCE
+    try:
+        os.kill(holder["pid"], 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return bool(_born(holder["pid"]) == holder["born"])
+
+
+def session_name(session: Session) -> Binary:
+    """What names a session, for `end_session`."""
+    return Binary.from_uuid(session.session_id["id"].as_uuid())
+
+
+def end_session(store: Store, name: Any) -> None:
+    """End the transaction that a killed process may have left open; it would block its successor for a minute.
+
+    Raises:
+        LoadError: MongoDB does not let us.
+    """
+    try:
+        store.client.admin.command("killSessions", [{"id": name}])
+    except OperationFailure as error:
+        raise LoadError("A killed process's session cannot be ended", "Wait a minute", retryable=True) from error
+
+
+def _born(pid: int) -> str:
+    """When a process began, in the kernel's ticks: tells it from a later one of that number. Empty where unknown."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        return ""
