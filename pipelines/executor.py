@@ -9,14 +9,14 @@ from catalog.collections import DATA_VERSION, PAGES, ROLLUPS, STATUS, TRANSACTIO
 from catalog.dimensions import DATE, Dimension, date_of, day_number, day_of
 from catalog.errors import InternalError
 from catalog.measures import NOTHING, Parts
-from pipelines.answer import Answer, arrange
+from pipelines.answer import Answer, Cells, arrange
 from pipelines.answer_cache import MAX_ROWS, AnswerCache
 from pipelines.calendar import Period, Piece, year_of
 from pipelines.columns import Columns
 from pipelines.compiler import Pipeline, raw_pipeline, rollup_pipeline
 from pipelines.directory import parse_version, read_directory
 from pipelines.pages import BlockCache, evaluate, unpack
-from pipelines.planner import PagesRead, Read, RollupRead, plan
+from pipelines.planner import PagesRead, Plan, Read, RollupRead, plan
 from pipelines.queries import Query
 from pipelines.question import BUCKET, Interval, Parameters, Question, ask
 from pipelines.state import Directory
@@ -60,7 +60,9 @@ class Executor:
             SourceRefused: the source that is asked for cannot answer exactly.
             StoreUnavailable: MongoDB is away.
         """
-        return self.answer_all((question,), timer)[0]
+        known = self._known
+        found = self._answer_at_once(question, known, timer) if known else None
+        return found or self.answer_all((question,), timer)[0]
 
     def close(self) -> None:
         """End the watcher."""
@@ -114,6 +116,35 @@ class Executor:
             groups = self._read(session, question, read, directory, timer)
             with timer.stretch("shape"):
                 _add(cells, groups, question.interval)
+        return self._arrange(session, question, chosen, cells, directory, timer)
+
+    def _answer_at_once(self, question: Question, known: Directory, timer: Timer) -> Answer | None:
+        """Read the rollups and the version together, trusting that the directory is what it was.
+
+        None where other sources are needed too, or where the version tells that the directory is another one: then
+        nothing of what was read is used. It saves one of two round trips.
+        """
+        with timer.stretch("plan"):
+            chosen = plan(question, known)
+        if len(chosen.reads) != 1 or not isinstance(chosen.reads[0], RollupRead):
+            return None
+        name, pipeline = compiled(question, chosen.reads[0])
+        with self._store.snapshot() as session:
+            with timer.stretch("mongo"):
+                union = {"$unionWith": {"coll": STATUS.name, "pipeline": [{"$match": {"_id": DATA_VERSION}}]}}
+                cursor = self._store.db[name].aggregate([*pipeline, union], session=session, batchSize=_BATCH)
+                documents = cursor.to_list()
+            status = documents.pop() if documents and "version" in documents[-1] else None
+            if parse_version(status) != known.version:
+                return None
+            cells: dict[tuple[int, ...], Parts] = {}
+            with timer.stretch("shape"):
+                _add(cells, parse_groups(question, documents, is_coded=True), question.interval)
+            return self._arrange(session, question, chosen, cells, known, timer)
+
+    def _arrange(
+        self, session: Session, question: Question, chosen: Plan, cells: Cells, directory: Directory, timer: Timer
+    ) -> Answer:
         with timer.stretch("shape"):
             rows, total, sentence = arrange(question, cells, directory.vocabulary)
             filters = question.echo(directory.vocabulary)
