@@ -219,7 +219,8 @@ def parse_groups(question: Question, documents: Sequence[dict[str, Any]], *, is_
         raise InternalError("a sum overflowed")
     keys: Iterable[tuple[Any, ...]]
     if len(names) == 1:
-        keys = [(document["_id"],) for document in documents]
+        name = "k" if documents and "k" in documents[0] else "_id"
+        keys = [(document[name],) for document in documents]
     else:
         keys = [tuple(document["_id"][name] for name in names) for document in documents]
     if not is_coded or question.interval:  # an interval's key may be the start of a period
