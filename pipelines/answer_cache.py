@@ -37,6 +37,11 @@ class AnswerCache:
                 self.misses += 1
             return found
 
+    def __contains__(self, key: tuple[Version, Question]) -> bool:
+        """Whether an answer is here; asking this is not counted."""
+        version, question = key
+        return (version.epoch, version.number, question) in self._answers
+
     def put(self, answer: Answer) -> None:
         """Keep an answer."""
         key = (answer.version.epoch, answer.version.number, answer.question)

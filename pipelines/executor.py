@@ -61,7 +61,9 @@ class Executor:
             StoreUnavailable: MongoDB is away.
         """
         known = self._known
-        found = self._answer_at_once(question, known, timer) if known else None
+        found = None
+        if known and (known.version, question) not in self.answers:
+            found = self._answer_at_once(question, known, timer)
         return found or self.answer_all((question,), timer)[0]
 
     def close(self) -> None:
