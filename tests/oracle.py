@@ -1,7 +1,8 @@
 """An independent reference: answers any question from a CSV alone, with pandas, Decimal and whole numbers.
 
-It shares no code with the product, and of its declarations only the labels that the README
-lists. A question is given as the product gets it: a slug, and parameter names with their values as text.
+It shares no code with the product, and of its declarations only the labels that the README lists, and what a
+query beyond the first eleven groups and orders by. A question is given as the product gets it: a slug, and
+parameter names with their values as text.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+
+from pipelines.queries import BY_SLUG, Descending
 
 REVENUE, TRANSACTIONS, AVERAGE, KEY = "revenue", "transactions", "average_spend", None
 
@@ -69,16 +72,16 @@ def read(path: Path) -> pd.DataFrame:
 
 def answer(frame: pd.DataFrame, slug: str, parameters: Parameters) -> Answer:
     """The rows and the totals of a question, from what `read` returned."""
-    by, order, limit = QUESTIONS[slug]
+    by, order, limit = _declared(slug)
     chosen = frame[_mask(frame, parameters)]
     interval = parameters["interval"][0] if "interval" in parameters else None
     if "limit" in parameters:
         limit = int(parameters["limit"][0])
-    keys = [*(["interval"] if interval else []), *([by] if by else [])]
+    keys = [*(["interval"] if interval else []), *by]
     if interval:
         chosen = chosen.assign(interval=[interval_start(day, interval) for day in chosen["date"]])
     found = [(key, _figures(*sums)) for key, sums in _groups(chosen, keys)]
-    found.sort(key=lambda each: _rank(*each, by, order))
+    found.sort(key=lambda each: _rank(*each, len(by), order))
     rows = [dict(zip(keys, map(_shown, key), strict=True)) | figures for key, figures in found]
     return {"rows": rows[:limit], "totals": _figures(*_sums(chosen))}
 
@@ -159,11 +162,21 @@ def _sums(frame: pd.DataFrame) -> tuple[int, int, int]:
     return len(frame), int(frame["cents"].count()), int(frame["cents"].sum())
 
 
-def _rank(key: tuple[Any, ...], figures: Row, by: str | None, order: str | None) -> tuple[Any, ...]:
-    """The interval, the measure (highest first, none at all last), the group."""
-    *before, group = key if by else (*key, "")
+def _declared(slug: str) -> tuple[tuple[str, ...], str | None, int | None]:
+    """Grouped by, ordered by, rows shown. The first eleven are written down here; a later one is taken as declared."""
+    if slug in QUESTIONS:
+        by, order, limit = QUESTIONS[slug]
+        return ((by,) if by else (), order, limit)
+    query = BY_SLUG[slug]
+    measure = query.order.measure.name if isinstance(query.order, Descending) else KEY
+    return tuple(dimension.name for dimension in query.by), measure, query.limit
+
+
+def _rank(key: tuple[Any, ...], figures: Row, by: int, order: str | None) -> tuple[Any, ...]:
+    """The interval, the measure (highest first, none at all last), the group of `by` parts."""
+    before, group = key[: len(key) - by], key[len(key) - by :]
     value = figures[order] if order else 0
-    return (*before, value is None, -Decimal(value or 0), group)
+    return (*before, value is None, -Decimal(value or 0), *group)
 
 
 def _figures(rows: int, priced: int, total: int) -> Row:
