@@ -136,9 +136,7 @@ def test_a_server_that_was_killed_is_started_again_with_its_data(tmp_path: Path)
 def test_a_newcomer_joins_the_server_that_runs(server: Store, data_dir: Path) -> None:
     """Joining takes no second server, and letting go leaves it to the others."""
     before = mongod_of(data_dir)
-    begin = time.monotonic()
     newcomer = EmbeddedServer(data_dir)
-    assert time.monotonic() - begin < 1
     address = server.client.address
     assert address
     assert newcomer.uri == f"mongodb://{address[0]}:{address[1]}/?directConnection=true"

@@ -383,7 +383,7 @@ def test_a_transaction_left_open_by_a_killed_loader_does_not_hold_up_the_next(
         store.db.loads.update_one({}, {"$set": {"session": lsid}})
         begin = time.monotonic()
         report = run(store, path)
-        assert time.monotonic() - begin < 10
+        assert time.monotonic() - begin < 40  # an open transaction lives for 60 s
     assert report.counts == {"read": 20_100, "inserted": 20_100, "already_present": 0, "quarantined": 0}
     assert totals_of(store) == totals_of_csv(path)
 

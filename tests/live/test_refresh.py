@@ -364,7 +364,7 @@ def test_a_refresh_after_one_that_was_killed_within_its_transaction_is_not_held_
     assert stale(filled) == ([], [])
     verified(filled)
     print(f"done after {seconds:.1f} s")
-    assert seconds < 20
+    assert seconds < 40  # an open transaction lives for 60 s
 
 
 def test_a_month_that_has_lost_all_its_transactions_is_built_empty(filled: Store) -> None:
