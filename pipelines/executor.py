@@ -25,6 +25,9 @@ from store.explain import Explained, explain
 from store.timing import Timer
 
 CACHE_BYTES = 64 << 20
+FEW_MONTHS = 2
+"""So few months of a year are unpacked one by one, as where a range cuts them; more are cheaper as one block."""
+
 _BATCH = 10_000  # so that all days come in one reply
 Groups = Iterable[tuple[tuple[int, ...], Parts]]
 
@@ -169,18 +172,20 @@ class Executor:
         for piece in read.pieces:
             by_year.setdefault(year_of(piece.first), []).append(piece)
         groups: dict[tuple[int, ...], Parts] = {}
-        for year, pieces in by_year.items():
-            block = self._block(session, year, directory, timer)
-            with timer.stretch("compute"):
-                for first, last in _stretches(pieces):
-                    found = evaluate(block, question, day_number(first), day_number(last))
-                    groups |= {key: parts.merge(groups.get(key, NOTHING)) for key, parts in found.items()}
+        for year, of_year in by_year.items():
+            few = len(of_year) <= FEW_MONTHS
+            for pieces in ([piece] for piece in of_year) if few else (of_year,):
+                block = self._block(session, pieces[0].period.months if few else year.months, directory, timer)
+                with timer.stretch("compute"):
+                    for first, last in _stretches(pieces):
+                        found = evaluate(block, question, day_number(first), day_number(last))
+                        groups |= {key: parts.merge(groups.get(key, NOTHING)) for key, parts in found.items()}
         return groups.items()
 
-    def _block(self, session: Session, year: Period, directory: Directory, timer: Timer) -> Columns:
-        """The fresh months of a year as one run of columns. Their versions name it, so it cannot be out of date."""
+    def _block(self, session: Session, wanted: Sequence[Period], directory: Directory, timer: Timer) -> Columns:
+        """The fresh months among some as one run of columns. Their versions name it, so it cannot be out of date."""
         months = [
-            (month, state.built) for month in year.months if (state := directory.months.get(month)) and not state.stale
+            (month, state.built) for month in wanted if (state := directory.months.get(month)) and not state.stale
         ]
         name = (directory.version.epoch, tuple(months))
         block = self._blocks.get(name)
