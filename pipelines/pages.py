@@ -125,10 +125,6 @@ def _smallest(values: Array) -> bytes:
     return values.astype(f"<u{width}").tobytes()
 
 
-Block = tuple[tuple[Period, int], ...]
-"""Names the content of a block: its months and the data version that each was built as of."""
-
-
 class BlockCache:
     """Unpacked pages, the least recently used thrown out first; bounded in bytes. A changed page has another name."""
 
