@@ -15,7 +15,7 @@ from pipelines.calendar import Period, Piece, year_of
 from pipelines.columns import Columns
 from pipelines.compiler import Pipeline, raw_pipeline, rollup_pipeline
 from pipelines.directory import parse_version, read_directory
-from pipelines.pages import BlockCache, evaluate, unpack
+from pipelines.pages import BlockCache, evaluate, read_pages
 from pipelines.planner import PagesRead, Plan, Read, RollupRead, plan
 from pipelines.queries import Query
 from pipelines.question import BUCKET, Interval, Parameters, Question, ask
@@ -191,10 +191,7 @@ class Executor:
         block = self._blocks.get(name)
         if block is None:
             with timer.stretch("mongo"):
-                starts = [day_of(day_number(month.start)) for month, _ in months]
-                found = self._store.db[PAGES.name].find({"month": {"$in": starts}}, session=session)
-                pages = list(found.sort([("month", 1), ("part", 1)]))
-            block = unpack(pages)
+                block = read_pages(self._store, session, [month for month, _ in months])
             self._blocks.put(name, block)
         return block
 

@@ -16,12 +16,14 @@ from typing import Any
 
 import numpy as np
 
+from catalog.collections import PAGES
 from catalog.dimensions import DATE, DIMENSIONS, day_number, day_of
 from catalog.measures import Parts
 from pipelines.calendar import Period
 from pipelines.columns import Array, Columns
 from pipelines.question import Filter, Question
 from pipelines.slices import sums
+from store.client import Session, Store
 
 PART_ROWS = 250_000
 """A page is split above this many rows: at most 20 bytes each, far below the 16 MB of a document."""
@@ -63,6 +65,13 @@ def unpack(pages: Iterable[Mapping[str, Any]]) -> Columns:
             parts[name].append(values.astype(np.int32) + first if name == DATE.name else values)
     joined = {name: np.concatenate(arrays) if arrays else np.empty(0, np.int64) for name, arrays in parts.items()}
     return Columns({name: joined[name] for name in names[:-1]}, joined[CENTS])
+
+
+def read_pages(store: Store, session: Session, months: Iterable[Period]) -> Columns:
+    """The transactions of some months from their pages, in the order of their days."""
+    starts = [day_of(day_number(month.start)) for month in months]
+    found = store.db[PAGES.name].find({"month": {"$in": starts}}, session=session)
+    return unpack(found.sort([("month", 1), ("part", 1)]))
 
 
 def evaluate(columns: Columns, question: Question, first: int, last: int) -> dict[tuple[int, ...], Parts]:

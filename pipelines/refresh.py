@@ -19,8 +19,8 @@ from pipelines.ahead import ahead
 from pipelines.calendar import Grain, Period
 from pipelines.columns import read_columns
 from pipelines.directory import as_built, bump_layout, read_directory
-from pipelines.pages import pack
-from pipelines.slices import encode, of_month, of_year
+from pipelines.pages import pack, read_pages
+from pipelines.slices import of_month, of_year
 from store.client import Document, Session, Store, translated
 from store.holder import end_session, is_alive, myself, session_name
 
@@ -92,8 +92,8 @@ def _build(store: Store, period: Period) -> Built | None:
 
 def _read_month(store: Store, session: Session, month: Period, changed: int) -> Built:
     columns = read_columns(store, session, month.start, month.last)
-    slices = [encode(*each) for each in of_month(columns, month)]
-    return Built(month, changed, len(columns), slices, list(pack(columns, month, changed)))
+    pages = list(pack(columns, month, changed))
+    return Built(month, changed, len(columns), of_month(columns, month).documents, pages)
 
 
 def _read_year(store: Store, session: Session, year: Period, changed: int) -> Built | None:
@@ -101,10 +101,8 @@ def _read_year(store: Store, session: Session, year: Period, changed: int) -> Bu
     months = list(store.db[PERIODS.name].find({"_id": {"$in": names}}, session=session))
     if any(as_built(month) != month["changed"] for month in months):
         return None
-    slices = store.db[ROLLUPS.name].find({"period": {"$in": names}}, session=session)
-    return Built(
-        year, changed, sum(month["rows"] for month in months), [encode(*each) for each in of_year(year, slices)], []
-    )
+    slices = of_year(year, (read_pages(store, session, [month]) for month in year.months))
+    return Built(year, changed, sum(month["rows"] for month in months), slices.documents, [])
 
 
 def _take_over(store: Store, writing: Session) -> None:

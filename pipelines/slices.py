@@ -1,11 +1,13 @@
-"""Build the rollups of a period: from columns of transactions, or from the rollups of shorter periods.
+"""Build the rollups of a period from columns of transactions, all cells of a month at once.
 
 A slice is a document `{period, start, dimension, member, cells}`; `cells` holds for each other dimension an
 array of `{k, n, p, r}`: code, transactions, priced transactions, cents. Empty cells are absent.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import cache
+from itertools import combinations, pairwise
 from typing import Any
 
 import bson
@@ -21,137 +23,143 @@ from pipelines.rollups import ALL, TOTAL
 EXACT = 2**53
 """Doubles add whole numbers exactly below this, and numpy's `bincount` adds doubles."""
 
-
-class Table:
-    """The cells of one slice by one dimension, in the order of their codes.
-
-    Attributes:
-        codes, transactions, priced, cents: int64 each, of the same length.
-    """
-
-    def __init__(self, codes: Array, transactions: Array, priced: Array, cents: Array) -> None:
-        self.codes, self.transactions, self.priced, self.cents = codes, transactions, priced, cents
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Table) and self.as_dict() == other.as_dict()
-
-    __hash__ = None  # type: ignore[assignment]  # mutable arrays
-
-    def as_dict(self) -> dict[int, Parts]:
-        """The parts by code."""
-        columns = (self.codes, self.transactions, self.priced, self.cents)
-        return {code: Parts(*parts) for code, *parts in zip(*(column.tolist() for column in columns), strict=True)}
+Pair = tuple[str, str]
+_MEMBERS = (ALL, *(each.name for each in FILTERABLE))
 
 
-Slice = tuple[str, int, Period]
-"""Dimension (or `all`), member, period."""
+@dataclass(frozen=True)
+class Slices:
+    """The slices of a month and of its days, or of a year, encoded; and how many cells they have."""
+
+    documents: list[RawBSONDocument]
+    cells: int
 
 
 def sums(keys: Array, cents: Array, size: int) -> tuple[Array, Array, Array]:
     """Transactions, priced transactions and cents of each key from 0 to `size` - 1, exactly."""
     known = cents != NULL
-    transactions = np.bincount(keys, minlength=size)
     priced_keys, priced_cents = keys[known], cents[known]
-    priced = np.bincount(priced_keys, minlength=size)
-    if priced_cents.sum(dtype=np.int64) < EXACT:
-        total = np.bincount(priced_keys, priced_cents, size).astype(np.int64)
-    else:  # in two halves, each of which stays below the bound for 2^27 rows
-        low = np.bincount(priced_keys, priced_cents & (2**26 - 1), size).astype(np.int64)
-        total = (np.bincount(priced_keys, priced_cents >> 26, size).astype(np.int64) << 26) + low
-    return transactions, priced, total
+    total = np.zeros(size, np.int64)
+    for shift, doubles in _doubles(priced_cents):
+        total += np.bincount(priced_keys, doubles, size).astype(np.int64) << shift
+    return np.bincount(keys, minlength=size), np.bincount(priced_keys, minlength=size), total
 
 
-def of_month(columns: Columns, month: Period) -> Iterator[tuple[Slice, dict[str, Table]]]:
+def _doubles(cents: Array) -> tuple[tuple[int, Array], ...]:
+    """Amounts as doubles that add up exactly: themselves, or two halves that stay below the bound for 2^27 rows."""
+    if cents.sum(dtype=np.int64) < EXACT:
+        return ((0, cents.astype(np.float64)),)
+    return (0, (cents & (2**26 - 1)).astype(np.float64)), (26, (cents >> 26).astype(np.float64))
+
+
+def of_month(columns: Columns, month: Period) -> Slices:
     """The slices of a month and of its days, from its transactions."""
     first = day_number(month.start)
-    codes = {each.name: columns.codes[each.name] for each in FILTERABLE} | {
-        DATE.name: columns.codes[DATE.name] - first,
-        ALL: np.zeros(len(columns), np.int64),
-    }
-    sizes = {name: int(values.max(initial=-1)) + 1 for name, values in codes.items()}
-    pairs = _pairs(codes, sizes, columns.cents)
-    for of in (ALL, *(each.name for each in FILTERABLE)):
-        for member in range(sizes[of]):
-            cells = {
-                by: _table(pairs[of, by], member, first if by == DATE.name else 0)
-                for by in codes
-                if by not in (of, ALL)
-            }
-            cells[TOTAL] = _table(pairs[of, ALL], member)
-            if len(cells[TOTAL].codes):
-                yield (of, member, month), cells
-    for day in range(sizes[DATE.name]):
-        cells = {each.name: _table(pairs[DATE.name, each.name], day) for each in FILTERABLE}
-        cells[TOTAL] = _table(pairs[DATE.name, ALL], day)
-        if len(cells[TOTAL].codes):
-            yield (ALL, 0, Period(date_of(first + day), Grain.DAY)), cells
+    dates = {DATE.name: columns.codes[DATE.name] - first}
+    cells = _Cells(_pairs(columns, dates), (*_MEMBERS, DATE.name), first)
+    documents = [cells.slice(of, member, month) for of in _MEMBERS for member in cells.members(of)]
+    days = [(day, Period(date_of(first + day), Grain.DAY)) for day in cells.members(DATE.name)]
+    return Slices([*documents, *(cells.slice(DATE.name, *day) for day in days)], cells.count)
 
 
-Sums = tuple[Array, Array, Array]
+def of_year(year: Period, months: Iterable[Columns]) -> Slices:
+    """The slices of a year, from its transactions, a month in memory at a time. A year has no cells by date."""
+    total: dict[Pair, Array] = {}
+    for columns in months:
+        for pair, found in _pairs(columns, {}).items():
+            total[pair] = _added(total[pair], found) if pair in total else found
+    if not total:
+        return Slices([], 0)
+    cells = _Cells(total, _MEMBERS, 0)
+    return Slices([cells.slice(of, member, year) for of in _MEMBERS for member in cells.members(of)], cells.count)
 
 
-def _pairs(codes: Mapping[str, Array], sizes: Mapping[str, int], cents: Array) -> dict[tuple[str, str], Sums]:
-    """The sums of every pair as tables of |first| x |second|, both ways round."""
-    names = list(codes)
-    pairs: dict[tuple[str, str], Sums] = {}
-    for position, one in enumerate(names):
-        for other in names[position:]:
-            shape = (sizes[one], sizes[other])
-            found = sums(codes[one] * sizes[other] + codes[other], cents, sizes[one] * sizes[other])
-            transactions, priced, total = (each.reshape(shape) for each in found)
-            pairs[one, other] = transactions, priced, total
-            pairs[other, one] = transactions.T, priced.T, total.T
+def _pairs(columns: Columns, dates: Mapping[str, Array]) -> dict[Pair, Array]:
+    """The sums of each pair of dimensions: transactions, priced and cents as |3| x |first| x |second|.
+
+    Rows with an amount come first, so that theirs are the first of each array and nothing has to be picked.
+    """
+    known = columns.cents != NULL
+    order = np.argsort(~known, kind="stable")
+    priced = int(np.count_nonzero(known))
+    codes = {each.name: columns.codes[each.name] for each in FILTERABLE} | dict(dates)
+    codes = {name: each[order].astype(np.int64) for name, each in codes.items()}
+    codes[ALL] = np.zeros(len(order), np.int64)
+    sizes = {name: int(each.max(initial=-1)) + 1 for name, each in codes.items()}
+    doubles = _doubles(columns.cents[order][:priced])
+    pairs = {}
+    for one, other in (*combinations(codes, 2), (ALL, ALL)):
+        size = sizes[one] * sizes[other]
+        keys = codes[one] * sizes[other] + codes[other]
+        found = np.zeros((3, size), np.int64)
+        found[0], found[1] = np.bincount(keys, minlength=size), np.bincount(keys[:priced], minlength=size)
+        for shift, each in doubles:
+            found[2] += np.bincount(keys[:priced], each, size).astype(np.int64) << shift
+        pairs[one, other] = found.reshape(3, sizes[one], sizes[other])
     return pairs
 
 
-def _table(pair: Sums, member: int, base: int = 0) -> Table:
-    """The non-empty cells of one member."""
-    transactions, priced, cents = (each[member] for each in pair)
-    present = np.flatnonzero(transactions)
-    return Table(present + base, transactions[present], priced[present], cents[present])
+def _added(one: Array, other: Array) -> Array:
+    total = np.zeros(np.maximum(one.shape, other.shape), np.int64)
+    for each in (one, other):
+        total[:, : each.shape[1], : each.shape[2]] += each
+    return total
 
 
-def of_year(year: Period, months: Iterable[Mapping[str, Any]]) -> Iterator[tuple[Slice, dict[str, Table]]]:
-    """The slices of a year from the documents of its months' slices. A year has no cells by date."""
-    totals: dict[tuple[str, int], dict[str, dict[int, Parts]]] = {}
-    for document in months:
-        of = totals.setdefault((document["dimension"], document["member"]), {})
-        for by, cells in document["cells"].items():
-            if by == DATE.name:
-                continue
-            merged = of.setdefault(by, {})
-            for cell in cells:
-                parts = Parts(cell["n"], cell["p"], cell["r"])
-                merged[cell["k"]] = merged[cell["k"]].merge(parts) if cell["k"] in merged else parts
-    for (dimension, member), cells_by in totals.items():
-        tables = {}
-        for by, merged in cells_by.items():
-            codes = sorted(merged)
-            columns = np.array([(code, *merged[code]) for code in codes], np.int64).T
-            tables[by] = Table(*columns)
-        yield (dimension, member, year), tables
+class _Cells:
+    """All cells of a period as BSON, side by side, and where those of each slice and dimension lie.
+
+    Attributes:
+        count: how many there are.
+    """
+
+    def __init__(self, pairs: Mapping[Pair, Array], names: Iterable[str], first_day: int) -> None:
+        """Lay out the cells of the members of `names` by each other dimension; `ALL` stands for the total."""
+        every = [name for name, other in pairs if other == ALL]  # ALL comes last
+        self._by = {of: [by for by in every if by == ALL or by != of] for of in names}
+        parts, tables, sizes = [], [], []
+        for of, dimensions in self._by.items():
+            for by in dimensions:
+                table = pairs[of, by] if (of, by) in pairs else pairs[by, of].transpose(0, 2, 1)
+                members, codes = np.nonzero(table[0])
+                base = first_day if by == DATE.name else 0
+                parts.append(np.vstack((codes + base, table[:, members, codes])))
+                starts = np.flatnonzero(np.diff(members, prepend=-1))
+                tables += [(of, by, member) for member in members[starts].tolist()]
+                sizes.append(np.diff(starts, append=len(members)))
+        columns = np.concatenate(parts, axis=1)
+        self.count = columns.shape[1]
+        self._bytes, ends = _encode(columns, np.concatenate(sizes))
+        self._at = dict(zip(tables, pairwise([0, *ends.tolist()]), strict=True))
+
+    def members(self, of: str) -> Iterator[int]:
+        """The members that occur."""
+        return (member for name, by, member in self._at if name == of and by == ALL)
+
+    def slice(self, of: str, member: int, period: Period) -> RawBSONDocument:
+        """A slice as the document that is stored."""
+        is_day = period.grain is Grain.DAY
+        dimension, stored = (ALL, 0) if is_day else (of, member)
+        head = {
+            "_id": slice_id(dimension, stored, period), "period": period.name,
+            "start": day_of(day_number(period.start)), "dimension": dimension, "member": stored,
+        }  # fmt: skip
+        arrays = []
+        for by in self._by[of]:
+            begin, end = self._at[of, by, member]
+            name = TOTAL if by == ALL else by
+            arrays.append(b"\x04" + name.encode() + b"\0" + _framed(self._bytes[begin:end]))
+        body = bson.encode(head)[4:-1] + b"\x03cells\0" + _framed(b"".join(arrays))
+        return RawBSONDocument(_framed(body))
 
 
-def encode(key: Slice, cells: Mapping[str, Table]) -> RawBSONDocument:
-    """A slice as the document that is stored."""
-    dimension, member, period = key
-    head = {
-        "_id": slice_id(key), "period": period.name, "start": day_of(day_number(period.start)),
-        "dimension": dimension, "member": member,
-    }  # fmt: skip
-    inner = b"".join(b"\x04" + by.encode() + b"\0" + _array(table) for by, table in cells.items())
-    body = bson.encode(head)[4:-1] + b"\x03cells\0" + _framed(inner)
-    return RawBSONDocument(_framed(body))
-
-
-def slice_id(key: Slice) -> str:
+def slice_id(dimension: str, member: int, period: Period) -> str:
     """`_id` of a slice."""
-    dimension, member, period = key
     return f"{period.name}:{dimension}:{member}"
 
 
 def decode(document: Mapping[str, Any]) -> dict[str, dict[int, Parts]]:
-    """The cells of a stored slice, as `Table.as_dict` gives them."""
+    """The cells of a stored slice by dimension and code."""
     return {
         by: {cell["k"]: Parts(cell["n"], cell["p"], cell["r"]) for cell in cells}
         for by, cells in document["cells"].items()
@@ -162,27 +170,37 @@ def _framed(body: bytes) -> bytes:
     return (len(body) + 5).to_bytes(4, "little") + body + b"\0"
 
 
-def _array(table: Table) -> bytes:
-    """A BSON array of cells: copies of a template, into which numpy puts the numbers. Dicts take ten times as long."""
-    parts = []
-    size = len(table.codes)
-    begin, digits = 0, 1
-    while begin < size:
-        end = min(10**digits, size)
-        cells = _template(digits)[: end - begin].copy()
-        cells["k"], cells["n"] = table.codes[begin:end], table.transactions[begin:end]
-        cells["p"], cells["r"] = table.priced[begin:end], table.cents[begin:end]
-        parts.append(cells.tobytes())
-        begin, digits = end, digits + 1
-    return _framed(b"".join(parts))
+def _encode(columns: Array, sizes: Array) -> tuple[bytes, Array]:
+    """Cells as elements of BSON arrays of the given sizes; the bytes, and where each array ends.
+
+    Attributes:
+        columns: code, transactions, priced and cents as the rows of a table, the arrays one after another.
+    """
+    starts = np.cumsum(sizes) - sizes
+    positions = np.arange(columns.shape[1]) - np.repeat(starts, sizes)
+    digits = np.ones(len(positions), np.int64)
+    while (longer := positions >= 10**digits).any():
+        digits += longer
+    ends = np.cumsum(digits + _FIXED_BYTES)
+    encoded = np.empty(int(ends[-1]) if len(ends) else 0, np.uint8)
+    for width in range(1, int(digits.max(initial=0)) + 1):
+        here = np.flatnonzero(digits == width)
+        cells = _template(width)[positions[here] - (10 ** (width - 1) if width > 1 else 0)]
+        for name, column in zip("knpr", columns[:, here], strict=True):
+            cells[name] = column
+        size = cells.dtype.itemsize
+        encoded[(ends[here] - size)[:, None] + np.arange(size)] = cells.view(np.uint8).reshape(-1, size)
+    return encoded.tobytes(), ends[np.cumsum(sizes) - 1]
 
 
 _CELL_BYTES = 4 + 3 * (3 + 4) + (3 + 8) + 1
+_FIXED_BYTES = 1 + 1 + _CELL_BYTES
+"""Of an element, but for the digits of its position."""
 
 
 @cache
 def _template(digits: int) -> Array:
-    """The cells whose index in an array has so many digits, all but their numbers."""
+    """The cells whose position in an array has so many digits, all but their numbers."""
     first = 0 if digits == 1 else 10 ** (digits - 1)
     numbers = [item for name in "knp" for item in ((f"t{name}", "V3"), (name, "<i4"))]
     layout = [

@@ -1,6 +1,6 @@
 """Prove the rollups and pages against the transactions, and the transactions against what they refer to.
 
-Each fresh month is read anew from its transactions and compared cell by cell; each fresh year with the sum
+Each fresh month is read anew from its transactions and compared cell by cell; each fresh year with the pages
 of its months; the months' totals with what MongoDB's own `$group` says; references with the collections.
 """
 
@@ -12,21 +12,22 @@ from typing import Any
 import bson
 import numpy as np
 
-from catalog.collections import CUSTOMERS, PAGES, PERIODS, ROLLUPS, STATUS, TRANSACTIONS, VERIFICATION
+from catalog.collections import CUSTOMERS, PERIODS, ROLLUPS, STATUS, TRANSACTIONS, VERIFICATION
 from catalog.dimensions import DATE, REFERENCES, Vocabulary, day_number, day_of
 from catalog.measures import LIFT, Parts
 from pipelines.ahead import ahead
 from pipelines.calendar import Grain, Period, month_of
-from pipelines.columns import Columns, read_columns
+from pipelines.columns import Array, Columns, read_columns
 from pipelines.compiler import match_transactions
 from pipelines.directory import as_built, bump_layout, bump_version, read_directory
-from pipelines.pages import unpack
+from pipelines.pages import read_pages
 from pipelines.rollups import ALL, TOTAL
-from pipelines.slices import Slice, Table, decode, encode, of_month, of_year, slice_id
+from pipelines.slices import Slices, decode, of_month, of_year, slice_id
 from pipelines.state import Directory
 from store.client import Document, Session, Store, translated
 
 Cells = Mapping[str, Mapping[int, Parts]]
+_UNREADABLE = (ValueError, KeyError, TypeError, ZeroDivisionError)
 SHOWN = 20
 """So many differences are told in full."""
 
@@ -140,11 +141,9 @@ def _check(store: Store, period: Period, vocabulary: Vocabulary) -> Checked:
             return checked
         if period.grain is Grain.YEAR:
             checked.years = 1
-            names = [month.name for month in period.months]
-            months = store.db[ROLLUPS.name].find({"period": {"$in": names}}, session=session)
-            checked.differences += _differing_cells(store, session, period, of_year(period, months), checked)
+            checked.differences += _differing_year(store, session, period, checked)
         else:
-            columns = read_columns(store, session, period.start, period.last)
+            columns = read_columns(store, session, period.start, period.last, with_customers=True)
             checked.months, checked.rows = 1, len(columns)
             checked.differences += _differing_cells(store, session, period, of_month(columns, period), checked)
             checked.differences += _differing_page(store, session, period, columns)
@@ -154,23 +153,35 @@ def _check(store: Store, period: Period, vocabulary: Vocabulary) -> Checked:
     return checked
 
 
+def _differing_year(store: Store, session: Session, year: Period, checked: Checked) -> Iterator[Difference]:
+    """A year against its months' pages, which are compared with the transactions."""
+    try:
+        expected = of_year(year, (read_pages(store, session, [month]) for month in year.months))
+    except _UNREADABLE as error:
+        yield Difference(year.name, "page of a month", f"unreadable ({error})", "a page")
+        return
+    yield from _differing_cells(store, session, year, expected, checked)
+
+
 def _differing_cells(
-    store: Store, session: Session, period: Period, expected: Iterable[tuple[Slice, dict[str, Table]]], checked: Checked
+    store: Store, session: Session, period: Period, expected: Slices, checked: Checked
 ) -> Iterator[Difference]:
     """Equal documents are equal bytes, as one encoder writes both; only differing ones are taken apart."""
     days = period.days if period.grain is Grain.MONTH else ()
     names = [period.name, *(day.name for day in days)]
     replies: Iterable[Any] = store.db[ROLLUPS.name].find_raw_batches({"period": {"$in": names}}, session=session)
     stored = {name: document for reply in replies for name, document in _split(reply)}
-    for key, cells in expected:
-        checked.cells += sum(len(table.codes) for table in cells.values())
-        name = slice_id(key)
-        document = stored.pop(name, None)
-        if document != encode(key, cells).raw:
-            right = {by: table.as_dict() for by, table in cells.items()}
-            yield from _differences(period, name, decode(bson.decode(document)) if document else {}, right)
-    for name, document in stored.items():
-        yield from _differences(period, name, decode(bson.decode(document)), {})
+    checked.cells += expected.cells
+    for document in expected.documents:
+        right = bytes(document.raw)
+        name = next(_split(right))[0]
+        found = stored.pop(name, None)
+        if found != right:
+            yield from _differences(
+                period, name, decode(bson.decode(found)) if found else {}, decode(bson.decode(right))
+            )
+    for name, found in stored.items():
+        yield from _differences(period, name, decode(bson.decode(found)), {})
 
 
 def _split(reply: bytes) -> Iterator[tuple[str, bytes]]:
@@ -194,13 +205,14 @@ def _differences(period: Period, name: str, stored: Cells, right: Cells) -> Iter
 
 
 def _differing_page(store: Store, session: Session, month: Period, columns: Columns) -> Iterator[Difference]:
-    pages = store.db[PAGES.name].find({"month": day_of(day_number(month.start))}, session=session).sort("part", 1)
     try:
-        stored = _sorted_rows(unpack(pages))
-    except (ValueError, KeyError, TypeError, ZeroDivisionError) as error:
+        page = read_pages(store, session, [month])
+    except _UNREADABLE as error:
         yield Difference(month.name, "page", f"unreadable ({error})", f"{len(columns)} rows")
         return
-    right = _sorted_rows(columns)
+    if len(page) == len(columns) and (_rows(page) == _rows(columns)).all():
+        return
+    stored, right = _sorted(_rows(page)), _sorted(_rows(columns))
     if stored.shape != right.shape:
         yield Difference(month.name, "page", f"{stored.shape[1]} rows", f"{right.shape[1]} rows")
     elif (differing := np.flatnonzero((stored != right).any(axis=0))).size:
@@ -210,9 +222,13 @@ def _differing_page(store: Store, session: Session, month: Period, columns: Colu
         )
 
 
-def _sorted_rows(columns: Columns) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """All columns as one table, its rows in an order that depends on nothing else."""
-    table = np.array([*columns.codes.values(), columns.cents], np.int64)
+def _rows(columns: Columns) -> Array:
+    """All columns as one table."""
+    return np.array([*columns.codes.values(), columns.cents], np.int64)
+
+
+def _sorted(table: Array) -> Array:
+    """The rows in an order that depends on nothing else."""
     return table[:, np.lexsort(table)]
 
 
@@ -225,20 +241,15 @@ def _differing_total(store: Store, session: Session, month: Period, columns: Col
     ours = Parts(len(columns), len(known), int(known.sum()))
     if mongo != ours:
         yield Difference(month.name, "total of the month", str(ours), str(mongo))
-    stored = store.db[ROLLUPS.name].find_one({"_id": slice_id((ALL, 0, month))}, session=session)
+    stored = store.db[ROLLUPS.name].find_one({"_id": slice_id(ALL, 0, month)}, session=session)
     if stored and decode(stored)[TOTAL] != {0: mongo}:
         yield Difference(month.name, "total in the rollup", str(decode(stored)[TOTAL]), str(mongo))
 
 
 def _missing_customers(store: Store, session: Session, month: Period, columns: Columns) -> Iterator[Difference]:
     """Customers that transactions name and nobody knows."""
-    if not len(columns):
-        return
-    transactions = store.db[TRANSACTIONS.name].find(
-        match_transactions((), month.start, month.last), {"_id": 0, "customer_id": 1}, session=session
-    )
-    ids = list({each["customer_id"] for each in transactions})
-    known = store.db[CUSTOMERS.name].count_documents({"_id": {"$in": ids}}, session=session)
+    ids = np.unique(columns.customers).tolist() if columns.customers is not None else []
+    known = store.db[CUSTOMERS.name].count_documents({"_id": {"$in": ids}}, session=session) if ids else 0
     if known != len(ids):
         yield Difference(month.name, "customers", f"{known} of {len(ids)} exist", f"{len(ids)}")
 

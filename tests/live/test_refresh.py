@@ -164,6 +164,30 @@ def test_building_anew_what_was_right_gives_the_same(filled: Store) -> None:
     assert {name: after[name] for name in after if name != "status"} == {n: before[n] for n in before if n != "status"}
 
 
+def test_a_month_that_comes_in_many_replies_is_built_the_same(filled: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One document a reply, then eleven: a month's rows come from several, with positions of one and two digits."""
+    before = dump(filled)
+    for size in (1, 11):
+        monkeypatch.setattr("pipelines.columns._BATCH", size)
+        make_all_stale(filled)
+        refresh(filled)
+        after = dump(filled)
+        assert (after["rollups"], after["pages"]) == (before["rollups"], before["pages"])
+
+
+def test_transactions_with_their_fields_in_another_order_are_read_as_well(filled: Store) -> None:
+    """Somebody else may have written them; some of a reply, or all."""
+    before = dump(filled)
+    for some in (before["transactions"][::3], before["transactions"]):
+        for document in some:
+            turned = dict(reversed(document.items()))
+            filled.db.transactions.replace_one({"_id": document["_id"]}, turned)
+        make_all_stale(filled)
+        refresh(filled)
+        after = dump(filled)
+        assert (after["rollups"], after["pages"]) == (before["rollups"], before["pages"])
+
+
 def test_a_refresh_reads_only_what_is_stale(filled: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A month costs a month: no other is read from the transactions."""
     read: list[str] = []

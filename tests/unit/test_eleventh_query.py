@@ -34,7 +34,7 @@ from pipelines.planner import PagesRead, RawRead, RollupRead, plan
 from pipelines.queries import QUERIES, ByKey, Descending, Query
 from pipelines.question import PARAMETERS, Interval, Question, Source, ask
 from pipelines.sentences import Leader
-from pipelines.slices import encode, of_month, of_year
+from pipelines.slices import of_month, of_year
 from pipelines.state import Directory, Month, Version
 from tests.unit.test_slices import Row, columns_of, random_rows
 
@@ -71,12 +71,11 @@ class Small:
         for month, rows in self.rows.items():
             columns = columns_of(rows)
             self.pages[month] = list(pack(columns, month, 4))
-            slices += [bson.decode(encode(*each).raw) for each in of_month(columns, month)]
+            slices += [bson.decode(each.raw) for each in of_month(columns, month).documents]
             if not (is_stale and month.start.year == 2024):
                 self.db.transactions.insert_many([transaction(row) for row in rows])
-        wanted = {month.name for month in self.months}
-        year = [each for each in slices if each["_id"].split(":")[0] in wanted and each["_id"].startswith("2023")]
-        slices += [bson.decode(encode(*each).raw) for each in of_year(parse("2023"), year)]
+        of_2023 = [columns_of(self.rows[month]) for month in self.months if month.start.year == 2023]
+        slices += [bson.decode(each.raw) for each in of_year(parse("2023"), of_2023).documents]
         self.db.rollups.insert_many(slices)
         if is_stale:  # what is built of it is wrong: only its transactions may be read
             self.rows[self.months[-1]] = random_rows(random, self.months[-1], 30)
