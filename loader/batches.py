@@ -19,7 +19,6 @@ from typing import Any
 import bson
 import numpy as np
 from bson.codec_options import CodecOptions
-from bson.raw_bson import RawBSONDocument
 from pymongo import ReturnDocument, WriteConcern
 from pymongo.errors import BulkWriteError
 from pymongo.read_concern import ReadConcern
@@ -27,7 +26,7 @@ from pymongo.read_concern import ReadConcern
 from catalog.collections import CUSTOMERS, LOADS, QUARANTINE, TRANSACTIONS
 from catalog.errors import LoadError
 from loader.clean import Clean, Ints, Refused
-from loader.documents import encode, profile, profile_ids
+from loader.documents import Encoded, encode, profile, profile_ids
 from loader.files import Chunk
 from loader.report import LoadReport
 from pipelines.directory import bump_version
@@ -53,8 +52,8 @@ class Batch:
     chunk: Chunk
     clean: Clean
     customer_ids: Ints
-    customers: list[RawBSONDocument]
-    transactions: list[RawBSONDocument]
+    customers: list[Encoded]
+    transactions: list[Encoded]
 
     @classmethod
     def of(cls, offset: int, chunk: Chunk, clean: Clean, load_id: str, *, by_profile: bool) -> "Batch":
@@ -129,10 +128,8 @@ class Writer:
                 db[CUSTOMERS.name].insert_many([profile(each) for each in profiles], session=session)
             if rows:
                 if not self._by_profile:
-                    customers = [batch.customers[row] for row in rows]
-                    db[CUSTOMERS.name].insert_many(customers, session=session, bypass_document_validation=True)
-                transactions = [batch.transactions[row] for row in rows]
-                db[TRANSACTIONS.name].insert_many(transactions, session=session, bypass_document_validation=True)
+                    self._insert(CUSTOMERS.name, [batch.customers[row] for row in rows], session)
+                self._insert(TRANSACTIONS.name, [batch.transactions[row] for row in rows], session)
             if all_refused:
                 documents = [_quarantined(each, report) for each in all_refused]
                 db[QUARANTINE.name].insert_many(documents, session=session)
@@ -141,6 +138,13 @@ class Writer:
             self._session.with_transaction(write, ReadConcern("snapshot"), WriteConcern("majority", j=True))
         self._profiles.update(profiles)
         vars(self._report).update(vars(report))
+
+    def _insert(self, collection: str, documents: list[Encoded], session: Session) -> None:
+        """As `insert_many`, which looks at each document and spends 2 us on it, where the command alone takes 0.3."""
+        command = {"insert": collection, "documents": documents, "ordered": True, "bypassDocumentValidation": True}
+        reply = self._store.db.command(command, session=session)
+        if "writeErrors" in reply:
+            raise BulkWriteError(reply)
 
     def _advance(self, session: Session, batch: Batch, report: LoadReport, seconds: float, rows: Sequence[int]) -> None:
         """Move the checkpoint, if it is where this loader left it."""
@@ -209,7 +213,7 @@ def _content(document: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in document.items() if name not in ("load_id", "customer_id")}
 
 
-def _decode(document: RawBSONDocument) -> dict[str, Any]:
+def _decode(document: Encoded) -> dict[str, Any]:
     return bson.decode(document.raw, CodecOptions(tz_aware=True))
 
 

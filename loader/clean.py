@@ -6,7 +6,6 @@ shortcut reads exactly; each record with any other field goes through `clean_rec
 """
 
 import codecs
-import csv
 import io
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -16,6 +15,8 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+from pyarrow import csv
 
 from catalog.collections import MAX_MEMBERS
 from catalog.dimensions import (
@@ -38,7 +39,7 @@ Mask = np.ndarray[Any, np.dtype[np.bool_]]
 NULL = -1
 """What stands for an unknown age or amount in a column; both are never negative."""
 
-_DAY_MS = 86_400_000
+DAY_MS = 86_400_000
 _HOUR_MS = 3_600_000
 _PLAIN_ID = r"[0-9]{1,18}"
 _PLAIN_AMOUNT = r"[0-9]{1,8}(\.[0-9]{1,2})?"
@@ -109,12 +110,12 @@ class Clean:
     @property
     def day(self) -> Ints:
         """The day number of each row."""
-        return self.columns["timestamp_ms"] // _DAY_MS
+        return self.columns["timestamp_ms"] // DAY_MS
 
     @property
     def hour(self) -> Ints:
         """The hour of the day of each row."""
-        return self.columns["timestamp_ms"] % _DAY_MS // _HOUR_MS
+        return self.columns["timestamp_ms"] % DAY_MS // _HOUR_MS
 
     def missing(self) -> dict[str, int]:
         """How many clean rows lack a value, by CSV column."""
@@ -159,7 +160,7 @@ class Cleaner:
             "Referral": fields.referral,
             "Amount_spent": lambda text: _or_null(fields.amount_cents(text)),
         }
-        self._latest_ms = (latest_day + 1) * _DAY_MS - 1
+        self._latest_ms = (latest_day + 1) * DAY_MS - 1
         self._code = lru_cache(maxsize=1 << 16)(self._code_or_none)
 
     def clean_record(self, record: list[str]) -> Record:
@@ -202,6 +203,8 @@ class Cleaner:
 
     def _clean_plain(self, raw: list[bytes]) -> tuple[dict[str, Ints], Mask]:
         """Read all rows at once: the columns, and for each row whether it is surely right."""
+        if not raw:
+            return _nothing_sure(0)
         commas = len(self._header.names) - 1
         sure = np.fromiter((text.count(b",") == commas for text in raw), bool, len(raw))
         rows = raw if sure.all() else [text if ok else b"," * commas for text, ok in zip(raw, sure, strict=True)]
@@ -209,10 +212,7 @@ class Cleaner:
         has_control = np.count_nonzero(np.frombuffer(text, np.uint8) < ord(" ")) != len(rows)  # any but the line ends
         if has_control or text.startswith(codecs.BOM_UTF8):  # which pandas would drop
             return _nothing_sure(len(rows))
-        frame = pd.read_csv(
-            io.BytesIO(text), header=None, names=list(self._header.names), dtype="str",
-            na_filter=False, quoting=csv.QUOTE_NONE, skip_blank_lines=False,
-        )  # fmt: skip
+        frame = _read_csv(text, list(self._header.names))
         columns: dict[str, Ints] = {}
         for name, column in zip(Record._fields, COLUMNS, strict=True):
             plain, columns[name] = self._shortcut(column, frame[column])
@@ -285,6 +285,20 @@ class _RowReject(Exception):
         """The row for quarantine."""
         reject = self._reject
         return Refused(line, self._column, self._value, reject.reason, reject.message, raw.decode())
+
+
+def _read_csv(text: bytes, names: list[str]) -> pd.DataFrame:
+    """Lines without quotes as columns of text. `pandas.read_csv` gives the same in five times the time."""
+    table = csv.read_csv(
+        io.BytesIO(text),
+        read_options=csv.ReadOptions(column_names=names, use_threads=False, block_size=len(text) + 1),
+        parse_options=csv.ParseOptions(quote_char=False),
+        convert_options=csv.ConvertOptions(
+            column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False, check_utf8=False
+        ),
+    )
+    frame: pd.DataFrame = table.to_pandas(types_mapper=lambda _: pd.StringDtype("pyarrow", na_value=np.nan))
+    return frame
 
 
 def _nothing_sure(rows: int) -> tuple[dict[str, Ints], Mask]:
