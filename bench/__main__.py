@@ -1,11 +1,17 @@
 """`python -m bench`: measurements that decisions rest on. See `python -m bench --help`."""
 
+import gc
 import json
+import tempfile
+from pathlib import Path
 
 import click
 
+from bench.load import compare
 from bench.pages import compare_page_formats
 from bench.refresh import measure
+from loader.__main__ import GARBAGE_THRESHOLD
+from loader.sample import write_sample
 from store.client import Store
 from store.settings import Settings
 
@@ -40,6 +46,31 @@ def refresh_command(as_json: bool) -> None:
         return
     for name, value in found.items():
         click.echo(f"{name:<48}{value:12,.2f}" + (" s" if name not in ("transactions", "periods") else ""))
+
+
+@main.command("load")
+@click.argument("file", required=False, type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option(
+    "--rows", type=click.IntRange(1000), default=1_000_000, show_default=True, help="Of a sample, without FILE."
+)
+@click.option("--json", "as_json", is_flag=True, help="Report as JSON.")
+def load_command(file: Path | None, rows: int, as_json: bool) -> None:
+    """Load FILE (or a sample) and verify it, beside raw inserts and PostgreSQL, each on a fresh server."""
+    gc.set_threshold(GARBAGE_THRESHOLD)
+    with tempfile.TemporaryDirectory() as folder:
+        path = file.resolve() if file else Path(folder) / "sample.csv"
+        if not file:
+            Path(folder).chmod(0o755)
+            write_sample(path, rows, 42, lambda done, total: None)
+        found = compare(path)
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+        return
+    for name, value in found.items():
+        click.echo(f"{name:<48}{value:12,.1f}" + ("" if name.startswith("rows") else " s"))
+    click.echo(f"of the limit: {found['rows a second, batches'] / found['rows a second, raw inserts']:.0%}")
+    if "PostgreSQL, all" in found:
+        click.echo(f"ours / PostgreSQL: {found['ours, all'] / found['PostgreSQL, all']:.2f}")
 
 
 if __name__ == "__main__":
