@@ -9,6 +9,7 @@ import click
 
 from bench.load import compare
 from bench.pages import compare_page_formats
+from bench.questions import compare as ask
 from bench.refresh import measure
 from loader.__main__ import GARBAGE_THRESHOLD
 from loader.sample import write_sample
@@ -46,6 +47,20 @@ def refresh_command(as_json: bool) -> None:
         return
     for name, value in found.items():
         click.echo(f"{name:<48}{value:12,.2f}" + (" s" if name not in ("transactions", "periods") else ""))
+
+
+@main.command("questions")
+@click.option("--json", "as_json", is_flag=True, help="Report as JSON.")
+def questions_command(as_json: bool) -> None:
+    """Questions with and without ranges and filters on the filled database, beside DuckDB on the same data."""
+    with Store(Settings.from_environment()) as store:
+        found = ask(store)
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+        return
+    click.echo("medians, ms; every answer was the same")
+    for name, (ours, theirs) in found.items():
+        click.echo(f"{name:<36} ours {ours:8.2f}  DuckDB {theirs:8.2f}  DuckDB/ours {theirs / ours:5.1f}")
 
 
 @main.command("load")
