@@ -280,6 +280,9 @@ CASES = (
     rejects_row("a quote that swallows a row", changed("Gender", f'"Female\n{FIRST}\n"'), "Gender",
                 "hidden_character", "U+000A", height=3),
 
+    Case("a byte order mark after the header", text("\ufeff" + SECOND, THIRD), kept={3: ROWS[4]},
+         bad=(Bad(2, "Transaction_ID", "hidden_character", "U+FEFF", "\ufeff" + SECOND),)),
+
     # Quarantined: the line is right, whatever stands above it.
     Case("after quoted line ends and blank lines", text(changed("Gender", '"\n\n"'), "", FIRST, "", BROKEN_ROW, THIRD),
          kept={6: ROWS[2], 9: ROWS[4]},
@@ -326,6 +329,7 @@ CASES = (
     rejects("Transaction_date", "1969-12-31T23:59:59", "date_out_of_range", "1969-12-31 is before 1970"),
     rejects("Transaction_date", "1970-01-01T00:30:00Z", "date_out_of_range", "1969-12-31 is before 1970"),
     rejects("Transaction_date", str(DAY_AFTER), "date_out_of_range", "after tomorrow", "the day after tomorrow"),
+    rejects("Transaction_date", f"{DAY_AFTER}T00:00:00", "date_out_of_range", "after tomorrow", "just after tomorrow"),
     rejects("Transaction_date", "9999-12-31T23:59:59", "date_out_of_range", "after tomorrow"),
     rejects("Transaction_date", "20180101", "date_malformed", BAD_DATE),
     rejects("Transaction_date", "2018-W01-1", "date_malformed", BAD_DATE),
