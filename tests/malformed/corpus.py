@@ -83,6 +83,11 @@ def text(*rows: str, end: str = "\n", header: str = HEADER, final: bool = True) 
 BASE = text(FIRST, SECOND, THIRD)
 
 
+def reverse(row: str) -> str:
+    """The fields from the last to the first."""
+    return ",".join(row.split(",")[::-1])
+
+
 def changed(column: str, value: str) -> str:
     """The second row with another field, as it stands in the file."""
     fields = SECOND.split(",")
@@ -199,8 +204,10 @@ CASES = (
     accepted("blank lines, CRLF", text("", FIRST, "", "", SECOND, THIRD, end="\r\n"), (3, 6, 7)),
     accepted("blank lines, CR", text("", FIRST, "", "", SECOND, THIRD, end="\r"), (3, 6, 7)),
     accepted("blank lines above the header", b"\n\r\n" + BASE, (4, 5, 6)),
-    accepted("the columns in reverse",
-             text(*(",".join(row.split(",")[::-1]) for row in (FIRST, SECOND, THIRD)), header=",".join(COLUMNS[::-1]))),
+    accepted("the columns in reverse", text(*map(reverse, (FIRST, SECOND, THIRD)), header=reverse(HEADER))),
+    accepted("the columns in reverse, one field quoted",
+             text(*map(reverse, (FIRST, SECOND, changed("Transaction_ID", '"3"').replace("02:04", "03:04"))),
+                  header=reverse(HEADER))),
     accepted("a header in small letters", BASE.replace(HEADER.encode(), HEADER.lower().encode())),
     accepted("a header in capitals", BASE.replace(HEADER.encode(), HEADER.upper().encode())),
     accepted("spaces about the header's names", BASE.replace(HEADER.encode(), HEADER.replace(",", " , ").encode())),
