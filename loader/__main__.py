@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from catalog.collections import LOADS, OPERATIONAL, SIX
-from catalog.errors import AnalyticsError, InternalError, TooManyQuarantined
+from catalog.errors import AnalyticsError, InternalError, TooManyQuarantined, nearest
 from loader.control import Control, compare_with_file
 from loader.load import Progress, check, load
 from loader.options import Options
@@ -33,6 +33,9 @@ class DefaultToLoad(click.Group):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Put `load` before a first argument that is no command and no option."""
         if args and args[0] not in self.commands and not args[0].startswith("-"):
+            like = nearest(args[0], self.commands)
+            if like and args[0].isalpha() and not Path(args[0]).exists():
+                raise click.UsageError(f"{args[0]!r} is neither a command nor a file. Did you mean {like}?", ctx)
             args.insert(0, "load")
         return super().parse_args(ctx, args)
 
@@ -60,38 +63,74 @@ GARBAGE_THRESHOLD = 100_000
 as_json = click.option("--json", "as_json", is_flag=True, help="Report as JSON.")
 max_quarantined = click.option(
     "--max-quarantined", type=Share(), default="1%", show_default=True,
-    help="The share of rows that may be refused. Above it a load stops, and the exit code is 4.",
+    help="The share of rows that may be refused, like 1% or 0.01. Above it the exit code is 4, and a load of 10,000 "
+    "rows or more stops; run it again with a higher share, and it goes on from there.",
 )  # fmt: skip
 files = click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 
 
-@click.group(cls=DefaultToLoad, epilog="Exit codes: 0 done, 1 fault, 2 usage, 3 file refused, 4 too many rows refused.")
-def main() -> None:
-    """Load purchases from CSV files into MongoDB.
+ENVIRONMENT = """
+\b
+Environment:
+  MONGODB_URI        MongoDB's connection string; without it an embedded
+                     server is started, or joined where it runs
+  MONGODB_URI_FILE   a file that holds it, read where MONGODB_URI is not set
+  MONGODB_DATABASE   the database (default: analytics)
+  DATA_DIR           the embedded server's folder (default: ./var)
+  STORE_TIMEZONE     the store's clock (default: UTC): timestamps with an
+                     offset are converted to it, others are kept as they are
+"""
+EXIT_CODES = """
+\b
+Exit codes:
+  0 done
+  1 fault: MongoDB is away, another loader has the file, or `verify` found
+    a difference; the last line says what to do
+  2 usage: an unknown option, value or setting
+  3 file refused as a whole; nothing of it was written
+  4 too many rows refused: more than --max-quarantined allows
+"""
 
-    MONGODB_URI and MONGODB_DATABASE name the database; without MONGODB_URI an embedded server under
-    DATA_DIR (default ./var) is started, or joined where it runs.
+
+@click.group(cls=DefaultToLoad, epilog=ENVIRONMENT + EXIT_CODES)
+def main() -> None:
+    """Load purchases from CSV files into MongoDB, look after the loads, and prove what was derived from them.
+
+    `python -m loader FILE` is short for `python -m loader load FILE`. Each command has --help.
     """
 
 
-@main.command("load")
+@main.command("load", epilog=ENVIRONMENT + EXIT_CODES)
 @files
 @click.option(
     "--customers", type=click.Choice(["transaction", "profile"]), default="transaction", show_default=True,
-    help="One customer for each transaction, or one for each (gender, age, marital status).",
+    help="Make a customer of each transaction, or one of each profile: gender, age and marital status.",
 )  # fmt: skip
 @click.option(
     "--new-members", type=click.Choice(["refuse", "add"]), default="refuse", show_default=True,
-    help="What to do with a state, segment, employment status or payment method that is not known yet.",
+    help="A state, segment, employment status or payment method that is not known yet: refuse its row, or add it. "
+    "Look for misspelt ones with `check` first: what was added stays.",
 )  # fmt: skip
 @max_quarantined
 @as_json
 def load_command(
     files: tuple[Path, ...], customers: str, new_members: str, max_quarantined: float, as_json: bool
 ) -> None:
-    """Load FILES. A file that was loaded before is passed over; an interrupted load goes on where it was.
+    """Load FILES, one after the other: CSV in UTF-8, plain or packed with gzip.
 
-    Every row is inserted, already present, or in quarantine with the reason; nothing is dropped.
+    A file is looked through first, and refused before anything is written if it is no such CSV. Then every row is
+    inserted, already present with the same content, or refused; nothing is dropped or rounded. A refused row goes to
+    quarantine with line, column and reason: `python -m loader quarantine LOAD` lists them, and with --csv writes a
+    file in which they can be mended and loaded. LOAD is the id in the report, and in `python -m loader status`.
+
+    Run the same command again whenever it was interrupted: it goes on where it was, and no row counts twice. A file
+    that was loaded before, under whatever name, is passed over. `python -m loader remove LOAD` takes a load out again.
+
+    \b
+    The columns, in any order and letter case:
+      Transaction_ID, Transaction_date, Gender, Age, Marital_status,
+      State_names, Segment, Employees_status, Payment_method, Referral,
+      Amount_spent
     """
     gc.set_threshold(GARBAGE_THRESHOLD)
     settings = Settings.from_environment()
@@ -108,7 +147,11 @@ def load_command(
 @max_quarantined
 @as_json
 def check_command(files: tuple[Path, ...], max_quarantined: float, as_json: bool) -> None:
-    """Read FILES as `load` would, without a database, and report what it would find."""
+    """Read FILES as `load` would, without a database, and report what it would find.
+
+    Only names that every new database knows are known here, and a repeated id counts as already present, whatever its
+    row says. Exit codes are those of `load`.
+    """
     for path in files:
         with _progress(f"Checking {path.name}") as progress:
             report = check(path, Settings.from_environment(), progress)
@@ -133,7 +176,7 @@ def sample_command(out: Path, rows: int, seed: int) -> None:
 @click.option("--csv", "csv_file", type=click.Path(path_type=Path), help="Write the rows to this file.")
 @as_json
 def quarantine_command(load_id: str, csv_file: Path | None, as_json: bool) -> None:
-    """List the rows of LOAD that were refused, with line, column and reason.
+    """List the rows of LOAD that were refused, with line, column and reason. `python -m loader status` shows LOAD.
 
     With --csv they are written with the columns of their file and four that explain, which `load` passes over:
     mend the rows in that file and load it. A cell that a spreadsheet would run gets an apostrophe before it.
@@ -147,7 +190,8 @@ def quarantine_command(load_id: str, csv_file: Path | None, as_json: bool) -> No
         click.echo(json.dumps(rows, indent=2))
         return
     for row in rows:
-        click.echo(f"line {row['line']}, {row['column'] or 'row'}: {row['message']} [{row['reason']}]\n  {row['raw']}")
+        place = f"line {row['line']}, {row['column'] or 'row'}"
+        click.echo(f"{place}: {row['message']} [{row['reason']}]\n  {_visible(row['raw'])}")
     click.echo(f"{len(rows)} rows")
 
 
@@ -258,10 +302,17 @@ def _progress(label: str) -> Iterator[Progress]:
 def _tell(report: LoadReport, max_quarantined: float, as_json: bool) -> None:
     click.echo(json.dumps(report.as_document(), indent=2) if as_json else str(report))
     if report.exceeds(max_quarantined):
+        listed = f"`python -m loader quarantine {report.load_id}` lists each with its reason"
+        counted = "The report counts them by reason; a load keeps each of them with its line and its reason"
         raise TooManyQuarantined(
             f"{report.quarantined:,} of {report.read:,} rows were refused, {max_quarantined:.2%} are allowed",
-            f"`python -m loader quarantine {report.load_id}` lists each with its reason", retryable=False,
+            counted if report.status == "checked" else listed, retryable=False,
         )  # fmt: skip
+
+
+def _visible(text: str) -> str:
+    """A row's text on one line, with escapes for what a terminal would obey."""
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
 
 
 def run(command: Callable[..., None]) -> None:

@@ -27,6 +27,7 @@ CHUNK_ROWS = 20_000
 LONGEST_LINE = 1 << 20
 _GZIP = b"\x1f\x8b"
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_ZIP = b"PK\x03\x04"
 csv.field_size_limit(LONGEST_LINE)
 
 
@@ -83,8 +84,8 @@ def survey(path: Path) -> Survey:
     quoted = False
     with _refusing(path), open_content(path) as file:
         while block := file.read(CHUNK_BYTES):
-            if not size and block.startswith(_UTF16):
-                raise FileRefused(str(path), "byte 0", "this is UTF-16", "Save it as UTF-8")
+            if not size:
+                _check_text(path, block)
             digest.update(block)
             _check_utf8(path, decoder, block, size)
             unended = _check_line_length(path, block, unended, size)
@@ -135,16 +136,17 @@ class _Lines:
         self._queue: deque[bytes] = deque()
 
     def peek(self) -> bytes:
-        """The next whole lines, about CHUNK_BYTES; empty at the end."""
+        """The next whole lines, about CHUNK_BYTES and at least one; empty at the end."""
         if self._queue:
             self._ahead = b"".join(self._queue) + self._ahead
             self._queue.clear()
-        while len(self._ahead) < CHUNK_BYTES and not self._ended:
+        while not self._ended:
+            if len(self._ahead) >= CHUNK_BYTES:
+                end = max(self._ahead.rfind(b"\n"), self._ahead.rfind(b"\r", 0, len(self._ahead) - 1)) + 1
+                if end:
+                    return self._ahead[:end]
             self._fill()
-        if self._ended:
-            return self._ahead
-        end = max(self._ahead.rfind(b"\n"), self._ahead.rfind(b"\r", 0, len(self._ahead) - 1)) + 1
-        return self._ahead[:end]
+        return self._ahead
 
     def take(self, length: int) -> bytes:
         """Step over bytes that were seen ahead."""
@@ -224,6 +226,18 @@ def _refusing(path: Path) -> Iterator[None]:
         raise FileRefused(str(path), "", problem, "Check the path and its rights") from error
 
 
+def _check_text(path: Path, block: bytes) -> None:
+    """Refuse what is no text by how it begins: much of it is no UTF-8 either, but this says more."""
+    if block.startswith(_ZIP):
+        remedy = "Unpack it, or save the sheet as CSV"
+        raise FileRefused(str(path), "byte 0", "this is a ZIP archive, perhaps an Excel workbook", remedy)
+    if block.startswith(_UTF16):
+        raise FileRefused(str(path), "byte 0", "this is UTF-16", "Save it as UTF-8")
+    nul = block.find(b"\0", 0, 100)  # so early it stands in the header, which is longer
+    if nul >= 0:
+        raise FileRefused(str(path), f"byte {nul}", "this is UTF-16 or not text at all", "Save it as CSV in UTF-8")
+
+
 def _check_utf8(
     path: Path, decoder: codecs.IncrementalDecoder, block: bytes, offset: int, *, final: bool = False
 ) -> None:
@@ -252,7 +266,10 @@ def _check_quotes(path: Path) -> None:
         reader = csv.reader(file, strict=True)
         begin = 1
         try:
-            for _ in reader:
+            for record in reader:
+                if reader.line_num > begin and sum(map(len, record)) > LONGEST_LINE:
+                    problem = f"a record is longer than {LONGEST_LINE:,} characters"
+                    raise FileRefused(str(path), f"line {begin}", problem, "Look for a quote that is closed too late")
                 begin = reader.line_num + 1
         except csv.Error as error:
             is_open = "end of data" in str(error) or "limit" in str(error)

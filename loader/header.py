@@ -12,6 +12,9 @@ COLUMNS = (
 IGNORED = "quarantine_"
 """Columns of this prefix are those that an exported quarantine adds; a mended export can be loaded with them."""
 
+LONGEST_SHOWN = 60
+"""What is no CSV may have a line of a megabyte in the place of the header."""
+
 SPELLINGS = {"referal": "Referral"}
 """Old spellings of a column's name."""
 
@@ -50,10 +53,16 @@ def read_header(path: str, line: int, text: str) -> Header:
         if name not in COLUMNS and not name.casefold().startswith(IGNORED):
             like = nearest(name, COLUMNS)
             hint = f", perhaps {like}" if like else ""
-            raise FileRefused(path, place, f"{name!r} is no column of this file{hint}", wanted)
+            raise FileRefused(path, place, f"{_shown(name)} is no column of this file{hint}", wanted)
         if names.count(name) > 1:
-            raise FileRefused(path, place, f"{name} is there {names.count(name)} times", wanted)
+            told = name if name in COLUMNS else _shown(name)
+            raise FileRefused(path, place, f"{told} is there {names.count(name)} times", wanted)
     missing = [name for name in COLUMNS if name not in names]
     if missing:
         raise FileRefused(path, place, f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing", wanted)
     return Header(names, tuple(names.index(name) for name in COLUMNS))
+
+
+def _shown(name: str) -> str:
+    """A name of the file's own for a message: quoted, escaped, and cut where no column's name could be so long."""
+    return repr(name if len(name) <= LONGEST_SHOWN else f"{name[:LONGEST_SHOWN]}...")

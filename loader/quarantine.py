@@ -7,7 +7,7 @@ from typing import Any
 
 from catalog.collections import LOADS, QUARANTINE
 from catalog.errors import UnknownName, UserError
-from loader.header import COLUMNS
+from loader.header import COLUMNS, IGNORED
 from store.client import Store, translated
 
 EXPLANATION = ("Quarantine_line", "Quarantine_column", "Quarantine_reason", "Quarantine_message")
@@ -41,16 +41,17 @@ def export(store: Store, load_id: str, path: Path) -> int:
     with translated():
         load = store.db[LOADS.name].find_one({"_id": load_id}) or {}
     names = load.get("columns", list(COLUMNS))
+    kept = [at for at, name in enumerate(names) if not name.casefold().startswith(IGNORED)]  # of an earlier export
     rows = refused_rows(store, load_id)
     try:
         with path.open("w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file)
-            writer.writerow([*names, *EXPLANATION])
+            writer.writerow([*(names[at] for at in kept), *EXPLANATION])
             for count, row in enumerate(rows, 1):  # noqa: B007  the last one is the result
-                fields = next(csv.reader([row["raw"]]), [])[: len(names)]
-                fields += [""] * (len(names) - len(fields))
+                fields = dict(enumerate(next(csv.reader([row["raw"]]), [])))
+                cells = [fields.get(at, "") for at in kept]
                 explained = [str(row["line"]), row["column"], row["reason"], row["message"]]
-                writer.writerow([_harmless(cell) for cell in (*fields, *explained)])
+                writer.writerow([_harmless(cell) for cell in (*cells, *explained)])
     except OSError as error:
         raise UserError(f"{path} cannot be written ({error.strerror}).") from error
     return count
