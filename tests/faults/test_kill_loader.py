@@ -93,10 +93,9 @@ def test_a_load_killed_at_every_named_point_goes_on(
 
 
 @pytest.mark.faults
-@pytest.mark.parametrize("round_", range(3))
 @pytest.mark.parametrize("point", POINTS, ids=lambda point: point.name)
 def test_a_long_load_killed_at_a_named_point_goes_on(
-    store: Store, own_environment: dict[str, str], long_file: Path, random: Random, point: Point, round_: int,
+    store: Store, own_environment: dict[str, str], long_file: Path, random: Random, point: Point,
     waited: list[float], undisturbed_s: float,
 ) -> None:  # fmt: skip
     """Ten times as many rows, one kill a load, at any occurrence."""
