@@ -11,7 +11,7 @@ from store.client import Store
 from tests.faults.spoil import split, write_spoiled
 
 SEED = int(os.environ.get("FAULTS_SEED") or time.time_ns() % 2**32)
-SHORT_ROWS, LONG_ROWS, SMALL_ROWS = 20_000, 200_000, 2_000
+SHORT_ROWS, LONG_ROWS, SMALL_ROWS = 20_000, 200_000, 500
 
 
 @pytest.fixture
@@ -35,8 +35,8 @@ def long_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def small_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A CSV of a few months, for a fault each."""
-    return write_spoiled(tmp_path_factory.mktemp("small") / "small.csv", SMALL_ROWS, SEED, of=SMALL_ROWS * 40)
+    """A CSV of a month, for a fault each."""
+    return write_spoiled(tmp_path_factory.mktemp("small") / "small.csv", SMALL_ROWS, SEED, of=SMALL_ROWS * 100)
 
 
 @pytest.fixture(scope="session")

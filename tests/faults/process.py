@@ -15,6 +15,7 @@ from store.client import Store
 from tests.conftest import ROOT
 
 LONGEST_S = 300
+MOST_RUNS = 5
 
 
 @dataclass
@@ -94,3 +95,22 @@ def _offset(store: Store, file: str) -> int:
     except PyMongoError:
         return -1
     return int(load["counts"]["read"]) if load else 0
+
+
+def load_until_done(environment: Mapping[str, str], path: Path, process: Process | None = None) -> tuple[int, str]:
+    """Wait for a load, and run the command again until it is done; gives the number of runs, and their output.
+
+    One that is not done must have ended with 1 and one clear line.
+    """
+    output = ""
+    for runs in range(1, MOST_RUNS + 1):
+        process = process or loader(environment, "load", path)
+        code = process.wait()
+        output += process.output
+        if code == 0:
+            return runs, output
+        lines = process.output.splitlines()
+        assert (code, len(lines)) == (1, 1), process.output
+        assert lines[0].startswith("error: "), process.output
+        process = None
+    raise AssertionError(f"not done after {MOST_RUNS} runs: {output}")
