@@ -9,7 +9,7 @@ PORT ?= 8000
 SAMPLE := $(DATA_DIR)/sample-$(ROWS).csv
 export DATA_DIR PORT
 
-.PHONY: run serve test setup lint unit live slow timing
+.PHONY: run serve test setup lint unit live slow timing faults
 
 ifdef CSV
 INPUT := $(CSV)
@@ -42,7 +42,7 @@ unit: setup
 	$(PY) -m pytest tests -m "not live" -q
 
 live: setup
-	$(PY) -m pytest tests -m "live and not slow and not timing" -q
+	$(PY) -m pytest tests -m "live and not slow and not timing and not faults" -q
 
 setup: $(VENV)/ready
 
@@ -60,3 +60,7 @@ slow: setup
 # What each question costs on the filled database, beside its estimate; written to $(DATA_DIR)/timing.json.
 timing: setup $(NEEDED)
 	@$(PY) -m store sh -c '$(PY) -m loader load "$(INPUT)" && $(PY) -m pytest tests/live/test_timing.py -m timing -q -s'
+
+# Loads under faults: killed processes and servers, failing commands, elections, a full disk, a silent network.
+faults: setup
+	$(PY) -m pytest tests/faults -m faults -q -s

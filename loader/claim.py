@@ -18,7 +18,7 @@ def claim(store: Store, found: Survey, options: Options, session: Session) -> Do
     Whoever held it before can no longer go on: its open transaction is ended, and its checkpoint is taken over.
 
     Raises:
-        LoadError: a loader that is alive holds it.
+        LoadError: a loader that is alive holds it, or its removal is not finished.
     """
     load_id = options.name(found.sha256)
     loads = store.db[LOADS.name]
@@ -39,6 +39,12 @@ def claim(store: Store, found: Survey, options: Options, session: Session) -> Do
         loads.update_one({"_id": load_id}, {"$setOnInsert": document}, upsert=True)
     elif state["status"] == "complete":
         return state
+    elif state["status"] == "removing":  # its checkpoint counts rows that are gone
+        raise LoadError(
+            "This file's load is being removed",
+            f"Let that finish, or run `python -m loader remove {load_id}` again; then load the file",
+            retryable=True,
+        )
     else:
         is_mine = state["holder"] == mine["holder"]  # an earlier try of this very process
         if state["status"] == "running" and not is_mine and is_alive(state["holder"], state["updated_at"]):

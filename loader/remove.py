@@ -1,6 +1,7 @@
 """Take a load out again: its transactions, their customers and its quarantine, in batches that can be resumed."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 from pymongo import WriteConcern
 from pymongo.read_concern import ReadConcern
@@ -11,6 +12,7 @@ from catalog.errors import LoadError, UnknownName
 from pipelines.directory import bump_version
 from pipelines.refresh import refresh
 from store.client import Session, Store, translated
+from store.holder import end_session, is_alive, myself, session_name
 
 BATCH_ROWS = 10_000
 
@@ -29,14 +31,10 @@ def remove(store: Store, load_id: str, progress: Callable[[int, int], None]) -> 
         known = [load["_id"] for load in loads.find({}, {"_id": 1})]
         if load_id not in known:
             raise UnknownName("load", load_id, known)
-        stopped = {"_id": load_id, "status": {"$ne": "running"}}
-        if not loads.update_one(stopped, {"$set": {"status": "removing"}}).matched_count:
-            raise LoadError(
-                "This load is not finished", "Let it finish, or run it again, then remove it", retryable=True
-            )
-        total = transactions.count_documents({"load_id": load_id})
-        removed = 0
         with store.client.start_session() as session:
+            _take_over(store, load_id, session)
+            total = transactions.count_documents({"load_id": load_id})
+            removed = 0
             while found := list(
                 transactions.find({"load_id": load_id}, {"customer_id": 1, DATE.field: 1})
                 .sort("_id", 1)
@@ -50,6 +48,18 @@ def remove(store: Store, load_id: str, progress: Callable[[int, int], None]) -> 
         refresh(store)
         loads.update_one({"_id": load_id}, {"$set": {"status": "removed"}})
     return removed
+
+
+def _take_over(store: Store, load_id: str, session: Session) -> None:
+    """Name our session, and end the transaction that a removal may have left open when it was killed."""
+    mine = {
+        "status": "removing", "session": session_name(session), "holder": myself(), "updated_at": datetime.now(UTC),
+    }  # fmt: skip
+    former = store.db[LOADS.name].find_one_and_update({"_id": load_id, "status": {"$ne": "running"}}, {"$set": mine})
+    if not former:
+        raise LoadError("This load is not finished", "Let it finish, or run it again, then remove it", retryable=True)
+    if not is_alive(former["holder"], former["updated_at"]):
+        end_session(store, former["session"])
 
 
 def _remove_batch(store: Store, session: Session, found: list[dict[str, object]]) -> None:

@@ -1,0 +1,116 @@
+"""A removal that is killed with -9 anywhere is finished by the same command, and leaves every other load alone."""
+
+import statistics
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from pipelines.executor import Executor
+from pipelines.queries import BY_SLUG
+from pipelines.question import Question, Source
+from store.client import Store
+from store.timing import Timer
+from tests.faults.judge import judge
+from tests.faults.process import loader
+
+pytestmark = pytest.mark.live
+
+KILLS = 10
+ORPHAN_RATIO = 8
+
+
+class Halves:
+    """A database that holds both halves of a file; the second is removed, and loaded again."""
+
+    def __init__(self, store: Store, environment: Mapping[str, str], halves: tuple[Path, Path]) -> None:
+        self.store, self.environment = store, environment
+        self.first, self.second = halves
+        self.output = ""
+        self.load(self.first)
+        self.load(self.second)
+        self.load_id = store.db.loads.find_one({"file": self.second.name})["_id"]  # type: ignore[index]
+        self.rows = self.count()
+
+    def load(self, path: Path) -> None:
+        """Load a file to its end."""
+        process = loader(self.environment, "load", path)
+        assert process.wait() == 0, process.output
+        self.output += process.output
+
+    def count(self) -> int:
+        """Transactions of the second half that are there."""
+        return self.store.db.transactions.count_documents({"load_id": self.load_id})
+
+    def kill_removal(self, moment_s: float) -> tuple[int, float]:
+        """Begin to remove, and kill so long after the first rows are gone; gives what is left, and the seconds."""
+        process = loader(self.environment, "remove", self.load_id)
+        seconds = 0.0
+        while process.runs and not (seconds and process.seconds > seconds + moment_s):
+            if not seconds and self.count() < self.rows:
+                seconds = process.seconds
+            time.sleep(0.002)
+        process.kill()
+        self.output += process.output
+        return self.count(), seconds
+
+    def finish_removal(self) -> float:
+        """Remove again to the end, and judge: as if the second half had never been loaded; gives the seconds."""
+        process = loader(self.environment, "remove", self.load_id)
+        assert process.wait() == 0, process.output
+        assert judge(self.store, [self.first], self.output + process.output) == []
+        return process.seconds
+
+    def check_answers(self) -> None:
+        """Whatever is left, all sources tell the same of it."""
+        executor = Executor(self.store, answer_rows=0)
+        for slug in ("overall-summary", "revenue-by-segment"):
+            questions = [Question(BY_SLUG[slug], source=source) for source in (Source.AUTO, Source.RAW)]
+            auto, raw = executor.answer_all(questions, Timer())
+            assert (auto.rows, auto.total) == (raw.rows, raw.total)
+
+    def check_load_is_refused(self) -> None:
+        """Half removed, the file is not taken for loaded."""
+        process = loader(self.environment, "load", self.second)
+        assert process.wait() == 1
+        assert process.output == (
+            "error: This file's load is being removed. Let that finish, or run "
+            f"`python -m loader remove {self.load_id}` again; then load the file.\n"
+        )
+
+
+def test_a_killed_removal_is_finished_and_the_file_can_be_loaded_again(
+    store: Store, own_environment: dict[str, str], short_halves: tuple[Path, Path], random: Random
+) -> None:
+    """Before that a load of the file is refused, and answers are right."""
+    halves = Halves(store, own_environment, short_halves)
+    halves.kill_removal(random.uniform(0, 0.1))
+    halves.check_answers()
+    halves.check_load_is_refused()
+    halves.finish_removal()
+    halves.load(halves.second)
+    assert judge(store, [halves.first, halves.second], halves.output) == []
+
+
+@pytest.mark.faults
+def test_ten_killed_removals_are_finished(
+    store: Store, own_environment: dict[str, str], long_halves: tuple[Path, Path], random: Random
+) -> None:
+    """The second run does not wait for what the first one left open."""
+    halves = Halves(store, own_environment, long_halves)
+    begin = time.monotonic()
+    process = loader(own_environment, "remove", halves.load_id)
+    assert process.wait() == 0
+    undisturbed_s = time.monotonic() - begin
+    left, seconds = [], []
+    for _ in range(KILLS):
+        halves.load(halves.second)
+        left.append(halves.kill_removal(random.uniform(0, undisturbed_s))[0])
+        halves.check_answers()
+        seconds.append(halves.finish_removal())
+    print(f"{KILLS} removals killed with {left} rows left; undisturbed {undisturbed_s:.1f} s, "
+          f"second run median {statistics.median(seconds):.1f} s, longest {max(seconds):.1f} s")  # fmt: skip
+    assert any(0 < rows < halves.rows for rows in left), "none was killed midway"
+    assert max(seconds) < undisturbed_s * ORPHAN_RATIO, "it waited for an orphaned transaction"

@@ -1,0 +1,38 @@
+"""A network that says nothing for half a minute costs no row, and doubles none."""
+
+import os
+import time
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from tests.faults.mongod import replica_set
+from tests.faults.process import load_until_done, loader
+from tests.faults.proxy import proxied
+from tests.faults.test_kill_server import judged, wait_for_rows
+
+pytestmark = [pytest.mark.live, pytest.mark.faults]
+
+SILENCE_S = 30
+ROUNDS = 3
+
+
+@pytest.mark.parametrize("round_", range(ROUNDS))
+def test_a_load_over_a_network_that_falls_silent_is_finished(
+    tmp_path: Path, long_file: Path, random: Random, round_: int
+) -> None:
+    """It goes on, or ends with a clear line and is run again."""
+    with replica_set(tmp_path, 1) as (mongod,), proxied(mongod.port) as proxy:
+        environment = {
+            "PATH": os.environ["PATH"],
+            "MONGODB_URI": f"mongodb://127.0.0.1:{proxy.port}/?directConnection=true",
+            "MONGODB_DATABASE": "silent",
+        }
+        process = loader(environment, "load", long_file)
+        wait_for_rows(mongod, "silent", process)
+        time.sleep(random.uniform(0, 2))
+        assert proxy.silence(SILENCE_S) == 0
+        runs, output = load_until_done(environment, long_file, process)
+        print(f"silent for {SILENCE_S} s; done after {runs} runs: {output.splitlines()[0]}")
+        assert judged(mongod, "silent", long_file, output) == []
