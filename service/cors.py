@@ -1,0 +1,17 @@
+"""Which pages of other origins may read answers: exactly those that are named, and never with cookies."""
+
+from flask import Flask
+from flask_cors import CORS
+
+
+def install(app: Flask, origins: tuple[str, ...]) -> None:
+    """Let pages of these origins read what is answered, and send a key."""
+    CORS(
+        app,
+        origins=list(origins),
+        methods=["GET", "HEAD"],
+        allow_headers=["Authorization", "If-None-Match", "traceparent", "X-Request-Id"],
+        expose_headers=["ETag", "Retry-After", "Server-Timing", "X-Request-Id"],
+        supports_credentials=False,
+        max_age=600,
+    )
