@@ -1,6 +1,6 @@
 """Which pages of other origins may read answers: exactly those that are named, and never with cookies."""
 
-from flask import Flask
+from flask import Flask, Response
 from flask_cors import CORS
 
 
@@ -15,3 +15,9 @@ def install(app: Flask, origins: tuple[str, ...]) -> None:
         supports_credentials=False,
         max_age=600,
     )
+    app.after_request(_vary)
+
+
+def _vary(response: Response) -> Response:
+    response.vary.add("Origin")  # also on what other origins get, so that no cache gives it to the named ones
+    return response
