@@ -7,6 +7,7 @@ import os
 import shutil
 import sys
 import tempfile
+import threading
 from typing import Any
 
 from catalog.errors import UserError
@@ -50,6 +51,11 @@ def on_starting(server: Any) -> None:
 def when_ready(server: Any) -> None:
     """Say where the service is."""
     server.log.info("the service is at http://%s/", server.cfg.bind if isinstance(server.cfg.bind, str) else bind)
+
+
+def post_worker_init(worker: Any) -> None:
+    """Let the worker connect to MongoDB while it begins to listen."""
+    threading.Thread(target=worker.wsgi.extensions["connection"].warm, name="warm", daemon=True).start()
 
 
 def child_exit(server: Any, worker: Any) -> None:

@@ -1,10 +1,12 @@
-"""The process's one connection to MongoDB, made with the first request: after the fork of a worker."""
+"""The process's one connection to MongoDB, made after the fork of a worker."""
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 
 from flask import current_app
 
+from catalog.errors import AnalyticsError
 from pipelines.executor import Executor
 from service.requests import note_answer
 from store.client import Store
@@ -44,6 +46,13 @@ class Connection:
             if self._store is None:
                 self._store = Store(self._settings, pool_size=POOL_SIZE, patience_ms=PATIENCE_MS, admit=self._admit)
             return self._store
+
+    def warm(self) -> None:
+        """Connect and read what every question needs, so that the first ones need not wait; no matter if it fails."""
+        with suppress(AnalyticsError):
+            executor = self.executor
+            with self.store.snapshot() as session:
+                executor.directory(session)
 
     def close(self) -> None:
         """Close the connection; a test's last word."""
