@@ -45,7 +45,7 @@ def on_starting(server: Any) -> None:
     except UserError as error:
         sys.exit(str(error))
     server.embedded = None if settings.uri else EmbeddedServer(settings.data_dir)
-    os.environ[METRICS] = tempfile.mkdtemp(prefix="metrics-")  # ours alone: its mode is 0700
+    server.metrics = os.environ[METRICS] = tempfile.mkdtemp(prefix="metrics-")  # ours alone: its mode is 0700
 
 
 def when_ready(server: Any) -> None:
@@ -67,4 +67,4 @@ def child_exit(server: Any, worker: Any) -> None:
 
 def on_exit(server: Any) -> None:
     """Remove the folder of the metrics."""
-    shutil.rmtree(os.environ.pop(METRICS, ""), ignore_errors=True)
+    shutil.rmtree(server.metrics, ignore_errors=True)

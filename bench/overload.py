@@ -143,7 +143,7 @@ def _serving() -> Iterator[int]:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
     command = [sys.executable, "-m", "gunicorn", "wsgi:app"]
-    environment = os.environ | {"PORT": str(port), "HOST": "127.0.0.1", "LOG_LEVEL": "warning"}
+    environment = os.environ | {"PORT": str(port), "HOST": "127.0.0.1"}
     root = Path(__file__).parents[1]
     process = subprocess.Popen(command, cwd=root, env=environment, stderr=subprocess.DEVNULL)  # noqa: S603  our own
     try:

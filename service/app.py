@@ -31,7 +31,7 @@ DESCRIPTION = "Ten business questions about a retailer's purchases, answered exa
 
 
 def create_app(settings: Settings | None = None, behaviour: ServiceSettings | None = None) -> Flask:
-    """Make the WSGI application. MongoDB is first asked with the first request, so it may start later.
+    """Make the WSGI application. MongoDB is not asked yet, so it may start later.
 
     Raises:
         UserError: a setting in the environment has no usable value.
