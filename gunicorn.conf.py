@@ -1,27 +1,70 @@
-"""Gunicorn's settings: `gunicorn wsgi:app` reads this file. PORT, WORKERS and THREADS come from the environment."""
+"""Gunicorn's settings: `gunicorn wsgi:app` reads this file.
+
+HOST, PORT, WORKERS, THREADS, LOG_LEVEL and LOG_FORMAT come from the environment.
+"""
 
 import os
+import shutil
+import sys
+import tempfile
+import threading
 from typing import Any
 
+from catalog.errors import UserError
+from service.logs import ServerLogger, formatter, level
+from service.settings import ServiceSettings, refuse_open_door
+from service.worker import Worker
 from store.embedded import EmbeddedServer
 from store.settings import Settings
 
-bind = f"127.0.0.1:{os.environ.get('PORT', '8000')}"
-worker_class = "gthread"
+METRICS = "PROMETHEUS_MULTIPROC_DIR"
+host = os.environ.get("HOST", "127.0.0.1")
+bind = f"[{host}]:{os.environ.get('PORT', '8000')}" if ":" in host else f"{host}:{os.environ.get('PORT', '8000')}"
+worker_class = Worker
 workers = int(os.environ.get("WORKERS", "2"))
-threads = int(os.environ.get("THREADS", "4"))
+threads = int(os.environ.get("THREADS", "16"))
 timeout = 60
 graceful_timeout = 30
 keepalive = 75
+limit_request_line = 8190
 control_socket_disable = True
+logger_class = ServerLogger
+
+try:
+    loglevel = level()
+    formatter()
+except UserError as fault:
+    sys.exit(str(fault))
 
 
 def on_starting(server: Any) -> None:
-    """Hold the embedded MongoDB for as long as the service runs; workers come and go."""
-    settings = Settings.from_environment()
+    """Check the settings, hold the embedded MongoDB for as long as the service runs, make the folder of the metrics."""
+    try:
+        settings = Settings.from_environment()
+        refuse_open_door(server.cfg.address, ServiceSettings.from_environment().keys)
+    except UserError as error:
+        sys.exit(str(error))
     server.embedded = None if settings.uri else EmbeddedServer(settings.data_dir)
+    server.metrics = os.environ[METRICS] = tempfile.mkdtemp(prefix="metrics-")  # ours alone: its mode is 0700
 
 
 def when_ready(server: Any) -> None:
     """Say where the service is."""
-    server.log.info("the service is at http://%s/", bind)
+    server.log.info("the service is at http://%s/", server.cfg.bind if isinstance(server.cfg.bind, str) else bind)
+
+
+def post_worker_init(worker: Any) -> None:
+    """Let the worker connect to MongoDB while it begins to listen."""
+    threading.Thread(target=worker.wsgi.extensions["connection"].warm, name="warm", daemon=True).start()
+
+
+def child_exit(server: Any, worker: Any) -> None:
+    """Forget what was true only of a worker that is gone; what it counted stays."""
+    from prometheus_client.multiprocess import mark_process_dead  # it reads METRICS when it is imported
+
+    mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
+
+
+def on_exit(server: Any) -> None:
+    """Remove the folder of the metrics."""
+    shutil.rmtree(server.metrics, ignore_errors=True)

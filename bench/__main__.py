@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from bench.load import compare
+from bench.overload import measure as measure_overload
 from bench.pages import compare_page_formats
 from bench.questions import compare as ask
 from bench.refresh import measure
@@ -86,6 +87,22 @@ def load_command(file: Path | None, rows: int, as_json: bool) -> None:
     click.echo(f"of the limit: {found['rows a second, batches'] / found['rows a second, raw inserts']:.0%}")
     if "PostgreSQL, all" in found:
         click.echo(f"ours / PostgreSQL: {found['ours, all'] / found['PostgreSQL, all']:.2f}")
+
+
+@main.command("overload")
+@click.option("--seconds", type=click.IntRange(5), default=60, show_default=True, help="Time of the overload.")
+@click.option("--factor", type=click.FloatRange(1), default=10.0, show_default=True, help="Arrivals by capacity.")
+@click.option("--source", type=click.Choice(["auto", "pages", "raw"]), default="raw", show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="Report as JSON.")
+def overload_command(seconds: int, factor: float, source: str, as_json: bool) -> None:
+    """The service under more questions than it can answer, on the filled database."""
+    found = measure_overload(seconds, factor, source)
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+        return
+    for name, value in found.items():
+        text = ", ".join(f"{key} {each}" for key, each in value.items()) if isinstance(value, dict) else value
+        click.echo(f"{name:<30}{text}")
 
 
 if __name__ == "__main__":

@@ -17,11 +17,12 @@ from pipelines.calendar import Grain, Period, month_of, parse, year_of
 from pipelines.state import EMPTY, Directory, Month, Version
 from store.client import Session, Store
 from store.schema import read_vocabulary
+from store.scope import comment
 
 
 def read_version(store: Store, session: Session | None = None) -> Version:
     """The version of the data as of now, or of a session's snapshot."""
-    return parse_version(store.db[STATUS.name].find_one({"_id": DATA_VERSION}, session=session))
+    return parse_version(store.db[STATUS.name].find_one({"_id": DATA_VERSION}, session=session, comment=comment()))
 
 
 def parse_version(status: Mapping[str, Any] | None) -> Version:
@@ -36,7 +37,7 @@ def read_directory(store: Store, session: Session, known: Directory | None = Non
         return known
     months: dict[Period, Month] = {}
     years: dict[bool, set[Period]] = {True: set(), False: set()}
-    for document in store.db[PERIODS.name].find({}, session=session).sort("_id"):
+    for document in store.db[PERIODS.name].find({}, session=session, comment=comment()).sort("_id"):
         period = parse(document["_id"])
         state = Month(document.get("rows", 0), document["changed"], as_built(document))
         if period.grain is Grain.YEAR:
@@ -44,7 +45,7 @@ def read_directory(store: Store, session: Session, known: Directory | None = Non
         else:
             months[period] = state
     vocabulary = read_vocabulary(store, session)
-    verification = store.db[STATUS.name].find_one({"_id": VERIFICATION}, session=session)
+    verification = store.db[STATUS.name].find_one({"_id": VERIFICATION}, session=session, comment=comment())
     return Directory(
         version, months, frozenset(years[False]), frozenset(years[True]), vocabulary, (verification or {}).get("result")
     )

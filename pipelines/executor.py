@@ -1,7 +1,7 @@
 """Answer questions: plan, read everything in one snapshot, merge the parts, arrange the rows."""
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -22,6 +22,7 @@ from pipelines.question import BUCKET, Interval, Parameters, Question, ask
 from pipelines.state import Directory
 from store.client import Session, Store
 from store.explain import Explained, explain
+from store.scope import comment
 from store.timing import Timer
 
 CACHE_BYTES = 64 << 20
@@ -30,6 +31,8 @@ FEW_MONTHS = 2
 
 _BATCH = 10_000  # so that all days come in one reply
 Groups = Iterable[tuple[tuple[int, ...], Parts]]
+Listener = Callable[[Answer, bool], None]
+"""Told of each answer that is given, and whether it was kept from before."""
 
 
 class Executor:
@@ -39,10 +42,17 @@ class Executor:
     """
 
     def __init__(
-        self, store: Store, *, cache_bytes: int = CACHE_BYTES, answer_rows: int = MAX_ROWS, watch: bool = False
+        self,
+        store: Store,
+        *,
+        cache_bytes: int = CACHE_BYTES,
+        answer_rows: int = MAX_ROWS,
+        watch: bool = False,
+        tell: Listener = lambda answer, kept: None,
     ) -> None:
         """Take the store; with `watch`, let a change stream tell of new versions, so that none has to be asked for."""
         self._store = store
+        self._tell = tell
         self.answers = AnswerCache(answer_rows)
         self.watcher = store.watch(STATUS.name, DATA_VERSION) if watch else None
         self._blocks = BlockCache(cache_bytes)
@@ -90,7 +100,7 @@ class Executor:
 
     def resolved(self, question: Question, directory: Directory, timer: Timer) -> Answer:
         """The answer to a resolved question: the one that is known as of that directory, or else a new one."""
-        return self.answers.get(directory.version, question) or self.answer(question, timer)
+        return self._kept(directory, question) or self.answer(question, timer)
 
     def explain(self, question: Question) -> list[tuple[Read, str, Pipeline, Explained]]:
         """How each read of a question is made: its collection, its pipeline, and what MongoDB does for it."""
@@ -111,7 +121,7 @@ class Executor:
             return [self._answer(session, question, directory, timer) for question in questions]
 
     def _answer(self, session: Session, question: Question, directory: Directory, timer: Timer) -> Answer:
-        known = self.answers.get(directory.version, question)
+        known = self._kept(directory, question)
         if known:
             return known
         with timer.stretch("plan"):
@@ -137,7 +147,8 @@ class Executor:
         with self._store.snapshot() as session:
             with timer.stretch("mongo"):
                 union = {"$unionWith": {"coll": STATUS.name, "pipeline": [{"$match": {"_id": DATA_VERSION}}]}}
-                cursor = self._store.db[name].aggregate([*pipeline, union], session=session, batchSize=_BATCH)
+                collection = self._store.db[name]
+                cursor = collection.aggregate([*pipeline, union], session=session, batchSize=_BATCH, comment=comment())
                 documents = cursor.to_list()
             status = documents.pop() if documents and "version" in documents[-1] else None
             if parse_version(status) != known.version:
@@ -155,6 +166,13 @@ class Executor:
             filters = question.echo(directory.vocabulary)
         found = Answer(question, filters, rows, total, sentence, chosen, directory.version, _moment(session))
         self.answers.put(found)
+        self._tell(found, False)
+        return found
+
+    def _kept(self, directory: Directory, question: Question) -> Answer | None:
+        found = self.answers.get(directory.version, question)
+        if found:
+            self._tell(found, True)
         return found
 
     def _read(self, session: Session, question: Question, read: Read, directory: Directory, timer: Timer) -> Groups:
@@ -162,7 +180,8 @@ class Executor:
             return self._read_pages(session, question, read, directory, timer)
         name, pipeline = compiled(question, read)
         with timer.stretch("mongo"):
-            documents = self._store.db[name].aggregate(pipeline, session=session, batchSize=_BATCH).to_list()
+            cursor = self._store.db[name].aggregate(pipeline, session=session, batchSize=_BATCH, comment=comment())
+            documents = cursor.to_list()
         return parse_groups(question, documents, is_coded=isinstance(read, RollupRead))
 
     def _read_pages(

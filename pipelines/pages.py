@@ -24,6 +24,7 @@ from pipelines.columns import Array, Columns
 from pipelines.question import Filter, Question
 from pipelines.slices import sums
 from store.client import Session, Store
+from store.scope import comment
 
 PART_ROWS = 250_000
 """A page is split above this many rows: at most 20 bytes each, far below the 16 MB of a document."""
@@ -70,7 +71,7 @@ def unpack(pages: Iterable[Mapping[str, Any]]) -> Columns:
 def read_pages(store: Store, session: Session, months: Iterable[Period]) -> Columns:
     """The transactions of some months from their pages, in the order of their days."""
     starts = [day_of(day_number(month.start)) for month in months]
-    found = store.db[PAGES.name].find({"month": {"$in": starts}}, session=session)
+    found = store.db[PAGES.name].find({"month": {"$in": starts}}, session=session, comment=comment())
     return unpack(found.sort([("month", 1), ("part", 1)]))
 
 

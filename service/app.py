@@ -5,15 +5,33 @@ import logging
 from flask import Flask
 from flask_smorest import Api
 
-from service import catalogue, docs, health, home, live, problems, queries, requests
+from service import (
+    bounds,
+    catalogue,
+    compression,
+    cors,
+    docs,
+    health,
+    home,
+    keys,
+    live,
+    logs,
+    metrics,
+    problems,
+    queries,
+    rates,
+    requests,
+)
 from service.connection import Connection
+from service.overload import Places
+from service.settings import ServiceSettings
 from store.settings import Settings
 
 DESCRIPTION = "Ten business questions about a retailer's purchases, answered exactly, with any dates and filters."
 
 
-def create_app(settings: Settings | None = None) -> Flask:
-    """Make the WSGI application. MongoDB is first asked with the first request, so it may start later.
+def create_app(settings: Settings | None = None, behaviour: ServiceSettings | None = None) -> Flask:
+    """Make the WSGI application. MongoDB is not asked yet, so it may start later.
 
     Raises:
         UserError: a setting in the environment has no usable value.
@@ -29,8 +47,21 @@ def create_app(settings: Settings | None = None) -> Flask:
     )
     app.json.sort_keys = False  # type: ignore[attr-defined]  # columns have an order
     app.url_map.strict_slashes = False
-    app.extensions["connection"] = Connection(settings or Settings.from_environment())
-    requests.install(app)
+    behaviour = behaviour or ServiceSettings.from_environment()
+    places = Places(behaviour.places)
+    app.extensions["connection"] = Connection(settings or Settings.from_environment(), places.take)
+    # Before a request these run in this order, after it in the opposite one.
+    logs.install(app)
+    metrics.install(app)
+    requests.install(app, behaviour.budget_ms)
+    compression.install(app)
+    bounds.install(app)
+    if behaviour.cors_origins:
+        cors.install(app, behaviour.cors_origins)
+    if behaviour.keys:
+        keys.install(app, behaviour.keys)
+    if behaviour.rate_limit:
+        rates.install(app, behaviour.rate_limit)
     api: Api = problems.ProblemApi(app)
     for blueprint in (queries.blueprint, catalogue.blueprint, health.blueprint, live.blueprint):
         api.register_blueprint(blueprint)

@@ -1,10 +1,14 @@
-"""The process's one connection to MongoDB, made with the first request: after the fork of a worker."""
+"""The process's one connection to MongoDB, made after the fork of a worker."""
 
 import threading
+from collections.abc import Callable
+from contextlib import suppress
 
 from flask import current_app
 
+from catalog.errors import AnalyticsError
 from pipelines.executor import Executor
+from service.requests import note_answer
 from store.client import Store
 from store.settings import Settings
 
@@ -15,8 +19,9 @@ PATIENCE_MS = 2_000
 class Connection:
     """Makes the store when it is first asked for."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, admit: Callable[[], None]) -> None:
         self._settings = settings
+        self._admit = admit
         self._lock = threading.Lock()
         self._store: Store | None = None
         self._executor: Executor | None = None
@@ -27,7 +32,7 @@ class Connection:
         store = self.store
         with self._lock:
             if self._executor is None:
-                self._executor = Executor(store, watch=True)
+                self._executor = Executor(store, watch=True, tell=note_answer)
             return self._executor
 
     @property
@@ -39,8 +44,15 @@ class Connection:
         """
         with self._lock:
             if self._store is None:
-                self._store = Store(self._settings, pool_size=POOL_SIZE, patience_ms=PATIENCE_MS)
+                self._store = Store(self._settings, pool_size=POOL_SIZE, patience_ms=PATIENCE_MS, admit=self._admit)
             return self._store
+
+    def warm(self) -> None:
+        """Connect and read what every question needs, so that the first ones need not wait; no matter if it fails."""
+        with suppress(AnalyticsError):
+            executor = self.executor
+            with self.store.snapshot() as session:
+                executor.directory(session)
 
     def close(self) -> None:
         """Close the connection; a test's last word."""

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from flask import Response
 from flask_smorest import Blueprint
 
 from pipelines.directory import read_directory
@@ -9,6 +10,12 @@ from service.connection import current_store
 from service.schemas import HealthSchema
 
 blueprint = Blueprint("health", __name__, description="For load balancers and monitors")
+
+
+@blueprint.after_request
+def _of_this_moment(response: Response) -> Response:
+    response.headers["Cache-Control"] = "no-store"
+    return response
 
 
 @blueprint.route("/healthz")

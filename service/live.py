@@ -20,7 +20,7 @@ PING_S = 10
 LONGEST_S = 300
 """A stream ends after this long, and the browser opens a new one: so no thread is held by a client that is gone."""
 
-_places = threading.BoundedSemaphore(max(1, int(os.environ.get("THREADS", "4")) // 2))
+_places = threading.BoundedSemaphore(max(1, int(os.environ.get("THREADS", "16")) // 4))
 
 
 @blueprint.route("")

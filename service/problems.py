@@ -10,6 +10,9 @@ from marshmallow import Schema, fields
 from werkzeug.exceptions import HTTPException
 
 from catalog.errors import AnalyticsError, BadValue, StoreUnavailable, UnknownName, UserError
+from service.keys import Unauthorized
+from service.overload import RETRY_AFTER_SECONDS as OVERLOAD_SECONDS
+from service.overload import Overloaded
 from service.requests import request_id, timer
 
 log = logging.getLogger(__name__)
@@ -49,7 +52,8 @@ def problem(status: int, detail: str, **more: Any) -> Response:
     response = jsonify(body | {"request_id": request_id(), "timing_ms": timer().timing_ms()})
     response.status_code = status
     response.mimetype = "application/problem+json"
-    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+    response.headers["Cache-Control"] = "no-store"
+    if status in (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS):
         response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
     return response
 
@@ -67,15 +71,25 @@ def _ours(error: AnalyticsError) -> Response:
         )
     if isinstance(error, BadValue):
         return problem(error.status, str(error), parameter=error.parameter, value=error.value)
+    if isinstance(error, Unauthorized):
+        response = problem(error.status, str(error))
+        response.headers["WWW-Authenticate"] = 'Bearer realm="customer-analytics"'
+        return response
     if isinstance(error, UserError):
         return problem(error.status, str(error))
+    if isinstance(error, Overloaded):
+        response = problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error))
+        response.headers["Retry-After"] = str(OVERLOAD_SECONDS)
+        return response
     if isinstance(error, StoreUnavailable):
-        log.warning("MongoDB is away: %s (request %s)", error, request_id())
+        log.warning("%s", error, extra={"fields": {"request_id": request_id()}})
         return problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error))
     return _unforeseen(error)
 
 
 def _http(error: HTTPException) -> Response:
+    if error.code == HTTPStatus.TOO_MANY_REQUESTS:
+        return problem(error.code, f"More than {error.description} were asked. Wait, then go on.")
     response = problem(error.code or 500, error.description or "")
     for name, value in error.get_headers():
         if name == "Allow":
@@ -84,5 +98,5 @@ def _http(error: HTTPException) -> Response:
 
 
 def _unforeseen(error: Exception) -> Response:
-    log.error("request %s failed", request_id(), exc_info=error)
+    log.error("a request failed", exc_info=error, extra={"fields": {"request_id": request_id()}})
     return problem(500, f"This is a defect of the service. The log has it under request id {request_id()}.")

@@ -1,9 +1,10 @@
 """A client of the database, and what every read and write of it goes through."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import pymongo
 from bson.codec_options import CodecOptions
 from pymongo import MongoClient, ReadPreference, WriteConcern
 from pymongo.client_session import ClientSession
@@ -12,6 +13,7 @@ from pymongo.errors import (
     ConfigurationError,
     ConnectionFailure,
     ExecutionTimeout,
+    NetworkTimeout,
     OperationFailure,
     PyMongoError,
     WaitQueueTimeoutError,
@@ -20,6 +22,7 @@ from pymongo.uri_parser import parse_uri
 
 from catalog.errors import InternalError, StoreUnavailable
 from store.embedded import EmbeddedServer
+from store.scope import budget_ms
 from store.settings import Settings
 from store.watch import Watcher
 
@@ -35,10 +38,19 @@ class Store:
     Attributes:
         settings: where the data are.
         db: the database; dates come back aware, in UTC.
+        admit: called before a snapshot or an explanation; raises where too much is going on already.
     """
 
-    def __init__(self, settings: Settings, *, pool_size: int = 8, patience_ms: int = PATIENCE_MS) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        pool_size: int = 8,
+        patience_ms: int = PATIENCE_MS,
+        admit: Callable[[], None] = lambda: None,
+    ) -> None:
         self.settings = settings
+        self.admit = admit
         self._embedded = None if settings.uri else EmbeddedServer(settings.data_dir)
         self._uri = settings.uri or (self._embedded.uri if self._embedded else "")
         self.client: MongoClient[Document] = MongoClient(
@@ -87,6 +99,17 @@ class Store:
             )
         self._capable = True
 
+    @property
+    def is_there(self) -> bool:
+        """Whether a server that takes writes is known; asking this sends nothing."""
+        return self.client.topology_description.has_writable_server()
+
+    def _find_server(self) -> None:
+        """Give up after our patience where no server is known: under a deadline PyMongo waits for all of it."""
+        if not self.is_there:
+            with translated(), pymongo.timeout(self.client.options.server_selection_timeout):
+                self.client.admin.command("ping")
+
     @contextmanager
     def snapshot(self) -> Iterator[Session]:
         """A session in which every read sees the database as of one and the same moment.
@@ -94,6 +117,8 @@ class Store:
         Raises:
             StoreUnavailable: MongoDB is away.
         """
+        self.admit()
+        self._find_server()
         self.require_replica_set()
         with translated(), self.client.start_session(snapshot=True) as session:
             yield session
@@ -118,10 +143,12 @@ def translated() -> Iterator[None]:
         yield
     except WaitQueueTimeoutError as error:
         raise StoreUnavailable("Every connection to MongoDB is in use", "Try again") from error
+    except (NetworkTimeout, ExecutionTimeout) as error:
+        budget = budget_ms()
+        when = f"within this request's {budget:,} ms" if budget else "in time"
+        raise StoreUnavailable(f"MongoDB did not answer {when}", "Try again, or ask for less") from error
     except ConnectionFailure as error:
         raise StoreUnavailable("MongoDB cannot be reached", CHECK) from error
-    except ExecutionTimeout as error:
-        raise StoreUnavailable("MongoDB did not answer in time", "Try again, or ask for less") from error
     except OperationFailure as error:
         if error.code in (13, 18):
             raise StoreUnavailable(

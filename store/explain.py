@@ -7,6 +7,7 @@ from typing import Any
 from bson import json_util
 
 from store.client import Document, Store, translated
+from store.scope import comment
 
 
 @dataclass(frozen=True)
@@ -31,8 +32,11 @@ def explain(store: Store, command: Document, *, run: bool = False) -> Explained:
     Raises:
         StoreUnavailable: MongoDB is away.
     """
+    store.admit()
     with translated():
-        told = store.db.command("explain", command, verbosity="executionStats" if run else "queryPlanner")
+        told = store.db.command(
+            "explain", command, verbosity="executionStats" if run else "queryPlanner", comment=comment()
+        )
     cursor = told["stages"][0]["$cursor"] if "stages" in told else told
     plan = cursor["queryPlanner"]["winningPlan"]
     stages = tuple(_stages(plan.get("queryPlan", plan)))

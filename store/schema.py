@@ -7,6 +7,7 @@ from pymongo.errors import BulkWriteError, CollectionInvalid
 from catalog.collections import COLLECTIONS
 from catalog.dimensions import FILTERABLE, REFERENCES, UNKNOWN, Vocabulary
 from store.client import Session, Store, translated
+from store.scope import comment
 
 
 def apply_schema(store: Store) -> None:
@@ -40,7 +41,7 @@ def read_vocabulary(store: Store, session: Session | None = None) -> Vocabulary:
     for dimension in FILTERABLE:
         members = dimension.members
         if dimension.is_open:
-            documents = store.db[str(dimension.collection)].find({}, session=session).sort("_id")
+            documents = store.db[str(dimension.collection)].find({}, session=session, comment=comment()).sort("_id")
             names = {document["_id"]: document["name"] for document in documents}
             members = tuple(names.get(code, UNKNOWN) for code in range(max(names) + 1)) if names else members
         vocabulary[dimension.name] = members
