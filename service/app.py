@@ -5,7 +5,21 @@ import logging
 from flask import Flask
 from flask_smorest import Api
 
-from service import catalogue, docs, health, home, live, problems, queries, requests
+from service import (
+    catalogue,
+    dashboard,
+    dimensions,
+    docs,
+    explore,
+    health,
+    home,
+    live,
+    loads,
+    performance,
+    problems,
+    queries,
+    requests,
+)
 from service.connection import Connection
 from store.settings import Settings
 
@@ -32,8 +46,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.extensions["connection"] = Connection(settings or Settings.from_environment())
     requests.install(app)
     api: Api = problems.ProblemApi(app)
-    for blueprint in (queries.blueprint, catalogue.blueprint, health.blueprint, live.blueprint):
-        api.register_blueprint(blueprint)
+    for part in (queries, explore, dashboard, catalogue, dimensions, loads, performance, health, live):
+        api.register_blueprint(part.blueprint)
     for response in api.spec.components.responses.values():
         if "application/json" in response.get("content", {}):
             response["content"] = {"application/problem+json": response["content"]["application/json"]}

@@ -78,8 +78,8 @@ def test_no_more_explorations_are_kept_than_there_are_ways_to_order_three_dimens
 @pytest.mark.parametrize(
     ("names", "error"),
     [
-        (["segment", "segment"], BadValue), (["segment", "state", "hour", "date"], BadValue), (["Segment"], UnknownName),
-        (["$where"], UnknownName), ([""], UnknownName), (["segment,state"], UnknownName),
+        (["segment", "segment"], BadValue), (["segment", "state", "hour", "date"], BadValue),
+        (["Segment"], UnknownName), (["$where"], UnknownName), ([""], UnknownName), (["segment,state"], UnknownName),
     ],
 )  # fmt: skip
 def test_what_is_no_group_by_is_refused(names: list[str], error: type[Exception]) -> None:
