@@ -5,16 +5,17 @@ from typing import Any
 from flask import Response
 from flask.views import MethodView
 from flask_smorest import Blueprint
-from marshmallow import Schema, fields
+from marshmallow import fields
 
 from catalog.errors import UnknownName
 from pipelines.queries import BY_SLUG, QUERIES
 from pipelines.question import PARAMETERS
+from service.schemas import Document
 
 blueprint = Blueprint("catalogue", __name__, url_prefix="/v1/queries", description="What can be asked")
 
 
-class CatalogueEntrySchema(Schema):
+class CatalogueEntrySchema(Document):
     """One query of the catalogue."""
 
     slug = fields.String()
@@ -26,7 +27,7 @@ class CatalogueEntrySchema(Schema):
     links = fields.Dict(keys=fields.String(), values=fields.String())
 
 
-class CatalogueSchema(Schema):
+class CatalogueSchema(Document):
     """All queries."""
 
     queries = fields.List(fields.Nested(CatalogueEntrySchema))

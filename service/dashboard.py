@@ -4,7 +4,7 @@ from typing import Any
 
 from flask import Response, current_app, request
 from flask_smorest import Blueprint
-from marshmallow import Schema, fields
+from marshmallow import fields
 
 from pipelines.queries import QUERIES
 from pipelines.question import DASHBOARD_PARAMETERS, ask
@@ -14,12 +14,12 @@ from service.formats import JSON
 from service.operations import operation
 from service.replies import conditional, reply
 from service.requests import timer
-from service.schemas import AnswerSchema, DashboardParametersSchema
+from service.schemas import AnswerSchema, DashboardParametersSchema, Document
 
 blueprint = Blueprint("dashboard", __name__, url_prefix="/v1/dashboard", description="All questions at once")
 
 
-class DashboardSchema(Schema):
+class DashboardSchema(Document):
     """All answers, in the order of the catalogue."""
 
     answers = fields.List(fields.Nested(AnswerSchema), metadata={"description": "Each as its query's own reply"})

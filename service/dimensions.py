@@ -3,18 +3,19 @@
 from typing import Any
 
 from flask_smorest import Blueprint
-from marshmallow import Schema, fields
+from marshmallow import fields
 
 from catalog.dimensions import BY_NAME, DATE, DIMENSIONS, HOUR, Dimension, Vocabulary
 from catalog.errors import NotFound
 from pipelines.question import NEGATION
 from service.connection import current_executor
 from service.operations import NOT_FOUND, operation
+from service.schemas import Document
 
 blueprint = Blueprint("dimensions", __name__, url_prefix="/v1/dimensions", description="What can be asked")
 
 
-class DimensionSchema(Schema):
+class DimensionSchema(Document):
     """A dimension and its members."""
 
     name = fields.String(metadata={"description": "As a parameter and a column", "example": "payment_method"})
@@ -29,7 +30,7 @@ class DimensionSchema(Schema):
     parameters = fields.List(fields.String(), metadata={"description": "What filters by it"})
 
 
-class DimensionsSchema(Schema):
+class DimensionsSchema(Document):
     """All dimensions."""
 
     dimensions = fields.List(fields.Nested(DimensionSchema))

@@ -3,15 +3,16 @@
 from typing import Any
 
 from flask_smorest import Blueprint
-from marshmallow import Schema, fields
+from marshmallow import fields
 
 from pipelines.directory import read_directory
 from service.connection import current_store
+from service.schemas import Document
 
 blueprint = Blueprint("health", __name__, description="For load balancers and monitors")
 
 
-class VerificationSchema(Schema):
+class VerificationSchema(Document):
     """What the last `loader verify` found."""
 
     ok = fields.Boolean(metadata={"description": "Whether every rollup and page equals the transactions"})
@@ -26,7 +27,7 @@ class VerificationSchema(Schema):
     repaired = fields.Integer()
 
 
-class HealthSchema(Schema):
+class HealthSchema(Document):
     """Whether the service is well."""
 
     status = fields.String(metadata={"enum": ["ok", "no data"]})

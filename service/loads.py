@@ -3,13 +3,14 @@
 from typing import Any
 
 from flask_smorest import Blueprint
-from marshmallow import Schema, fields
+from marshmallow import fields
 
 from catalog.collections import LOADS
 from catalog.errors import NotFound
 from service.connection import current_store
 from service.operations import NOT_FOUND, operation
 from service.requests import timer
+from service.schemas import Document
 from store.client import translated
 
 blueprint = Blueprint("loads", __name__, url_prefix="/v1/loads", description="Where the data come from")
@@ -21,7 +22,7 @@ NEWEST = 1_000
 _SHOWN = ("file", "bytes", "status", "counts", "reasons", "missing", "seconds", "started_at", "updated_at")
 
 
-class CountsSchema(Schema):
+class CountsSchema(Document):
     """Rows: `read = inserted + already_present + quarantined`."""
 
     read = fields.Integer()
@@ -30,7 +31,7 @@ class CountsSchema(Schema):
     quarantined = fields.Integer()
 
 
-class LoadSchema(Schema):
+class LoadSchema(Document):
     """A load of one file, and the quality of its data."""
 
     id = fields.String(metadata={"example": "6a40c831e0cf33e8"})
@@ -49,7 +50,7 @@ class LoadSchema(Schema):
     updated_at = fields.AwareDateTime()
 
 
-LoadsSchema = Schema.from_dict({"loads": fields.List(fields.Nested(LoadSchema))}, name="Loads")
+LoadsSchema = Document.from_dict({"loads": fields.List(fields.Nested(LoadSchema))}, name="Loads")
 """Loads, the newest first."""
 
 

@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 
 from flask import current_app
 from flask_smorest import Blueprint
-from marshmallow import Schema, fields
+from marshmallow import fields
 
 from pipelines.queries import BY_SLUG
+from service.schemas import Document
 
 blueprint = Blueprint("performance", __name__, url_prefix="/v1/performance", description="Measured times")
 
@@ -77,7 +78,7 @@ def measurements() -> Measurements:
     return found
 
 
-class PercentilesSchema(Schema):
+class PercentilesSchema(Document):
     """Milliseconds."""
 
     p50 = fields.Float()
@@ -85,7 +86,7 @@ class PercentilesSchema(Schema):
     p99 = fields.Float()
 
 
-class MeasuredSchema(Schema):
+class MeasuredSchema(Document):
     """One query, answered in one way."""
 
     slug = fields.String(metadata={"example": "top-states"})
@@ -99,7 +100,7 @@ class MeasuredSchema(Schema):
     estimate_ms = fields.List(fields.Integer(), allow_none=True, metadata={"description": "The time to beat"})
 
 
-class PerformanceSchema(Schema):
+class PerformanceSchema(Document):
     """Times of one process."""
 
     scope = fields.String(metadata={"description": "Whose times these are"})

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
-from marshmallow import INCLUDE, Schema, fields
+from marshmallow import INCLUDE, RAISE, Schema, fields
 
 from catalog.dimensions import BY_NAME, DATE, DIMENSIONS, HOUR, Dimension
 from catalog.measures import MEASURES, Measure
@@ -20,6 +20,15 @@ from pipelines.question import (
     Interval,
     Source,
 )
+
+
+class Document(Schema):
+    """What a reply holds: these fields and no others."""
+
+    class Meta:
+        """Tells OpenAPI so."""
+
+        unknown = RAISE
 
 
 def money(**metadata: Any) -> fields.Decimal:
@@ -88,7 +97,7 @@ ExploreParametersSchema = parameters_schema("ExploreParametersSchema", EXPLORE_P
 DashboardParametersSchema = parameters_schema("DashboardParametersSchema", DASHBOARD_PARAMETERS)
 
 
-class TimingSchema(Schema):
+class TimingSchema(Document):
     """Milliseconds spent."""
 
     plan = fields.Float()
@@ -98,7 +107,7 @@ class TimingSchema(Schema):
     total = fields.Float()
 
 
-class MetaSchema(Schema):
+class MetaSchema(Document):
     """How the answer was obtained."""
 
     source = fields.String(metadata={"example": "raw"})
@@ -116,7 +125,7 @@ class MetaSchema(Schema):
     request_id = fields.String()
 
 
-class ColumnSchema(Schema):
+class ColumnSchema(Document):
     """A column of the rows."""
 
     name = fields.String(required=True)
@@ -124,7 +133,7 @@ class ColumnSchema(Schema):
     unit = fields.String(allow_none=True)
 
 
-SpanSchema = Schema.from_dict(
+SpanSchema = Document.from_dict(
     {
         "from": fields.Date(metadata={"example": "2023-01-01"}),
         "to": fields.Date(metadata={"example": "2023-12-31"}),
@@ -134,7 +143,7 @@ SpanSchema = Schema.from_dict(
 """A range of days, both inclusive."""
 
 
-class AskedSchema(Schema):
+class AskedSchema(Document):
     """The question and its answer in a sentence."""
 
     slug = fields.String()
@@ -165,10 +174,10 @@ def _changes() -> dict[str, fields.Field[Any]]:
     }
 
 
-MeasuresSchema = Schema.from_dict(_measures(), name="Measures")
+MeasuresSchema = Document.from_dict(_measures(), name="Measures")
 """The four measures."""
 
-ChangesSchema = Schema.from_dict(_changes(), name="Changes")
+ChangesSchema = Document.from_dict(_changes(), name="Changes")
 """The change of each in percent; null from nothing or from zero."""
 
 
@@ -182,7 +191,7 @@ def _compared() -> dict[str, fields.Field[Any]]:
     }
 
 
-TotalsSchema = Schema.from_dict(_measures() | _compared(), name="Totals")
+TotalsSchema = Document.from_dict(_measures() | _compared(), name="Totals")
 """The four measures over everything that matches."""
 
 
@@ -198,8 +207,8 @@ def reply_schema(name: str, by: Iterable[Dimension]) -> type[Schema]:
     keys: dict[str, fields.Field[Any]] = {
         each.name: types.get(each, fields.String(metadata={"description": each.label})) for each in by
     }
-    row = Schema.from_dict(interval | keys | _measures() | _compared(), name=f"{name}Row")
-    return Schema.from_dict(
+    row = Document.from_dict(interval | keys | _measures() | _compared(), name=f"{name}Row")
+    return Document.from_dict(
         {
             "query": fields.Nested(AskedSchema),
             "columns": fields.List(fields.Nested(ColumnSchema)),
@@ -221,7 +230,7 @@ AnswerSchema = reply_schema("Answer", DIMENSIONS)
 """Any query's reply: a row has the columns of the query's dimensions among these."""
 
 
-class ReadSchema(Schema):
+class ReadSchema(Document):
     """One thing that a question reads."""
 
     source = fields.String(metadata={"enum": ["rollup", "pages", "raw"]})
@@ -235,7 +244,7 @@ class ReadSchema(Schema):
     documents_examined = fields.Integer(allow_none=True)
 
 
-class ExplanationSchema(Schema):
+class ExplanationSchema(Document):
     """How a question is answered."""
 
     source = fields.String()
