@@ -36,6 +36,12 @@ class UnknownName(UserError):
         super().__init__(f"{parameter}: {value!r} is not known.{hint} Allowed: {', '.join(self.allowed)}.")
 
 
+class NotFound(UnknownName):
+    """A name in a path that nothing has; over HTTP a 404."""
+
+    status = 404
+
+
 class BadValue(UserError):
     """A parameter whose text cannot be what the parameter means, such as a date that does not exist."""
 

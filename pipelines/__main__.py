@@ -32,7 +32,8 @@ _HELP = {
     "from": "First day, YYYY-MM-DD.",
     "to": "Last day, YYYY-MM-DD, inclusive.",
     "interval": "Split along time: day, week, month, quarter, year.",
-    "limit": "At most so many rows.",
+    "compare": "previous_period or previous_year: beside the earlier figures.",
+    "limit": "At most so many rows, in each interval.",
     "source": "auto, rollup, pages or raw.",
 }
 
@@ -95,8 +96,8 @@ def _ask(store: Store, query: Any, given: dict[str, tuple[str, ...]]) -> Questio
 
 def _table(found: Answer) -> str:
     """The rows as aligned text."""
-    names = [column.name for column in found.columns]
-    rows = [names, *([_cell(value) for value in record.values()] for record in found.records())]
+    names = [column.name for column in found.flat_columns]
+    rows = [names, *([_cell(value) for value in row] for row in found.tuples())]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
 

@@ -1,7 +1,8 @@
 """Answer questions: plan, read everything in one snapshot, merge the parts, arrange the rows."""
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -13,8 +14,10 @@ from pipelines.answer import Answer, Cells, arrange
 from pipelines.answer_cache import MAX_ROWS, AnswerCache
 from pipelines.calendar import Period, Piece, year_of
 from pipelines.columns import Columns
+from pipelines.comparison import Span, compare, halves, spans
 from pipelines.compiler import Pipeline, raw_pipeline, rollup_pipeline
 from pipelines.directory import parse_version, read_directory
+from pipelines.groups import check_groups
 from pipelines.pages import BlockCache, evaluate, read_pages
 from pipelines.planner import PagesRead, Plan, Read, RollupRead, plan
 from pipelines.queries import Query
@@ -75,7 +78,7 @@ class Executor:
         """
         known = self._known
         found = None
-        if known and (known.version, question) not in self.answers:
+        if known and not question.compare and (known.version, question) not in self.answers:
             found = self._answer_at_once(question, known, timer)
         return found or self.answer_all((question,), timer)[0]
 
@@ -84,11 +87,24 @@ class Executor:
         if self.watcher:
             self.watcher.close()
 
-    def resolve(self, query: Query, parameters: Parameters) -> tuple[Question, Directory]:
+    def resolve(
+        self, query: Query, parameters: Parameters, allowed: Collection[str] | None = None
+    ) -> tuple[Question, Directory]:
         """The question that parameters as text say, and the directory as it is now.
 
         Raises:
-            UserError: a parameter is unknown or impossible.
+            UserError: a parameter is unknown or impossible, or the answer may be too large.
+            StoreUnavailable: MongoDB is away.
+        """
+        known = self.present()
+        question = ask(query, parameters, known.vocabulary, allowed)
+        check_groups(question, known)
+        return question, known
+
+    def present(self) -> Directory:
+        """The directory as it is now.
+
+        Raises:
             StoreUnavailable: MongoDB is away.
         """
         told = self.watcher.current() if self.watcher else None
@@ -96,21 +112,31 @@ class Executor:
         if not (told and known and parse_version(told) == known.version):
             with self._store.snapshot() as session:
                 known = self.directory(session)
-        return ask(query, parameters, known.vocabulary), known
+        return known
 
     def resolved(self, question: Question, directory: Directory, timer: Timer) -> Answer:
         """The answer to a resolved question: the one that is known as of that directory, or else a new one."""
         return self._kept(directory, question) or self.answer(question, timer)
 
+    def all_resolved(self, questions: Sequence[Question], directory: Directory, timer: Timer) -> list[Answer]:
+        """The answers to resolved questions, all as of the same moment."""
+        known = [self.answers.get(directory.version, question) for question in questions]
+        found = [answer for answer in known if answer]
+        return found if len(found) == len(questions) else self.answer_all(questions, timer)
+
     def explain(self, question: Question) -> list[tuple[Read, str, Pipeline, Explained]]:
         """How each read of a question is made: its collection, its pipeline, and what MongoDB does for it."""
         with self._store.snapshot() as session:
-            chosen = plan(question, self.directory(session))
+            directory = self.directory(session)
+            asked = [question]
+            if question.compare:
+                asked = list(halves(question, self._spans(session, question)))
         told = []
-        for read in chosen.reads:
-            name, pipeline = compiled(question, read)
-            command = {"aggregate": name, "pipeline": pipeline, "cursor": {}}
-            told.append((read, name, pipeline, explain(self._store, command, run=True)))
+        for each in asked:
+            for read in plan(each, directory).reads:
+                name, pipeline = compiled(each, read)
+                command = {"aggregate": name, "pipeline": pipeline, "cursor": {}}
+                told.append((read, name, pipeline, explain(self._store, command, run=True)))
         return told
 
     def answer_all(self, questions: Sequence[Question], timer: Timer) -> list[Answer]:
@@ -124,6 +150,8 @@ class Executor:
         known = self._kept(directory, question)
         if known:
             return known
+        if question.compare:
+            return self._compare(session, question, directory, timer)
         with timer.stretch("plan"):
             chosen = plan(question, directory)
         cells: dict[tuple[int, ...], Parts] = {}
@@ -132,6 +160,28 @@ class Executor:
             with timer.stretch("shape"):
                 _add(cells, groups, question.interval)
         return self._arrange(session, question, chosen, cells, directory, timer)
+
+    def _compare(self, session: Session, question: Question, directory: Directory, timer: Timer) -> Answer:
+        with timer.stretch("mongo"):
+            both = self._spans(session, question)
+        answers = [self._answer(session, each, directory, timer) for each in halves(question, both)]
+        with timer.stretch("shape"):
+            found = compare(question, both, answers[0], answers[-1])
+            found = replace(found, filters=question.echo(directory.vocabulary))
+        self.answers.put(found)
+        return found
+
+    def _spans(self, session: Session, question: Question) -> tuple[Span, Span] | None:
+        """The two periods of a comparison; where an end is open, the data's first or last day is read."""
+        ends: list[date | None] = []
+        for given, direction in ((question.first, 1), (question.last, -1)):
+            found = None
+            if not given:
+                found = self._store.db[TRANSACTIONS.name].find_one(
+                    {}, {DATE.field: 1}, sort=[(DATE.field, direction)], session=session
+                )
+            ends.append(found[DATE.field].date() if found else None)
+        return spans(question, *ends)
 
     def _answer_at_once(self, question: Question, known: Directory, timer: Timer) -> Answer | None:
         """Read the rollups and the version together, trusting that the directory is what it was.

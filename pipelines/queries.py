@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 
 from catalog.dimensions import (
     AGE_GROUP,
@@ -16,6 +17,7 @@ from catalog.dimensions import (
     STATE,
     Dimension,
 )
+from catalog.errors import BadValue
 from catalog.measures import AVERAGE_SPEND, REVENUE, TRANSACTIONS, Measure
 from pipelines.sentences import Leader, Sentence, Summary, Versus
 
@@ -153,3 +155,35 @@ QUERIES = (
 )  # fmt: skip
 
 BY_SLUG = {query.slug: query for query in QUERIES}
+
+EXPLORE = "explore"
+BY = "by"
+MOST_DIMENSIONS = 3
+
+
+@cache  # at most 1 + 10 + 90 + 720 are ever kept: what is refused is not
+def exploration(by: tuple[Dimension, ...]) -> Query:
+    """The query that groups by these dimensions, in this order; the same one each time, so its answers can be kept.
+
+    Rows with a date or an hour are in the order of their groups, others have the highest revenue first.
+
+    Raises:
+        BadValue: they are more than three, or one is there twice.
+    """
+    said = ", ".join(dimension.name for dimension in by)
+    if len(by) > MOST_DIMENSIONS:
+        raise BadValue(BY, said, f"at most {MOST_DIMENSIONS} dimensions")
+    if len(set(by)) < len(by):
+        raise BadValue(BY, said, "each dimension once")
+    names = " and ".join(dimension.label.lower() for dimension in by)
+    in_time = DATE in by or HOUR in by
+    return Query(
+        slug=EXPLORE,
+        title=f"Purchases by {names}" if by else "All purchases",
+        question=f"How are purchases divided by {names}?" if by else "What do all purchases bring?",
+        by=by,
+        primary=REVENUE,
+        order=ByKey() if in_time or not by else Descending(REVENUE),
+        sentence=Leader(REVENUE, "{} brings most") if by else Summary(),
+        panel=Panel.LINE if in_time else Panel.BAR if by else Panel.FIGURE,
+    )

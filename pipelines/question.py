@@ -5,7 +5,7 @@ enum. So what the compiler turns into a pipeline are our own values, whatever a 
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import StrEnum
@@ -13,7 +13,7 @@ from typing import Any
 
 from catalog.dimensions import BY_NAME, FILTERABLE, Dimension, Vocabulary
 from catalog.errors import BadValue, UnknownName
-from pipelines.queries import BY_SLUG, Query
+from pipelines.queries import BY, BY_SLUG, EXPLORE, Query, exploration
 
 _ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 MAX_ROWS = 100_000
@@ -51,6 +51,13 @@ class Source(StrEnum):
     RAW = "raw"
 
 
+class Comparison(StrEnum):
+    """The earlier period beside which an answer is set: so many days just before it, or the same dates a year ago."""
+
+    PREVIOUS_PERIOD = "previous_period"
+    PREVIOUS_YEAR = "previous_year"
+
+
 @dataclass(frozen=True)
 class Filter:
     """Keeps the transactions whose member of `dimension` is (or, negated, is not) among `codes`."""
@@ -74,8 +81,9 @@ class Question:
         first, last: the range of days, both inclusive; None is open.
         filters: all of them must hold.
         interval: split along time, or None.
-        limit: at most so many rows; None gives all.
+        limit: at most so many rows, in each interval where there are intervals; None gives all.
         source: what to read.
+        compare: the earlier period to compare with, or None.
     """
 
     query: Query
@@ -85,10 +93,13 @@ class Question:
     interval: Interval | None = None
     limit: int | None = None
     source: Source = Source.AUTO
+    compare: Comparison | None = None
 
     def echo(self, vocabulary: Vocabulary) -> dict[str, Any]:
         """The parameters in their canonical form, for the reply."""
         said: dict[str, Any] = {}
+        if self.query.slug == EXPLORE:
+            said[BY] = [dimension.name for dimension in self.query.by]
         if self.first:
             said["from"] = self.first.isoformat()
         if self.last:
@@ -97,6 +108,8 @@ class Question:
             said[each.parameter] = [each.dimension.label_of(code, vocabulary) for code in each.codes]
         if self.interval:
             said["interval"] = self.interval.value
+        if self.compare:
+            said["compare"] = self.compare.value
         if self.limit is not None:
             said["limit"] = self.limit
         return said
@@ -106,7 +119,9 @@ Parameters = Mapping[str, Sequence[str]]
 """Parameter name to the values given, as text."""
 
 FILTER_PARAMETERS = tuple(prefix + dimension.name for dimension in FILTERABLE for prefix in ("", NEGATION))
-PARAMETERS = ("from", "to", *FILTER_PARAMETERS, "interval", "limit", "source")
+PARAMETERS = ("from", "to", *FILTER_PARAMETERS, "interval", "compare", "limit", "source")
+EXPLORE_PARAMETERS = (BY, *PARAMETERS)
+DASHBOARD_PARAMETERS = ("from", "to", *FILTER_PARAMETERS, "compare")
 
 
 def find_query(slug: str) -> Query:
@@ -121,23 +136,38 @@ def find_query(slug: str) -> Query:
         raise UnknownName("query", slug, BY_SLUG) from None
 
 
-def ask(query: Query, parameters: Parameters, vocabulary: Vocabulary) -> Question:
-    """Turn parameters as text into a question.
+def find_exploration(parameters: Parameters) -> Query:
+    """The query that the dimensions named by `by` make.
+
+    Raises:
+        UnknownName: one of them is no dimension.
+        BadValue: they are too many, or one is there twice.
+    """
+    return exploration(tuple(BY_NAME[_choice(BY, name, tuple(BY_NAME))] for name in parameters.get(BY, ())))
+
+
+def ask(
+    query: Query, parameters: Parameters, vocabulary: Vocabulary, allowed: Collection[str] | None = None
+) -> Question:
+    """Turn parameters as text into a question; `allowed` are those that it may have, if not all.
 
     Raises:
         UnknownName: a parameter or one of its values is not known.
         BadValue: a date, a limit or their order is impossible.
     """
+    allowed = allowed or (EXPLORE_PARAMETERS if query.slug == EXPLORE else PARAMETERS)
     for name in parameters:
-        if name not in PARAMETERS:
-            raise UnknownName("parameter", name, PARAMETERS)
+        if name not in allowed:
+            raise UnknownName("parameter", name, allowed)
     first, last = (
         _date(name, value) if (value := _single(name, parameters)) is not None else None for name in ("from", "to")
     )
     if first and last and first > last:
         raise BadValue("from", first.isoformat(), f"on or before `to` ({last})")
     filters = tuple(_filter(name, parameters[name], vocabulary) for name in FILTER_PARAMETERS if name in parameters)
-    interval, source, limit = (_single(name, parameters) for name in ("interval", "source", "limit"))
+    interval, source, limit, compare = (
+        _single(name, parameters) for name in ("interval", "source", "limit", "compare")
+    )
     return Question(
         query,
         first,
@@ -146,6 +176,7 @@ def ask(query: Query, parameters: Parameters, vocabulary: Vocabulary) -> Questio
         Interval(_choice("interval", interval, [each.value for each in Interval])) if interval is not None else None,
         _limit(limit) if limit is not None else query.limit,
         Source(_choice("source", source, [each.value for each in Source])) if source is not None else Source.AUTO,
+        Comparison(_choice("compare", compare, [each.value for each in Comparison])) if compare is not None else None,
     )
 
 

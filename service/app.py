@@ -10,13 +10,18 @@ from service import (
     catalogue,
     compression,
     cors,
+    dashboard,
+    dimensions,
     docs,
+    explore,
     health,
     home,
     keys,
     live,
+    loads,
     logs,
     metrics,
+    performance,
     problems,
     queries,
     rates,
@@ -63,8 +68,8 @@ def create_app(settings: Settings | None = None, behaviour: ServiceSettings | No
     if behaviour.rate_limit:
         rates.install(app, behaviour.rate_limit)
     api: Api = problems.ProblemApi(app)
-    for blueprint in (queries.blueprint, catalogue.blueprint, health.blueprint, live.blueprint):
-        api.register_blueprint(blueprint)
+    for part in (queries, explore, dashboard, catalogue, dimensions, loads, performance, health, live):
+        api.register_blueprint(part.blueprint)
     for response in api.spec.components.responses.values():
         if "application/json" in response.get("content", {}):
             response["content"] = {"application/problem+json": response["content"]["application/json"]}

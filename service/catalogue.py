@@ -5,13 +5,32 @@ from typing import Any
 from flask import Response
 from flask.views import MethodView
 from flask_smorest import Blueprint
+from marshmallow import fields
 
 from catalog.errors import UnknownName
 from pipelines.queries import BY_SLUG, QUERIES
 from pipelines.question import PARAMETERS
-from service.schemas import CatalogueSchema
+from service.schemas import Document
 
 blueprint = Blueprint("catalogue", __name__, url_prefix="/v1/queries", description="What can be asked")
+
+
+class CatalogueEntrySchema(Document):
+    """One query of the catalogue."""
+
+    slug = fields.String()
+    title = fields.String()
+    question = fields.String()
+    parameters = fields.List(fields.String())
+    estimate_ms = fields.List(fields.Integer(), allow_none=True)
+    panel = fields.String()
+    links = fields.Dict(keys=fields.String(), values=fields.String())
+
+
+class CatalogueSchema(Document):
+    """All queries."""
+
+    queries = fields.List(fields.Nested(CatalogueEntrySchema))
 
 
 @blueprint.route("")

@@ -4,12 +4,39 @@ from typing import Any
 
 from flask import Response
 from flask_smorest import Blueprint
+from marshmallow import fields
 
 from pipelines.directory import read_directory
 from service.connection import current_store
-from service.schemas import HealthSchema
+from service.schemas import Document
 
 blueprint = Blueprint("health", __name__, description="For load balancers and monitors")
+
+
+class VerificationSchema(Document):
+    """What the last `loader verify` found."""
+
+    ok = fields.Boolean(metadata={"description": "Whether every rollup and page equals the transactions"})
+    data_version = fields.Integer()
+    verified_at = fields.AwareDateTime()
+    months = fields.Integer()
+    years = fields.Integer()
+    cells = fields.Integer(metadata={"description": "Cells compared"})
+    rows = fields.Integer(metadata={"description": "Transactions compared"})
+    stale = fields.Integer()
+    differences = fields.Integer()
+    repaired = fields.Integer()
+
+
+class HealthSchema(Document):
+    """Whether the service is well."""
+
+    status = fields.String(metadata={"enum": ["ok", "no data"]})
+    data_version = fields.Integer()
+    stale_months = fields.Integer(
+        metadata={"description": "Months that wait for a refresh; answered from transactions"}
+    )
+    verification = fields.Nested(VerificationSchema, allow_none=True)
 
 
 @blueprint.after_request

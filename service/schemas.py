@@ -1,14 +1,34 @@
 """What requests and replies look like, as marshmallow schemas: they write the replies and the OpenAPI document."""
 
+from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
-from marshmallow import INCLUDE, Schema, fields
+from marshmallow import INCLUDE, RAISE, Schema, fields
 
-from catalog.dimensions import BY_NAME, DATE, HOUR, Dimension
+from catalog.dimensions import BY_NAME, DATE, DIMENSIONS, HOUR, Dimension
 from catalog.measures import MEASURES, Measure
-from pipelines.queries import Query
-from pipelines.question import FILTER_PARAMETERS, MAX_ROWS, NEGATION, Interval, Source
+from pipelines.queries import BY, MOST_DIMENSIONS, Query
+from pipelines.question import (
+    DASHBOARD_PARAMETERS,
+    EXPLORE_PARAMETERS,
+    FILTER_PARAMETERS,
+    MAX_ROWS,
+    NEGATION,
+    PARAMETERS,
+    Comparison,
+    Interval,
+    Source,
+)
+
+
+class Document(Schema):
+    """What a reply holds: these fields and no others."""
+
+    class Meta:
+        """Tells OpenAPI so."""
+
+        unknown = RAISE
 
 
 def money(**metadata: Any) -> fields.Decimal:
@@ -17,8 +37,17 @@ def money(**metadata: Any) -> fields.Decimal:
     return fields.Decimal(places=2, as_string=True, metadata=form | metadata)
 
 
-def _parameters() -> dict[str, fields.Field[Any]]:
+def _declared() -> dict[str, fields.Field[Any]]:
     declared: dict[str, fields.Field[Any]] = {
+        BY: fields.List(
+            fields.String(metadata={"enum": list(BY_NAME)}),
+            metadata={
+                "description": "Group by these, in this order; none gives the total",
+                "maxItems": MOST_DIMENSIONS,
+                "uniqueItems": True,
+                "example": ["segment", "payment_method"],
+            },
+        ),
         "from": fields.String(metadata={"format": "date", "description": "First day", "example": "2024-01-01"}),
         "to": fields.String(metadata={"format": "date", "description": "Last day, inclusive", "example": "2024-12-31"}),
     }
@@ -33,8 +62,19 @@ def _parameters() -> dict[str, fields.Field[Any]]:
     declared["interval"] = fields.String(
         metadata={"description": "Split along time; weeks begin on Monday", "enum": [each.value for each in Interval]}
     )
+    declared["compare"] = fields.String(
+        metadata={
+            "description": "Beside the same days of an earlier period: as many just before, or a year before",
+            "enum": [each.value for each in Comparison],
+        }
+    )
     declared["limit"] = fields.String(
-        metadata={"type": "integer", "minimum": 1, "maximum": MAX_ROWS, "description": "At most so many rows"}
+        metadata={
+            "type": "integer",
+            "minimum": 1,
+            "maximum": MAX_ROWS,
+            "description": "At most so many rows, in each interval if there are intervals",
+        }
     )
     declared["source"] = fields.String(
         metadata={"description": "What to read", "enum": [each.value for each in Source], "default": "auto"}
@@ -42,17 +82,22 @@ def _parameters() -> dict[str, fields.Field[Any]]:
     return declared
 
 
-class ParametersSchema(Schema):
-    """The parameters of every query. `pipelines.question.ask` reads them; this declares them."""
+def parameters_schema(name: str, parameters: Iterable[str]) -> type[Schema]:
+    """The schema of some parameters. `pipelines.question.ask` reads them; this declares them.
 
-    class Meta:
-        """Unknown ones are let through to `ask`, which names the allowed ones."""
+    Unknown ones are let through to `ask`, which names the allowed ones.
+    """
+    declared = _declared()
+    chosen: dict[str, Any] = {each: declared[each] for each in parameters}
+    return type(name, (Schema.from_dict(chosen, name=name),), {"Meta": type("Meta", (), {"unknown": INCLUDE})})
 
-        unknown = INCLUDE
-        include = _parameters()
+
+ParametersSchema = parameters_schema("ParametersSchema", PARAMETERS)
+ExploreParametersSchema = parameters_schema("ExploreParametersSchema", EXPLORE_PARAMETERS)
+DashboardParametersSchema = parameters_schema("DashboardParametersSchema", DASHBOARD_PARAMETERS)
 
 
-class TimingSchema(Schema):
+class TimingSchema(Document):
     """Milliseconds spent."""
 
     plan = fields.Float()
@@ -62,7 +107,7 @@ class TimingSchema(Schema):
     total = fields.Float()
 
 
-class MetaSchema(Schema):
+class MetaSchema(Document):
     """How the answer was obtained."""
 
     source = fields.String(metadata={"example": "raw"})
@@ -80,15 +125,25 @@ class MetaSchema(Schema):
     request_id = fields.String()
 
 
-class ColumnSchema(Schema):
+class ColumnSchema(Document):
     """A column of the rows."""
 
     name = fields.String(required=True)
-    type = fields.String(required=True, metadata={"enum": ["string", "integer", "date", "decimal"]})
+    type = fields.String(required=True, metadata={"enum": ["string", "integer", "date", "decimal", "object"]})
     unit = fields.String(allow_none=True)
 
 
-class AskedSchema(Schema):
+SpanSchema = Document.from_dict(
+    {
+        "from": fields.Date(metadata={"example": "2023-01-01"}),
+        "to": fields.Date(metadata={"example": "2023-12-31"}),
+    },
+    name="Span",
+)
+"""A range of days, both inclusive."""
+
+
+class AskedSchema(Document):
     """The question and its answer in a sentence."""
 
     slug = fields.String()
@@ -96,6 +151,9 @@ class AskedSchema(Schema):
     question = fields.String()
     answer = fields.String()
     filters = fields.Dict(metadata={"description": "The parameters as they were understood"})
+    compared_with = fields.Nested(
+        SpanSchema, allow_none=True, metadata={"description": "The earlier period; null where there are no data"}
+    )
 
 
 def _measures() -> dict[str, fields.Field[Any]]:
@@ -108,26 +166,49 @@ def _measure(measure: Measure) -> fields.Field[Any]:
     return fields.Integer(metadata={"description": measure.label})
 
 
-TotalsSchema = Schema.from_dict(_measures(), name="Totals")
+def _changes() -> dict[str, fields.Field[Any]]:
+    form = {"type": ["string", "null"], "format": "decimal", "pattern": r"^-?\d+\.\d$", "example": "-3.5"}
+    return {
+        each.name: fields.Decimal(places=1, as_string=True, metadata=form | {"description": each.label})
+        for each in MEASURES
+    }
+
+
+MeasuresSchema = Document.from_dict(_measures(), name="Measures")
+"""The four measures."""
+
+ChangesSchema = Document.from_dict(_changes(), name="Changes")
+"""The change of each in percent; null from nothing or from zero."""
+
+
+def _compared() -> dict[str, fields.Field[Any]]:
+    """What a comparison adds to a row and to the totals."""
+    return {
+        "previous": fields.Nested(
+            MeasuresSchema, allow_none=True, metadata={"description": "The earlier period; null where nothing was"}
+        ),
+        "change_percent": fields.Nested(ChangesSchema, metadata={"description": "The change since, in percent"}),
+    }
+
+
+TotalsSchema = Document.from_dict(_measures() | _compared(), name="Totals")
 """The four measures over everything that matches."""
 
 
-@cache
-def answer_schema(query: Query) -> type[Schema]:
-    """The schema of one query's reply: its rows have the query's own columns."""
+def reply_schema(name: str, by: Iterable[Dimension]) -> type[Schema]:
+    """The schema of a reply whose rows have the columns of these dimensions."""
     types: dict[Dimension, fields.Field[Any]] = {
         DATE: fields.String(metadata={"format": "date"}),
         HOUR: fields.Integer(),
     }
-    keys: dict[str, fields.Field[Any]] = {
-        each.name: types.get(each, fields.String(metadata={"description": each.label})) for each in query.by
-    }
     interval: dict[str, fields.Field[Any]] = {
         "interval": fields.String(metadata={"format": "date", "description": "The interval's first day"})
     }
-    name = query.slug.title().replace("-", "")
-    row = Schema.from_dict(interval | keys | _measures(), name=f"{name}Row")
-    return Schema.from_dict(
+    keys: dict[str, fields.Field[Any]] = {
+        each.name: types.get(each, fields.String(metadata={"description": each.label})) for each in by
+    }
+    row = Document.from_dict(interval | keys | _measures() | _compared(), name=f"{name}Row")
+    return Document.from_dict(
         {
             "query": fields.Nested(AskedSchema),
             "columns": fields.List(fields.Nested(ColumnSchema)),
@@ -139,51 +220,17 @@ def answer_schema(query: Query) -> type[Schema]:
     )
 
 
-class CatalogueEntrySchema(Schema):
-    """One query of the catalogue."""
-
-    slug = fields.String()
-    title = fields.String()
-    question = fields.String()
-    parameters = fields.List(fields.String())
-    estimate_ms = fields.List(fields.Integer(), allow_none=True)
-    panel = fields.String()
-    links = fields.Dict(keys=fields.String(), values=fields.String())
+@cache
+def answer_schema(query: Query) -> type[Schema]:
+    """The schema of one query's reply: its rows have the query's own columns."""
+    return reply_schema(query.slug.title().replace("-", ""), query.by)
 
 
-class CatalogueSchema(Schema):
-    """All queries."""
-
-    queries = fields.List(fields.Nested(CatalogueEntrySchema))
+AnswerSchema = reply_schema("Answer", DIMENSIONS)
+"""Any query's reply: a row has the columns of the query's dimensions among these."""
 
 
-class VerificationSchema(Schema):
-    """What the last `loader verify` found."""
-
-    ok = fields.Boolean(metadata={"description": "Whether every rollup and page equals the transactions"})
-    data_version = fields.Integer()
-    verified_at = fields.AwareDateTime()
-    months = fields.Integer()
-    years = fields.Integer()
-    cells = fields.Integer(metadata={"description": "Cells compared"})
-    rows = fields.Integer(metadata={"description": "Transactions compared"})
-    stale = fields.Integer()
-    differences = fields.Integer()
-    repaired = fields.Integer()
-
-
-class HealthSchema(Schema):
-    """Whether the service is well."""
-
-    status = fields.String(metadata={"enum": ["ok", "no data"]})
-    data_version = fields.Integer()
-    stale_months = fields.Integer(
-        metadata={"description": "Months that wait for a refresh; answered from transactions"}
-    )
-    verification = fields.Nested(VerificationSchema, allow_none=True)
-
-
-class ReadSchema(Schema):
+class ReadSchema(Document):
     """One thing that a question reads."""
 
     source = fields.String(metadata={"enum": ["rollup", "pages", "raw"]})
@@ -197,7 +244,7 @@ class ReadSchema(Schema):
     documents_examined = fields.Integer(allow_none=True)
 
 
-class ExplanationSchema(Schema):
+class ExplanationSchema(Document):
     """How a question is answered."""
 
     source = fields.String()

@@ -5,9 +5,11 @@ query beyond the first eleven groups and orders by. A question is given as the p
 parameter names with their values as text.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
+from fractions import Fraction
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -44,7 +46,9 @@ REFERRALS = {"": UNKNOWN, "0": "Non-referral", "1": "Referral"}
 Parameters = Mapping[str, Sequence[str]]
 Row = dict[str, Any]
 Answer = dict[str, Any]
-"""`rows` and `totals` as the reply's JSON has them."""
+"""`rows` and `totals` as the reply's JSON has them; of a comparison `compared_with` too."""
+
+MEASURES = ("transactions", "priced_transactions", "revenue", "average_spend")
 
 
 def read(path: Path) -> pd.DataFrame:
@@ -72,18 +76,125 @@ def read(path: Path) -> pd.DataFrame:
 
 def answer(frame: pd.DataFrame, slug: str, parameters: Parameters) -> Answer:
     """The rows and the totals of a question, from what `read` returned."""
-    by, order, limit = _declared(slug)
-    chosen = frame[_mask(frame, parameters)]
-    interval = parameters["interval"][0] if "interval" in parameters else None
+    by, order, limit = _declared(slug, parameters)
     if "limit" in parameters:
         limit = int(parameters["limit"][0])
-    keys = [*(["interval"] if interval else []), *by]
+    if "compare" in parameters:
+        return _compared(frame, slug, parameters, (by, order, limit))
+    found, totals = _uncut(frame, parameters, by)
+    found.sort(key=lambda each: _rank(*each, len(by), order))
+    keys = _keys(parameters, by)
+    rows = [dict(zip(keys, map(_shown, key), strict=True)) | figures for key, figures in found]
+    return {"rows": _cut(rows, limit), "totals": totals}
+
+
+def _keys(parameters: Parameters, by: Sequence[str]) -> list[str]:
+    return [*(["interval"] if "interval" in parameters else []), *by]
+
+
+def _cut(rows: list[Row], limit: int | None) -> list[Row]:
+    """At most so many rows, in each interval for itself."""
+    if limit is None:
+        return rows
+    shown: Counter[str | None] = Counter()
+    kept = []
+    for row in rows:
+        shown[row.get("interval")] += 1
+        if shown[row.get("interval")] <= limit:
+            kept.append(row)
+    return kept
+
+
+def _uncut(
+    frame: pd.DataFrame, parameters: Parameters, by: Sequence[str]
+) -> tuple[list[tuple[tuple[Any, ...], Row]], Row]:
+    """All groups in no order, and the totals."""
+    chosen = frame[_mask(frame, parameters)]
+    interval = parameters["interval"][0] if "interval" in parameters else None
+    keys = _keys(parameters, by)
     if interval:
         chosen = chosen.assign(interval=[interval_start(day, interval) for day in chosen["date"]])
-    found = [(key, _figures(*sums)) for key, sums in _groups(chosen, keys)]
-    found.sort(key=lambda each: _rank(*each, len(by), order))
-    rows = [dict(zip(keys, map(_shown, key), strict=True)) | figures for key, figures in found]
-    return {"rows": rows[:limit], "totals": _figures(*_sums(chosen))}
+    return [(key, _figures(*sums)) for key, sums in _groups(chosen, keys)], _figures(*_sums(chosen))
+
+
+def earlier(first: date, last: date, comparison: str) -> tuple[date, date]:
+    """The period that a period is compared with."""
+    if comparison == "previous_period":
+        length = (last - first).days + 1
+        return first - timedelta(days=length), last - timedelta(days=length)
+    return _last_year(first), _last_year(last)
+
+
+def _last_year(day: date) -> date:
+    try:
+        return day.replace(year=day.year - 1)
+    except ValueError:
+        return date(day.year - 1, 2, 28)
+
+
+def _days(first: date, last: date) -> list[date]:
+    return [first + timedelta(days=number) for number in range((last - first).days + 1)]
+
+
+def _compared(
+    frame: pd.DataFrame, slug: str, parameters: Parameters, declared: tuple[tuple[str, ...], str | None, int | None]
+) -> Answer:
+    """Both periods' groups side by side. Days and intervals are written down in order and paired one by one."""
+    by, order, limit = declared
+    first = date.fromisoformat(parameters["from"][0]) if "from" in parameters else min(frame["date"])
+    last = date.fromisoformat(parameters["to"][0]) if "to" in parameters else max(frame["date"])
+    if first > last:  # an open end beyond the data
+        first, last = (first, first) if "from" in parameters else (last, last)
+    before, until = earlier(first, last, parameters["compare"][0])
+    asked = {name: values for name, values in parameters.items() if name != "compare"}
+    now, totals = _uncut(frame, asked | {"from": [str(first)], "to": [str(last)]}, by)
+    then, totals_then = _uncut(frame, asked | {"from": [str(before)], "to": [str(until)]}, by)
+    keys = _keys(parameters, by)
+    days = dict(zip(_days(before, until), _days(first, last), strict=False))
+    starts = {}
+    if "interval" in parameters:
+        interval = parameters["interval"][0]
+        these, those = (
+            list(dict.fromkeys(interval_start(day, interval) for day in _days(*each)))
+            for each in ((first, last), (before, until))
+        )
+        starts = dict(zip(those, these, strict=False))
+    moved: dict[tuple[Any, ...], Row] = {}
+    for key, figures in then:
+        named = dict(zip(keys, key, strict=True))
+        if "date" in named:
+            named["date"] = days.get(named["date"])
+            if "interval" in named and named["date"]:
+                named["interval"] = interval_start(named["date"], interval)
+        elif "interval" in named:
+            named["interval"] = starts.get(named["interval"])
+        if None not in named.values():
+            moved[tuple(named.values())] = figures
+    present = dict(now)
+    both = [(key, present.get(key) or _figures(0, 0, 0)) for key in [*present, *(set(moved) - set(present))]]
+    both.sort(key=lambda each: _rank(*each, len(by), order))
+    rows = [
+        dict(zip(keys, map(_shown, key), strict=True)) | figures | _beside(figures, moved.get(key))
+        for key, figures in both
+    ]
+    return {
+        "rows": _cut(rows, limit),
+        "totals": totals | _beside(totals, totals_then if totals_then["transactions"] else None),
+        "compared_with": {"from": str(before), "to": str(until)},
+    }
+
+
+def _beside(now: Row, then: Row | None) -> Row:
+    """The earlier figures, and the change of each in percent to one place, half away from zero."""
+    changes: Row = dict.fromkeys(MEASURES)
+    for name in MEASURES if then else ():
+        old, new = then[name] if then else None, now[name]
+        if old is not None and new is not None and Decimal(old) != 0:
+            tenths = abs(Fraction(str(new)) - Fraction(str(old))) * 1000 / Fraction(str(old))
+            whole = (2 * tenths.numerator + tenths.denominator) // (2 * tenths.denominator)
+            sign = "-" if Decimal(new) < Decimal(old) and whole else ""
+            changes[name] = f"{sign}{whole // 10}.{whole % 10}"
+    return {"previous": then, "change_percent": changes}
 
 
 def age_group(text: str) -> str:
@@ -162,8 +273,11 @@ def _sums(frame: pd.DataFrame) -> tuple[int, int, int]:
     return len(frame), int(frame["cents"].count()), int(frame["cents"].sum())
 
 
-def _declared(slug: str) -> tuple[tuple[str, ...], str | None, int | None]:
+def _declared(slug: str, parameters: Parameters) -> tuple[tuple[str, ...], str | None, int | None]:
     """Grouped by, ordered by, rows shown. The first eleven are written down here; a later one is taken as declared."""
+    if slug == "explore":
+        by = tuple(parameters.get("by", ()))
+        return by, KEY if not by or {"date", "hour"} & set(by) else REVENUE, None
     if slug in QUESTIONS:
         by, order, limit = QUESTIONS[slug]
         return ((by,) if by else (), order, limit)

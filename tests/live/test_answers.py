@@ -19,11 +19,10 @@ from hypothesis import strategies as st
 from catalog.dimensions import BY_NAME, FILTERABLE, STATES, UNKNOWN
 from catalog.errors import SourceRefused
 from loader.load import Options, load
-from pipelines.answer import finish
 from pipelines.compiler import raw_pipeline
 from pipelines.executor import Executor
 from pipelines.queries import QUERIES, Descending, Query
-from pipelines.question import Interval, Source, ask
+from pipelines.question import Comparison, Interval, Source, ask, find_exploration
 from store.client import Store
 from store.schema import read_vocabulary
 from store.settings import Settings
@@ -91,9 +90,13 @@ def check(store: Store, query: Query, given_: Given, wanted: oracle.Answer) -> s
             refused.add(source)
             continue
         sentences.add(found.sentence)
-        rows = [_as_json(record) for record in found.records()]
+        rows = [as_json(record) for record in found.records()]
         assert rows == wanted["rows"], f"rows of {query.slug} {dict(given_)} from {source}"
-        assert _as_json(finish(found.total)) == wanted["totals"], f"totals of {query.slug} {dict(given_)} from {source}"
+        assert as_json(found.totals()) == wanted["totals"], f"totals of {query.slug} {dict(given_)} from {source}"
+        if "compare" in given_:
+            assert found.previous
+            told = {"from": str(found.previous.first), "to": str(found.previous.last)}
+            assert told == wanted["compared_with"], f"{dict(given_)}"
     assert len(sentences) == 1
     return refused
 
@@ -102,8 +105,16 @@ executor = cache(Executor)
 """One for each store, as a process has it: with what it keeps of former answers and unpacked pages."""
 
 
-def _as_json(record: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value if isinstance(value, int | str | None) else str(value) for name, value in record.items()}
+def as_json(record: Mapping[str, Any]) -> dict[str, Any]:
+    """A record as the reply's JSON has it."""
+    return {
+        name: as_json(value)
+        if isinstance(value, dict)
+        else value
+        if isinstance(value, int | str | None)
+        else str(value)
+        for name, value in record.items()
+    }
 
 
 def test_every_question_that_the_oracle_knows_by_heart_is_asked() -> None:
@@ -164,8 +175,30 @@ CASES: Mapping[str, Given] = {
     "by year": {"interval": ["year"]},
     "by year of one state": {"interval": ["year"], "state": ["Ohio"], "limit": ["100000"]},
     "a range with filters": {"from": ["2019-12-04"], "to": ["2021-01-03"], "state": ["Texas", "Ohio"], "hour": ["23"]},
+    "the best two of each month": {"interval": ["month"], "limit": ["2"]},
+    "the best of each week": {"interval": ["week"], "limit": ["1"], "from": ["2020-02-06"]},
     "one row": {"limit": ["1"]},
     "more rows than there are": {"limit": ["100000"]},
+    "all beside nothing": {"compare": ["previous_period"]},
+    "all beside a year ago": {"compare": ["previous_year"]},
+    "a year beside the one before": {
+        "compare": ["previous_year"], "from": ["2020-01-01"], "to": ["2020-12-31"], "interval": ["month"],
+    },
+    "a leap day beside the 28th": {"compare": ["previous_year"], "from": ["2020-02-29"], "to": ["2020-02-29"]},
+    "a leap year's February": {
+        "compare": ["previous_period"], "from": ["2020-02-01"], "to": ["2020-02-29"], "interval": ["day"],
+    },
+    "cut months beside cut months": {
+        "compare": ["previous_period"], "from": ["2020-07-17"], "to": ["2021-01-09"], "interval": ["month"],
+        "state": ["Texas", "Ohio", "Utah"], "limit": ["3"],
+    },
+    "weeks beside weeks": {
+        "compare": ["previous_period"], "from": ["2020-06-03"], "to": ["2020-08-11"], "interval": ["week"],
+    },
+    "from a day on, beside as many": {"compare": ["previous_period"], "from": ["2020-12-01"]},
+    "up to a day, beside a year ago": {"compare": ["previous_year"], "to": ["2020-03-01"], "interval": ["quarter"]},
+    "after all data, beside some": {"compare": ["previous_year"], "from": ["2021-03-01"], "to": ["2021-12-31"]},
+    "from a day after all data": {"compare": ["previous_year"], "from": ["2031-03-01"]},
 }  # fmt: skip
 
 
@@ -301,7 +334,12 @@ def questions(draw: st.DrawFn) -> tuple[Query, Given]:
         given_["interval"] = [interval.value]
     if limit := draw(st.none() | st.integers(1, 30)):
         given_["limit"] = [str(limit)]
-    return draw(st.sampled_from(QUERIES)), given_
+    if comparison := draw(st.none() | st.sampled_from(list(Comparison))):
+        given_["compare"] = [comparison.value]
+    if draw(st.booleans()):
+        return draw(st.sampled_from(QUERIES)), given_
+    given_["by"] = draw(st.lists(st.sampled_from(list(BY_NAME)), max_size=3, unique=True))
+    return find_exploration(given_), given_
 
 
 @seed(SEED)
@@ -310,11 +348,30 @@ def questions(draw: st.DrawFn) -> tuple[Query, Given]:
 def test_random_questions_of_random_data_answer_as_the_oracle_does(
     random_data: tuple[Store, pd.DataFrame], asked: tuple[Query, Given]
 ) -> None:
-    """Whatever is asked of whatever data, from whatever source: the oracle's answer."""
+    """Whatever is asked of whatever data, from whatever source: the oracle's answer.
+
+    Any of the queries or any other group-by, of part of the data or all, split along time or not, beside an earlier
+    period or not.
+    """
     note(f"ANSWERS_SEED={SEED}")
     store, frame = random_data
     query, given_ = asked
     check(store, query, given_, oracle.answer(frame, query.slug, given_))
+
+
+NAMES = tuple(BY_NAME)
+TURNED = [(*NAMES[number:], *NAMES[:number]) for number in range(len(NAMES))]
+
+
+@pytest.mark.parametrize("by", [(), *(names[:size] for names in TURNED for size in (1, 2, 3))], ids=",".join)
+def test_every_dimension_and_neighbours_of_it_answer_as_the_oracle_does(
+    smaller: tuple[Store, pd.DataFrame], by: tuple[str, ...]
+) -> None:
+    """Any group-by, in the order that it is asked for; date and hour too, and the total."""
+    store, frame = smaller
+    for more in ({}, {"interval": ["month"], "limit": ["4"], "from": ["2020-11-20"], "not_state": ["Ohio"]}):
+        given_ = {**more, "by": by}
+        check(store, find_exploration(given_), given_, oracle.answer(frame, "explore", given_))
 
 
 @each_query

@@ -101,6 +101,17 @@ def test_run_shows_a_table_to_people(of_loaded: dict[str, str], expected: pd.Dat
     assert "data version" in footer
 
 
+def test_run_compares_with_an_earlier_period(of_loaded: dict[str, str], expected: pd.DataFrame) -> None:
+    """As JSON as the service does; as a table with a column for each figure."""
+    asked = ("run", "revenue-by-segment", "--from", "2024-01-01", "--to", "2024-12-31", "--compare", "previous_year")
+    given = {"from": ["2024-01-01"], "to": ["2024-12-31"], "compare": ["previous_year"]}
+    wanted = oracle.answer(expected, "revenue-by-segment", given)["rows"]
+    assert json.loads(run(of_loaded, *asked, "--json").stdout)["rows"] == wanted
+    header, *rows = run(of_loaded, *asked).stdout.splitlines()[3:-2]
+    assert header.split()[5:7] == ["previous_transactions", "previous_priced_transactions"]
+    assert [row.split()[-2] for row in rows] == [row["change_percent"]["revenue"] for row in wanted]
+
+
 def test_run_says_that_nothing_matches(of_loaded: dict[str, str]) -> None:
     """An empty answer is an answer."""
     finished = run(of_loaded, "run", "daily-sales", "--to", "2000-01-01", "--json")

@@ -109,6 +109,17 @@ def test_the_limit_cuts_rows_but_neither_the_totals_nor_the_sentence() -> None:
     assert found.sentence == "Georgia sells most: $1.10 of $10.55 (10.4%)."
 
 
+def test_the_limit_holds_in_each_interval() -> None:
+    """The best two of each month; a month with fewer shows what it has, and the totals are of all."""
+    asked = question("top-states", interval=Interval.MONTH, limit=2)
+    cells = {(JANUARY, state): Parts(1, 1, state) for state in range(1, 5)} | {(FEBRUARY, 7): Parts(1, 1, 100)}
+    found = answer(asked, cells)
+    assert [(key[0], parts.cents) for key, parts in found.rows] == [
+        ("2024-01-01", 4), ("2024-01-01", 3), ("2024-02-01", 100),
+    ]  # fmt: skip
+    assert found.total == Parts(5, 5, 110)
+
+
 def test_no_limit_shows_all() -> None:
     """None is all."""
     assert len(labels(question("top-states"), {(state,): Parts(1, 1, 1) for state in range(51)})) == 51

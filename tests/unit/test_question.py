@@ -294,6 +294,7 @@ def test_there_are_enough_payloads() -> None:
 def test_an_injection_as_a_value_never_reaches_a_pipeline(parameter: str) -> None:
     """It is refused, alone and beside a good value; the refusal is one of ours, safe to show."""
     good = {"from": "2024-01-01", "to": "2024-01-01", "interval": "day", "limit": "1", "source": "auto"}
+    good["compare"] = "previous_year"
     fine = good.get(parameter) or BY_NAME[parameter.removeprefix("not_")].members[0]
     for payload in PAYLOADS:
         for values in ([payload], [fine, payload], [payload, fine]):

@@ -1,0 +1,43 @@
+"""All answers for one set of filters, in one request and as of one moment."""
+
+from typing import Any
+
+from flask import Response, current_app, request
+from flask_smorest import Blueprint
+from marshmallow import fields
+
+from pipelines.queries import QUERIES
+from pipelines.question import DASHBOARD_PARAMETERS, ask
+from pipelines.state import Version
+from service.connection import current_executor
+from service.formats import JSON
+from service.operations import operation
+from service.replies import conditional, reply
+from service.requests import timer
+from service.schemas import AnswerSchema, DashboardParametersSchema, Document
+
+blueprint = Blueprint("dashboard", __name__, url_prefix="/v1/dashboard", description="All questions at once")
+
+
+class DashboardSchema(Document):
+    """All answers, in the order of the catalogue."""
+
+    answers = fields.List(fields.Nested(AnswerSchema), metadata={"description": "Each as its query's own reply"})
+
+
+@blueprint.route("")
+@operation(blueprint, DashboardSchema, DashboardParametersSchema, is_conditional=True)
+def dashboard(_declared: Any) -> Response:
+    """Every query's answer, all read from one snapshot: they never disagree with each other."""
+    executor = current_executor()
+    with timer().stretch("mongo"):
+        directory = executor.present()
+    given = request.args.to_dict(flat=False)
+    questions = [ask(query, given, directory.vocabulary, DASHBOARD_PARAMETERS) for query in QUERIES]
+
+    def write() -> tuple[bytes, Version]:
+        found = executor.all_resolved(questions, directory, timer())
+        document = {"answers": [reply(each, directory) for each in found]}
+        return current_app.json.dumps(document).encode(), found[0].version
+
+    return conditional(questions, directory, JSON, write)
