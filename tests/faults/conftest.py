@@ -29,8 +29,8 @@ def short_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def long_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A CSV of the long set."""
-    return write_spoiled(tmp_path_factory.mktemp("long") / "long.csv", LONG_ROWS, SEED)
+    """A CSV of the long set, of two years."""
+    return write_spoiled(tmp_path_factory.mktemp("long") / "long.csv", LONG_ROWS, SEED, of=LONG_ROWS * 4)
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ import os
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from decimal import Decimal
 from itertools import cycle
 from pathlib import Path
@@ -15,7 +16,7 @@ from store.client import Store
 from store.settings import Settings
 from tests.faults.judge import expect, judge
 from tests.faults.mongod import Mongod, primary_of, replica_set, uri_of
-from tests.faults.process import load_until_done, loader
+from tests.faults.process import Process, load_until_done, loader
 from tests.live.test_service import Service, serving
 
 pytestmark = [pytest.mark.live, pytest.mark.faults]
@@ -113,6 +114,35 @@ def disturb(servers: list[Mongod], *, kill: bool) -> None:
     primary_of(servers)
 
 
+def lose_majority(servers: list[Mongod], asker: Asker) -> None:
+    """Kill the primary and another one: nobody can answer, and that is said; started again, they answer again."""
+    primary = primary_of(servers)
+    others = [each for each in servers if each is not primary]
+    for server in (primary, others[0]):
+        server.kill()
+    wait_until(lambda: asker.told["503"] > 0, "no 503 without a primary")
+    for server in (primary, others[0]):
+        server.start()
+    primary_of(servers)
+    answered = asker.told["200"]
+    wait_until(lambda: asker.told["200"] > answered, "no 200 with a primary")
+
+
+def wait_for_rows(servers: list[Mongod], file: str, process: Process) -> None:
+    """Wait until the load of a file has committed something."""
+    with Store(Settings(database="elections", uri=uri_of(servers))) as store:
+        while process.runs and not store.db.loads.find_one({"file": file, "counts.read": {"$gt": 0}}):
+            time.sleep(0.005)
+
+
+def wait_until(condition: Callable[[], bool], what: str) -> None:
+    """Wait for a condition, for a minute at most."""
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.05)
+
+
 def test_elections_make_no_answer_wrong_and_lose_no_row(tmp_path: Path, long_file: Path, random: Random) -> None:
     """Five loads; in each the primary steps down or is killed while questions are asked."""
     parts = parts_of(long_file, ROUNDS + 1)
@@ -127,11 +157,14 @@ def test_elections_make_no_answer_wrong_and_lose_no_row(tmp_path: Path, long_fil
         ):
             for number, part in enumerate(parts[1:]):
                 process = loader(ours, "load", part)
-                time.sleep(random.uniform(1, 4))
+                wait_for_rows(servers, part.name, process)
+                time.sleep(random.uniform(0, 1))
+                assert process.runs, "the load ended before it could be disturbed"
                 disturb(servers, kill=number % 2 == 0)
                 needed, said = load_until_done(ours, part, process)
                 runs[f"{needed} runs"] += 1
                 output += said
+            lose_majority(servers, asker)
         print(f"{dict(runs)}; replies: {dict(asker.told)}, wrong: {len(asker.wrong)}")
         assert asker.wrong == []
         assert asker.told["200"] > 10
