@@ -10,6 +10,7 @@ import socket
 import threading
 import time
 import uuid
+from concurrent.futures import Future
 from http import HTTPStatus
 from typing import Any
 
@@ -40,21 +41,29 @@ class Worker(ThreadWorker):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self._under_way = 0  # touched by the main thread alone
         self._lock = threading.Lock()
         self._refused = 0
         self._reported = time.monotonic()
 
     def enqueue_req(self, conn: Any) -> None:
-        """Give a connection to the threads, and note when."""
-        conn.offered = time.monotonic()
+        """Give a connection to the threads, and note when it begins to wait, if no thread is free."""
+        conn.waits_since = time.monotonic() if self._under_way >= self.cfg.threads else None
+        self._under_way += 1
         super().enqueue_req(conn)
+
+    def finish_request(self, conn: Any, fs: "Future[Any]") -> None:
+        """Count a thread as free again."""
+        self._under_way -= 1
+        super().finish_request(conn, fs)
 
     def handle(self, conn: Any) -> Any:
         """Answer a request, or refuse it unread where it had to wait for this.
 
         A connection that ends is closed here: gunicorn waits for its client in the loop that accepts others.
         """
-        if time.monotonic() - conn.offered > PATIENCE_S and self._is_refused(conn):
+        has_waited_s = time.monotonic() - conn.waits_since if conn.waits_since else 0.0
+        if has_waited_s > PATIENCE_S and self._is_refused(conn):
             return False
         is_kept = super().handle(conn)
         if is_kept is False:
