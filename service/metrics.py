@@ -58,6 +58,11 @@ class Metrics:
             self.mongo_seconds.labels(requests.slug(), source).observe(timing.get("mongo", 0.0) / 1000)
         return response
 
+    def count_unread(self) -> None:
+        """Count a request that was refused before it was read."""
+        self.shed.inc()
+        self.requests.labels("none", "503").inc()
+
 
 class DatabaseFacts:
     """What the database says of itself at this moment, as gauges."""

@@ -12,6 +12,9 @@ from catalog.errors import AnalyticsError
 from service.requests import ending
 
 WAIT_MS = 50
+WAITING = 4
+"""So many times as many as work may wait: a page asks its questions all at once, and each takes some milliseconds."""
+
 RETRY_AFTER_SECONDS = 1
 ALWAYS = frozenset({"/readyz", "/metrics"})
 """Monitors are told how things stand also, and above all, under overload."""
@@ -25,11 +28,11 @@ class Overloaded(AnalyticsError):
 
 
 class Places:
-    """So many requests work at once, as many wait for a moment, the others are refused."""
+    """So many requests work at once, WAITING times as many wait for a moment, the others are refused."""
 
     def __init__(self, places: int) -> None:
         self._working = threading.BoundedSemaphore(places)
-        self._waiting = threading.BoundedSemaphore(places)
+        self._waiting = threading.BoundedSemaphore(WAITING * places)
 
     def take(self) -> None:
         """Take a place for what remains of this request; taking it again changes nothing.

@@ -20,14 +20,14 @@ class ServiceSettings:
 
     Attributes:
         budget_ms: how long MongoDB may work for one request in all.
-        places: how many requests of one process may have MongoDB work at once; as many may wait for a moment.
+        places: how many requests of one process may have MongoDB work at once; some more may wait for a moment.
         keys: who may ask; empty means everybody.
         rate_limit: such as `100/minute`, for each key or address; None means no limit.
         cors_origins: the origins whose pages may read answers.
     """
 
     budget_ms: int = 5_000
-    places: int = 4
+    places: int = 2
     keys: tuple[Key, ...] = ()
     rate_limit: str | None = None
     cors_origins: tuple[str, ...] = ()

@@ -135,6 +135,26 @@ def test_what_is_above_the_bound_is_refused_and_what_needs_no_work_is_not(mongod
         assert service.get("/v1/queries/hourly-sales", {"hour": ["3"]}).status == 200
 
 
+def test_what_has_waited_for_a_thread_is_refused_unread(mongod: Mongod, tmp_path: Path) -> None:
+    """Two threads work; of what waits for them nothing but health is answered when they are free again."""
+    more = {"WORKERS": "1", "THREADS": "2", "CONCURRENCY": "8"}
+    with serving(tmp_path / "log", environment(mongod, **more)) as service, ThreadPoolExecutor(12) as pool:
+        eventually(lambda: service.get("/v1/queries/top-states").status == 200)
+        with mongod.blocking("aggregate", BLOCK_MS):
+            asked = [pool.submit(service.get, "/v1/queries/hourly-sales", {"hour": [str(n)]}) for n in range(10)]
+            eventually(lambda: len(mongod.running("aggregate")) == 2)
+            assert service.get("/healthz").status == 200
+        replies = [each.result() for each in asked]
+        assert Counter(each.status for each in replies) == {200: 2, 503: 8}
+        for reply in replies:
+            if reply.status == 503:
+                assert "too much to do" in problem(reply, 503)["detail"]
+                assert reply.headers["Retry-After"] == "1"
+        assert total(samples(service), "analytics_shed_requests_total") == 8
+        assert total(samples(service), "analytics_requests_total", route="none", status="503") == 8
+        eventually(lambda: "refused before they were read" in (tmp_path / "log").read_text())
+
+
 def test_under_overload_each_request_is_answered_right_or_refused(mongod: Mongod, tmp_path: Path) -> None:
     """Forty clients at once for eight places: 200 or 503, nothing else; the answers are those of a quiet service."""
     with serving(tmp_path / "log", environment(mongod, WORKERS="2", CONCURRENCY="2")) as service:
