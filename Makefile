@@ -39,7 +39,7 @@ lint: setup
 	$(VENV)/bin/lint-imports
 
 unit: setup
-	$(PY) -m pytest tests -m "not live" -q
+	$(PY) -m pytest tests -m "not live and not slow and not faults" -q
 
 live: setup
 	$(PY) -m pytest tests -m "live and not slow and not timing and not faults" -q
@@ -63,4 +63,4 @@ timing: setup $(NEEDED)
 
 # Loads under faults: killed processes and servers, failing commands, elections, a full disk, a silent network.
 faults: setup
-	$(PY) -m pytest tests/faults -m faults -q -s
+	$(PY) -m pytest tests -m faults -q -s

@@ -22,6 +22,10 @@ class Version(NamedTuple):
     number: int
     layout: int
 
+    def has_data_of(self, other: "Version") -> bool:
+        """Whether the data are the same, however they are laid out."""
+        return (self.epoch, self.number) == (other.epoch, other.number)
+
 
 EMPTY = Version("", 0, 0)
 

@@ -16,6 +16,7 @@ from service import (
     explore,
     health,
     home,
+    kept,
     keys,
     live,
     loads,
@@ -54,7 +55,10 @@ def create_app(settings: Settings | None = None, behaviour: ServiceSettings | No
     app.url_map.strict_slashes = False
     behaviour = behaviour or ServiceSettings.from_environment()
     places = Places(behaviour.places)
-    app.extensions["connection"] = Connection(settings or Settings.from_environment(), places.take)
+    connection = Connection(settings or Settings.from_environment(), places.take)
+    app.extensions["connection"] = connection
+    if not (behaviour.keys or behaviour.rate_limit or behaviour.cors_origins):  # which have to see each request
+        kept.install(app, lambda: connection.executor)
     # Before a request these run in this order, after it in the opposite one.
     logs.install(app)
     metrics.install(app)

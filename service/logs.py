@@ -95,10 +95,29 @@ def _one_of(text: str, name: str, allowed: tuple[str, ...]) -> str:
     return text.lower()
 
 
+def log_kept(fields: Mapping[str, Any], sent: requests.Sent) -> None:
+    """Log a request that got a kept reply.
+
+    Attributes:
+        fields: what was logged of the request that the reply was made for.
+    """
+    own = {
+        "request_id": sent.request_id, "trace_id": sent.trace_id, "status": sent.status, "client": sent.client,
+        "duration_ms": sent.timing_ms["total"], "timing_ms": sent.timing_ms, "bytes": sent.bytes, "kept": [True],
+    }  # fmt: skip
+    log.info("request", extra={"fields": {**fields, **own}})
+
+
 def _log_request(response: Response) -> Response:
+    log.info("request", extra={"fields": fields(response)})
+    return response
+
+
+def fields(response: Response) -> dict[str, Any]:
+    """What is logged of the present request."""
     timing = requests.timer().timing_ms()
     answers = [answer for answer, _ in requests.answers()]
-    fields = {
+    return {
         "request_id": requests.request_id(),
         "trace_id": requests.trace_id(),
         "method": request.method[:MAX_VALUE],
@@ -115,8 +134,6 @@ def _log_request(response: Response) -> Response:
         "timing_ms": timing,
         "bytes": response.content_length,
     }
-    log.info("request", extra={"fields": fields})
-    return response
 
 
 def _parameters() -> dict[str, Any]:

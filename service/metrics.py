@@ -7,7 +7,7 @@ A label is never text of a client's: routes are rules, queries are declared ones
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from functools import partial
 
@@ -17,6 +17,7 @@ from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from catalog.errors import AnalyticsError
+from pipelines.answer import Answer
 from pipelines.directory import read_directory
 from pipelines.state import Directory
 from service import requests
@@ -62,6 +63,20 @@ class Metrics:
         """Count a request that was refused before it was read."""
         self.shed.inc()
         self.requests.labels("none", "503").inc()
+
+    def of_kept(self, route: str, answer: Answer) -> Callable[[requests.Sent], None]:
+        """What counts the requests that get one kept reply."""
+        by_status = {status: self.requests.labels(route, str(status)) for status in (200, 304)}
+        seconds = self.seconds.labels(answer.question.query.slug, answer.plan.source)
+        mongo_seconds = self.mongo_seconds.labels(answer.question.query.slug, answer.plan.source)
+
+        def count(sent: requests.Sent) -> None:
+            by_status[sent.status].inc()
+            self.kept.inc()
+            seconds.observe(sent.timing_ms["total"] / 1000)
+            mongo_seconds.observe(0.0)
+
+        return count
 
 
 class DatabaseFacts:

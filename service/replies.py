@@ -12,8 +12,10 @@ from catalog.dimensions import Vocabulary
 from pipelines.answer import Answer
 from pipelines.question import Question
 from pipelines.state import Directory, Version
+from service import kept
 from service.connection import current_executor
 from service.formats import JSON, Format, chosen
+from service.heads import heads, own_part
 from service.performance import KEPT, UNCHANGED, measurements
 from service.requests import request_id, timer
 from service.schemas import AnswerSchema
@@ -22,8 +24,18 @@ Reply = dict[str, Any]
 _SURROUNDING = AnswerSchema()
 
 
-def reply(found: Answer, directory: Directory) -> Reply:
-    """An answer as the reply's document, as JSON has it."""
+def head(found: Answer, directory: Directory) -> bytes:
+    """An answer as JSON, up to the request's own part of `meta`. `own_part` follows."""
+
+    def make() -> bytes:
+        body = current_app.json.dumps(_document(found, directory)).encode()
+        return body[: body.rindex(b"}}")] + b", "
+
+    is_present = found.version.has_data_of(directory.version)  # or else a commit came between the two
+    return heads().get(directory.version, found.question, make) if is_present else make()
+
+
+def _document(found: Answer, directory: Directory) -> Reply:
     query = found.question.query
     verification = directory.verification
     compared: Reply = {}
@@ -45,9 +57,7 @@ def reply(found: Answer, directory: Directory) -> Reply:
             "data_version": found.data_version,
             "as_of": found.as_of,
             "verified": verification["ok"] if verification else None,
-            "timing_ms": timer().timing_ms(),
             "estimate_ms": query.estimate_ms,
-            "request_id": request_id(),
         },
     }  # fmt: skip
     document: Reply = _SURROUNDING.dump(surrounding)
@@ -76,7 +86,10 @@ def answer(question: Question, directory: Directory, suffix: str | None = None) 
         source = KEPT if is_known else found.plan.source
         if form.rows:
             return form.rows(found), found.version
-        return current_app.json.dumps(reply(found, directory)).encode(), found.version
+        begin = head(found, directory)
+        if found.version.has_data_of(directory.version):
+            kept.offer(found, directory.version, begin)
+        return begin + own_part(timer().timing_ms(), request_id()), found.version
 
     response = conditional([question], directory, form, write)
     response.vary.add("Accept")

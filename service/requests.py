@@ -4,6 +4,7 @@ import re
 import uuid
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 
 from flask import Flask, Response, g, has_request_context, request
 
@@ -23,14 +24,30 @@ SECURITY = {
 _TRANSPORT_SECURITY = "max-age=31536000"
 
 
+@dataclass(frozen=True)
+class Sent:
+    """What a kept reply was sent to, for logs and metrics: no Flask request is there then.
+
+    Attributes:
+        client: the client's address.
+        timing_ms, status, bytes: of the response.
+    """
+
+    request_id: str
+    trace_id: str | None
+    client: str
+    timing_ms: dict[str, float]
+    status: int
+    bytes: int
+
+
 def install(app: Flask, budget_ms: int) -> None:
     """Give each request an id, a timer and a deadline, and each response their headers."""
 
     def begin() -> None:
         g.timer = Timer()
         g.answers = []
-        given = request.headers.get("X-Request-Id", "")
-        g.request_id = given if _SAFE_ID.fullmatch(given) else uuid.uuid4().hex
+        g.request_id = own_id(request.headers.get("X-Request-Id", ""))
         g.trace_id = parse_trace_parent(request.headers.get("traceparent", ""))
         g.ending = ExitStack()
         g.ending.enter_context(scope(g.trace_id or g.request_id, budget_ms))
@@ -38,6 +55,11 @@ def install(app: Flask, budget_ms: int) -> None:
     app.before_request(begin)
     app.after_request(_finish)
     app.teardown_request(_end)
+
+
+def own_id(given: str) -> str:
+    """The id of a request: what the client gave, where that is harmless."""
+    return given if _SAFE_ID.fullmatch(given) else uuid.uuid4().hex
 
 
 def request_id() -> str:

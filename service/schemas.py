@@ -117,11 +117,11 @@ class MetaSchema(Document):
     )
     data_version = fields.Integer(metadata={"description": "Grows with each commit that changes an answer"})
     as_of = fields.AwareDateTime(metadata={"description": "The moment at which the answer is exact"})
-    timing_ms = fields.Nested(TimingSchema)
     verified = fields.Boolean(
         allow_none=True, metadata={"description": "Whether the last verification found all well; null before the first"}
     )
     estimate_ms = fields.List(fields.Integer(), allow_none=True, metadata={"description": "The time to beat"})
+    timing_ms = fields.Nested(TimingSchema)
     request_id = fields.String()
 
 
