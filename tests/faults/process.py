@@ -16,6 +16,8 @@ from tests.conftest import ROOT
 
 LONGEST_S = 300
 MOST_RUNS = 5
+ORPHAN_S = 45
+"""Whoever waits for a dead process's transaction waits longer: it lives for 60 s."""
 
 
 @dataclass
