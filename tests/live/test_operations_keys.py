@@ -7,7 +7,9 @@ import socket
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -25,9 +27,9 @@ LIMIT = 12
 
 @pytest.fixture(scope="module")
 def keys(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
-    """A file of two keys, and their texts by name."""
+    """A file of keys, and their texts by name."""
     path = tmp_path_factory.mktemp("keys") / "keys"
-    made = {name: new_key(name) for name in ("shop", "office")}
+    made = {name: new_key(name) for name in ("shop", "office", "crowd")}
     path.write_text("".join(f"{key.name}:{key.digest}\n" for _, key in made.values()))
     return path, {name: text for name, (text, _) in made.items()}
 
@@ -76,7 +78,7 @@ def test_health_needs_no_key(guarded: tuple[Service, Path], path: str) -> None:
 def test_each_key_may_ask_as_often_as_the_limit_says(
     guarded: tuple[Service, Path], keys: tuple[Path, dict[str, str]]
 ) -> None:
-    """Both workers count together; another key is not touched; the refusal says when to come again."""
+    """Another key is not touched; the refusal says when to come again."""
     service, _ = guarded
     shop, office = (bearer(keys[1][name]) for name in ("shop", "office"))
     replies = [service.request("GET", "/v1/queries/top-states", shop) for _ in range(3 * LIMIT)]
@@ -92,6 +94,26 @@ def test_each_key_may_ask_as_often_as_the_limit_says(
         assert f"{LIMIT} per 1 hour" in body["detail"]
     assert service.request("GET", "/v1/queries", office).status == 200
     assert service.request("GET", "/metrics", shop).status == 200
+
+
+def test_both_workers_count_together(guarded: tuple[Service, Path], keys: tuple[Path, dict[str, str]]) -> None:
+    """A crowd with one key gets as many answers from both as one client from one."""
+    service, log = guarded
+    statuses: Counter[int] = Counter()
+
+    def ask(_: int) -> int:
+        return service.request("GET", "/v1/queries", bearer(keys[1]["crowd"])).status
+
+    with ThreadPoolExecutor(8) as pool:
+        while len(workers_that_served(log, "crowd")) < 2 or statuses.total() < 3 * LIMIT:
+            statuses.update(pool.map(ask, range(8)))
+    assert statuses == {200: LIMIT, 429: statuses.total() - LIMIT}
+
+
+def workers_that_served(log: Path, client: str) -> set[int]:
+    """The processes that have answered a client."""
+    lines = (json.loads(line) for line in log.read_text().splitlines())
+    return {line["pid"] for line in lines if line["message"] == "request" and line["client"] == client}
 
 
 def test_the_log_names_the_client_and_not_the_key(
