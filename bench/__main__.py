@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from bench.hello import compare as compare_with_hello
 from bench.load import compare
 from bench.overload import measure as measure_overload
 from bench.pages import compare_page_formats
@@ -87,6 +88,18 @@ def load_command(file: Path | None, rows: int, as_json: bool) -> None:
     click.echo(f"of the limit: {found['rows a second, batches'] / found['rows a second, raw inserts']:.0%}")
     if "PostgreSQL, all" in found:
         click.echo(f"ours / PostgreSQL: {found['ours, all'] / found['PostgreSQL, all']:.2f}")
+
+
+@main.command("hello")
+@click.option("--json", "as_json", is_flag=True, help="Report as JSON.")
+def hello_command(as_json: bool) -> None:
+    """Unchanged answers a second over HTTP, beside a bare Flask application under the same gunicorn."""
+    found = compare_with_hello()
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+        return
+    for name, rate in found.items():
+        click.echo(f"{name:<24}{rate:10,.0f} requests a second  {rate / found['hello']:6.0%} of hello")
 
 
 @main.command("overload")

@@ -41,7 +41,7 @@ class Outcome:
 def measure(seconds: float, factor: float, source: str) -> Mapping[str, Any]:
     """Figures of a quiet service, of its capacity, and of `factor` times that many arrivals a second."""
     random.seed(SEED)
-    with _serving() as port:
+    with serving() as port:
         return asyncio.run(_measure(port, seconds, factor, source))
 
 
@@ -145,17 +145,17 @@ def _percentiles(outcomes: Sequence[Outcome]) -> dict[str, float]:
 
 
 @contextmanager
-def _serving() -> Iterator[int]:
-    """Gunicorn with the settings of this environment, on a free port."""
+def serving(application: str = "wsgi:app", ready: str = "/readyz") -> Iterator[int]:
+    """Gunicorn with the settings of this environment, on a free port, as soon as the path is there."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
-    command = [sys.executable, "-m", "gunicorn", "wsgi:app"]
+    command = [sys.executable, "-m", "gunicorn", application]
     environment = os.environ | {"PORT": str(port), "HOST": "127.0.0.1"}
     root = Path(__file__).parents[1]
     process = subprocess.Popen(command, cwd=root, env=environment, stderr=subprocess.DEVNULL)  # noqa: S603  our own
     try:
-        while asyncio.run(_ask(port, "/readyz")).status != 200:
+        while asyncio.run(_ask(port, ready)).status != 200:
             if process.poll() is not None:
                 raise SystemExit("gunicorn has ended; is the database filled?")
             time.sleep(0.1)
