@@ -47,11 +47,14 @@ def differences(store: Store) -> list[Change]:
     return changes
 
 
-def apply(store: Store, kinds: Sequence[str] = ("missing", "changed", "extra")) -> list[Change]:
+def apply(
+    store: Store, kinds: Sequence[str] = ("missing", "changed", "extra"), specs: Sequence[IndexSpec] = INDEXES
+) -> list[Change]:
     """Create missing indexes, make changed ones anew, and drop those that no specification names.
 
     Attributes:
         kinds: the kinds of differences to mend; a load only adds what is missing.
+        specs: those that may be created.
 
     Returns:
         what was changed.
@@ -64,7 +67,7 @@ def apply(store: Store, kinds: Sequence[str] = ("missing", "changed", "extra")) 
                 store.db[change.collection].drop_index(change.index)
         wanted = {(change.collection, change.index) for change in changes if change.kind != "extra"}
         models: dict[str, list[IndexModel]] = {}
-        for spec in INDEXES:
+        for spec in specs:
             if (spec.collection, spec.name) in wanted:
                 models.setdefault(spec.collection, []).append(IndexModel(list(spec.keys), **spec.options))
         for collection, together in models.items():  # one pass over a collection builds all its indexes

@@ -46,6 +46,7 @@ class IndexSpec:
         serves: the uses that `verify` shows it in.
         unique: whether it also forbids a second document of the same key.
         ignoring_case: whether letter case is ignored.
+        late: whether a first load makes it after its rows, as building it at once is cheaper than keeping it up.
     """
 
     collection: str
@@ -53,6 +54,7 @@ class IndexSpec:
     serves: tuple[Use, ...]
     unique: bool = False
     ignoring_case: bool = False
+    late: bool = False
 
     @property
     def name(self) -> str:
@@ -103,16 +105,18 @@ _ROLLUP = rollup_pipeline(
 
 INDEXES = (
     IndexSpec(TRANSACTIONS.name, (("day", 1), ("hour", 1)), _IN_RANGE),
-    IndexSpec(TRANSACTIONS.name, (("state_id", 1), ("day", 1)), _OF_STATE),
+    IndexSpec(TRANSACTIONS.name, (("state_id", 1), ("day", 1)), _OF_STATE, late=True),
     IndexSpec(
         TRANSACTIONS.name,
         (("load_id", 1), ("_id", 1)),
         (Use("the transactions of one load, in batches", _find({"load_id": "0"}, sort={"_id": 1})),),
+        late=True,
     ),
     IndexSpec(
         CUSTOMERS.name,
         (("state_id", 1), ("segment_id", 1)),
         (Use("the customers of a state and segment", _find({"state_id": 1, "segment_id": 1})),),
+        late=True,
     ),
     *(
         IndexSpec(
@@ -154,3 +158,5 @@ INDEXES = (
         (Use("the refused rows of a load, in the order of the file", _find({"load_id": "0"}, sort={"line": 1})),),
     ),
 )
+EARLY = tuple(spec for spec in INDEXES if not spec.late)
+"""Rows come mostly in the order of their days, so keeping up the one by day costs little; a refresh reads by it."""

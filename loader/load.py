@@ -3,6 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from catalog.collections import LOADS
 from catalog.dimensions import FILTERABLE, Vocabulary, day_number
 from catalog.errors import TooManyQuarantined
 from indexes.manage import apply as apply_indexes
+from indexes.specs import EARLY
 from loader.batches import Batch, Writer
 from loader.claim import claim
 from loader.clean import Cleaner
@@ -22,7 +24,7 @@ from loader.report import LoadReport
 from pipelines.ahead import ahead
 from pipelines.refresh import refresh
 from store.client import Store, translated
-from store.schema import apply_schema, read_vocabulary
+from store.schema import read_vocabulary
 from store.settings import Settings
 
 Progress = Callable[[int, int], None]
@@ -71,7 +73,7 @@ def load(store: Store, path: Path, options: Options, max_quarantined: float, pro
     """
     begin = time.monotonic()
     found = survey(path)
-    apply_schema(store)
+    apply_indexes(store, ("missing",), EARLY)
     with translated(), store.client.start_session() as session:
         state = claim(store, found, options, session)
         report = LoadReport.from_load(state)
@@ -90,9 +92,10 @@ def load(store: Store, path: Path, options: Options, max_quarantined: float, pro
                     f"See `python -m loader quarantine {report.load_id}`",
                     retryable=True,
                 )
-        # After the batches: building an index at once is cheaper than keeping it up with each row.
-        apply_indexes(store, kinds=("missing",))
-        refresh(store)
+        with ThreadPoolExecutor(1) as beside:
+            late = beside.submit(apply_indexes, store, ("missing",))
+            refresh(store)
+            late.result()
         _finish(store, report, "complete", spent + time.monotonic())
     return report
 

@@ -52,7 +52,7 @@ POINTS = (
     Point("before-commit", "commitTransaction"),
     Point("in-commit", "commitTransaction", within_ms=12),
     Point("after-commit", "commitTransaction", after=True),
-    Point("in-index-build", "createIndexes", "transactions", within_ms=150, most=1),
+    Point("in-index-build", "createIndexes", "transactions", within_ms=150, most=2),
     Point("before-refresh", "findAndModify", "status", begins=False, most=1),
     Point("in-refresh-transaction", "insert", "rollups", most=8),
 )

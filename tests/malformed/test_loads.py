@@ -44,7 +44,7 @@ def own(server: Store, data_dir: Path) -> Iterator[Store]:
 def empty(own: Store, monkeypatch: pytest.MonkeyPatch) -> Store:
     """The store without any load. What follows the batches reads no file, takes most of the time, and is left out."""
     monkeypatch.setattr("loader.load.refresh", lambda store: None)
-    monkeypatch.setattr("loader.load.apply_indexes", lambda store, kinds: None)
+    monkeypatch.setattr("loader.load.apply_indexes", lambda *_: None)
     for collection in WRITTEN:
         own.db[collection.name].delete_many({})
     return own
