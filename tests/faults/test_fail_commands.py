@@ -31,7 +31,7 @@ from tests.live.test_sources import content, quietly
 pytestmark = pytest.mark.live
 
 MOST_RUNS = 3
-SHORT_CASES = 4
+SHORT_CASES = 2
 CHUNK_BYTES = 8 << 10
 TRANSIENT, UNKNOWN = "TransientTransactionError", "UnknownTransactionCommitResult"
 CODES = {11602: "InterruptedDueToReplStateChange", 91: "ShutdownInProgress", 112: "WriteConflict"}
