@@ -38,6 +38,17 @@ def possible(context: Any, query: dict[str, Any] | None) -> dict[str, Any] | Non
     return query
 
 
+@pytest.fixture(autouse=True)
+def unpacked(application: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Schemathesis takes gzip, but does not unpack what a WSGI application sends; `test_operations_http` does."""
+    inner = application.wsgi_app
+
+    def plain(environ: dict[str, Any], start_response: Any) -> Any:
+        return inner({name: each for name, each in environ.items() if name != "HTTP_ACCEPT_ENCODING"}, start_response)
+
+    monkeypatch.setattr(application, "wsgi_app", plain)
+
+
 def findings(app: Flask, examples: int, *phases: str) -> tuple[list[str], Counter[str]]:
     """What all checks of schemathesis find, and how often each check was made, in some of its phases."""
     print(f"CONTRACT_SEED={SEED}")

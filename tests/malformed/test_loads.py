@@ -19,6 +19,7 @@ from loader.options import Options
 from loader.quarantine import export
 from loader.report import LoadReport
 from store.client import Store
+from store.schema import apply_schema
 from store.settings import Settings
 from tests.conftest import ROOT
 from tests.malformed.corpus import CASES, FIRST, HEADER, ROWS, SECOND, THIRD, TODAY, ZONE, Bad, Case, changed, text
@@ -44,7 +45,7 @@ def own(server: Store, data_dir: Path) -> Iterator[Store]:
 def empty(own: Store, monkeypatch: pytest.MonkeyPatch) -> Store:
     """The store without any load. What follows the batches reads no file, takes most of the time, and is left out."""
     monkeypatch.setattr("loader.load.refresh", lambda store: None)
-    monkeypatch.setattr("loader.load.apply_indexes", lambda *_: None)
+    monkeypatch.setattr("loader.load.apply_indexes", lambda store, *_: apply_schema(store))
     for collection in WRITTEN:
         own.db[collection.name].delete_many({})
     return own
