@@ -1,8 +1,8 @@
 """Set an answer beside that of an earlier period. Pure.
 
 Groups are matched by their labels. What stands in time is matched by its place in its period: the n-th day with the
-n-th day, the n-th interval with the n-th one. What has no such place in the present period has no row; it counts in the
-totals.
+n-th day, the n-th interval with the n-th one; but beside the year before each day stands with the same date. What has
+no such place in the present period, as a 29 February beside a common year, has no row; it counts in the totals.
 """
 
 from collections.abc import Iterator
@@ -91,17 +91,27 @@ def counterpart(question: Question, now: Span, then: Span, key: Key) -> Key | No
     bucket, labels = (key[:1], list(key[1:])) if interval else ((), list(key))
     if DATE in question.query.by:
         place = question.query.by.index(DATE)
-        number = (date.fromisoformat(str(labels[place])) - then.first).days
-        if number > (now.last - now.first).days:
+        day = _day_beside(question, now, then, date.fromisoformat(str(labels[place])))
+        if day is None:
             return None
-        day = now.first + timedelta(days=number)
         labels[place] = day.isoformat()
         return (*((interval.start(day).isoformat(),) if interval else ()), *labels)
     if not interval:
         return key
+    if interval is Interval.DAY:
+        day = _day_beside(question, now, then, date.fromisoformat(str(bucket[0])))
+        return (day.isoformat(), *labels) if day else None
     moved = number_of(interval, date.fromisoformat(str(bucket[0]))) - number_of(interval, then.first)
     number = number_of(interval, now.first) + moved
     return (start_of(interval, number).isoformat(), *labels) if number <= number_of(interval, now.last) else None
+
+
+def _day_beside(question: Question, now: Span, then: Span, day: date) -> date | None:
+    """The day of the present period that a day of the earlier one is compared with, if there is one."""
+    if question.compare is Comparison.PREVIOUS_YEAR:
+        return None if _is_leap_day(day) else max(day.replace(year=day.year + 1), now.first)
+    found = now.first + (day - then.first)
+    return found if found <= now.last else None
 
 
 def number_of(interval: Interval, day: date) -> int:
@@ -132,5 +142,8 @@ def _a_year_before(day: date) -> date:
     Raises:
         ValueError: it is in the calendar's first year.
     """
-    is_leap_day = (day.month, day.day) == (2, 29)
-    return day.replace(year=day.year - 1, day=28 if is_leap_day else day.day)
+    return day.replace(year=day.year - 1, day=28 if _is_leap_day(day) else day.day)
+
+
+def _is_leap_day(day: date) -> bool:
+    return (day.month, day.day) == (2, 29)

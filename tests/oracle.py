@@ -139,7 +139,7 @@ def _days(first: date, last: date) -> list[date]:
 def _compared(
     frame: pd.DataFrame, slug: str, parameters: Parameters, declared: tuple[tuple[str, ...], str | None, int | None]
 ) -> Answer:
-    """Both periods' groups side by side. Days and intervals are written down in order and paired one by one."""
+    """Both periods' groups side by side. Days and intervals are written down and paired one by one."""
     by, order, limit = declared
     first = date.fromisoformat(parameters["from"][0]) if "from" in parameters else min(frame["date"])
     last = date.fromisoformat(parameters["to"][0]) if "to" in parameters else max(frame["date"])
@@ -150,7 +150,10 @@ def _compared(
     now, totals = _uncut(frame, asked | {"from": [str(first)], "to": [str(last)]}, by)
     then, totals_then = _uncut(frame, asked | {"from": [str(before)], "to": [str(until)]}, by)
     keys = _keys(parameters, by)
-    days = dict(zip(_days(before, until), _days(first, last), strict=False))
+    is_by_date = parameters["compare"][0] == "previous_year"
+    days = {} if is_by_date else dict(zip(_days(before, until), _days(first, last), strict=False))
+    for day in _days(first, last) if is_by_date else ():
+        days.setdefault(_last_year(day), day)  # 29 February stands beside nothing where the 28th is there
     starts = {}
     if "interval" in parameters:
         interval = parameters["interval"][0]
@@ -158,7 +161,7 @@ def _compared(
             list(dict.fromkeys(interval_start(day, interval) for day in _days(*each)))
             for each in ((first, last), (before, until))
         )
-        starts = dict(zip(those, these, strict=False))
+        starts = days if interval == "day" else dict(zip(those, these, strict=False))
     moved: dict[tuple[Any, ...], Row] = {}
     for key, figures in then:
         named = dict(zip(keys, key, strict=True))

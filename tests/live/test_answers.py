@@ -184,6 +184,10 @@ CASES: Mapping[str, Given] = {
     "a year beside the one before": {
         "compare": ["previous_year"], "from": ["2020-01-01"], "to": ["2020-12-31"], "interval": ["month"],
     },
+    "a leap year's days beside the same dates": {
+        "compare": ["previous_year"], "from": ["2020-02-20"], "to": ["2020-03-10"], "interval": ["day"],
+    },
+    "days beside a leap year's": {"compare": ["previous_year"], "from": ["2021-02-20"], "to": ["2021-03-10"]},
     "a leap day beside the 28th": {"compare": ["previous_year"], "from": ["2020-02-29"], "to": ["2020-02-29"]},
     "a leap year's February": {
         "compare": ["previous_period"], "from": ["2020-02-01"], "to": ["2020-02-29"], "interval": ["day"],

@@ -122,6 +122,27 @@ def test_days_and_intervals_are_paired_in_order() -> None:
                 assert counterpart(split, *both, (start, "Gold")) == wanted
 
 
+@pytest.mark.parametrize(
+    ("first", "last", "then", "now"),
+    [
+        ("2024-02-01", "2024-03-31", "2023-02-28", "2024-02-28"),
+        ("2024-02-01", "2024-03-31", "2023-03-01", "2024-03-01"),
+        ("2024-02-29", "2024-03-31", "2023-02-28", "2024-02-29"),
+        ("2024-02-29", "2024-03-31", "2023-03-01", "2024-03-01"),
+        ("2025-02-01", "2025-03-31", "2024-02-29", None),
+        ("2025-02-01", "2025-03-31", "2024-03-01", "2025-03-01"),
+    ],
+)
+def test_beside_the_year_before_a_day_stands_with_its_date(first: str, last: str, then: str, now: str | None) -> None:
+    """Also after a leap day, as an interval and as a label."""
+    question = asked(YEAR, first, last, interval=Interval.DAY)
+    both = spans(question, None, None)
+    assert both
+    assert counterpart(question, *both, (then, "Gold")) == ((now, "Gold") if now else None)
+    labelled = asked(YEAR, first, last, query=exploration((DATE,)))
+    assert counterpart(labelled, *both, (then,)) == ((now,) if now else None)
+
+
 def starts(interval: Interval, span: Span) -> list[str]:
     """The first days of a period's intervals."""
     days = (span.first + timedelta(days=number) for number in range((span.last - span.first).days + 1))
@@ -208,13 +229,13 @@ def test_the_limit_counts_the_groups_of_both_periods_together() -> None:
 
 
 def test_what_has_no_place_in_the_present_period_counts_in_the_totals_only() -> None:
-    """A leap year's last day beside a year that has none."""
+    """A leap day beside a year that has none."""
     question = asked(YEAR, "2025-01-01", "2025-12-31", query=BY_SLUG["daily-sales"])
-    cells = {(day_number(date(2024, 12, number)),): Parts(1, 1, number) for number in (30, 31)}
+    cells = {(day_number(date(2024, 2, number)),): Parts(1, 1, number) for number in (28, 29)}
     found = together(question, {}, cells)
-    assert [key for key, _ in found.rows] == [("2025-12-31",)]
+    assert [key for key, _ in found.rows] == [("2025-02-28",)]
     assert found.previous
-    assert (found.previous.rows, found.previous.total) == ((Parts(1, 1, 30),), Parts(2, 2, 61))
+    assert (found.previous.rows, found.previous.total) == ((Parts(1, 1, 28),), Parts(2, 2, 57))
 
 
 def test_a_comparison_without_any_period_is_empty() -> None:
