@@ -89,7 +89,7 @@ def load(store: Store, path: Path, options: Options, max_quarantined: float, pro
                 _finish(store, report, "stopped", spent + time.monotonic())
                 raise TooManyQuarantined(
                     f"{report.quarantined:,} of {report.read:,} rows were refused",
-                    f"See `python -m loader quarantine {report.load_id}`; with a higher --max-quarantined the load goes on",
+                    f"See `python -m loader quarantine {report.load_id}`; a higher --max-quarantined goes on",
                     retryable=True,
                 )
         with ThreadPoolExecutor(1) as beside:
