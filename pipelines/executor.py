@@ -110,7 +110,7 @@ class Executor:
         told = self.watcher.current() if self.watcher else None
         known = self._known
         if not (told and known and parse_version(told) == known.version):
-            with self._store.snapshot() as session:
+            with self._store.snapshot(is_small=True) as session:  # also a kept answer may need it
                 known = self.directory(session)
         return known
 

@@ -111,13 +111,17 @@ class Store:
                 self.client.admin.command("ping")
 
     @contextmanager
-    def snapshot(self) -> Iterator[Session]:
+    def snapshot(self, *, is_small: bool = False) -> Iterator[Session]:
         """A session in which every read sees the database as of one and the same moment.
+
+        Attributes:
+            is_small: whether only a few small documents are read: then nobody has to be admitted.
 
         Raises:
             StoreUnavailable: MongoDB is away.
         """
-        self.admit()
+        if not is_small:
+            self.admit()
         self._find_server()
         self.require_replica_set()
         with translated(), self.client.start_session(snapshot=True) as session:
