@@ -229,7 +229,7 @@ def _translated_but_duplicates() -> Iterator[None]:
         try:
             yield
         except BulkWriteError as error:
-            if (error.details or {}).get("writeErrors", [{}])[0].get("code") == _DUPLICATE_KEY:
+            if any(each["code"] == _DUPLICATE_KEY for each in (error.details or {}).get("writeErrors", ())):
                 raise _Duplicates from error
             raise
 
