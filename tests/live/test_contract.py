@@ -15,7 +15,10 @@ from schemathesis.config import HealthCheck, SchemathesisConfig
 from schemathesis.engine import Status, from_schema
 from schemathesis.engine.events import FatalError, NonFatalError, ScenarioFinished
 
-pytestmark = pytest.mark.live
+pytestmark = [
+    pytest.mark.live,
+    pytest.mark.filterwarnings("ignore::hypothesis.errors.HypothesisWarning"),  # such as that an example is large
+]
 
 SEED = int(os.environ.get("CONTRACT_SEED") or time.time_ns() % 2**32)
 """Of the requests; CONTRACT_SEED=... repeats a run."""
