@@ -3,8 +3,10 @@
 HOST, PORT, WORKERS, THREADS, LOG_LEVEL and LOG_FORMAT come from the environment.
 """
 
+import gc
 import os
 import shutil
+import socket
 import sys
 import tempfile
 import threading
@@ -17,6 +19,8 @@ from service.worker import Worker
 from store.embedded import EmbeddedServer
 from store.settings import Settings
 
+DEFER_S = 5
+GARBAGE_THRESHOLD = 50_000
 METRICS = "PROMETHEUS_MULTIPROC_DIR"
 host = os.environ.get("HOST", "127.0.0.1")
 bind = f"[{host}]:{os.environ.get('PORT', '8000')}" if ":" in host else f"{host}:{os.environ.get('PORT', '8000')}"
@@ -49,12 +53,21 @@ def on_starting(server: Any) -> None:
 
 
 def when_ready(server: Any) -> None:
-    """Say where the service is."""
+    """Say where the service is. Linux gives a connection to a worker when its request has come, and not before."""
+    if hasattr(socket, "TCP_DEFER_ACCEPT"):
+        for listener in server.LISTENERS:
+            if listener.sock.family in (socket.AF_INET, socket.AF_INET6):
+                listener.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, DEFER_S)
     server.log.info("the service is at http://%s/", server.cfg.bind if isinstance(server.cfg.bind, str) else bind)
 
 
 def post_worker_init(worker: Any) -> None:
-    """Let the worker connect to MongoDB while it begins to listen."""
+    """Let the worker connect to MongoDB while it begins to listen, and seldom look for cycles among what it keeps.
+
+    With Python's thresholds a full collection went through all kept answers every twenty dashboards: 50 to 90 ms each.
+    """
+    gc.freeze()
+    gc.set_threshold(GARBAGE_THRESHOLD)
     threading.Thread(target=worker.wsgi.extensions["connection"].warm, name="warm", daemon=True).start()
 
 

@@ -3,10 +3,13 @@
 import gc
 import json
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
+from bench.dashboard import measure as measure_dashboard
 from bench.hello import compare as compare_with_hello
 from bench.load import compare
 from bench.overload import measure as measure_overload
@@ -102,6 +105,13 @@ def hello_command(as_json: bool) -> None:
         click.echo(f"{name:<24}{rate:10,.0f} requests a second  {rate / found['hello']:6.0%} of hello")
 
 
+@main.command("dashboard")
+@click.option("--json", "as_json", is_flag=True, help="Report as JSON.")
+def dashboard_command(as_json: bool) -> None:
+    """Time of the dashboard over HTTP, on the filled database, and the workers' memory."""
+    _tell(measure_dashboard(), as_json)
+
+
 @main.command("overload")
 @click.option("--seconds", type=click.IntRange(5), default=60, show_default=True, help="Time of the overload.")
 @click.option("--factor", type=click.FloatRange(1), default=10.0, show_default=True, help="Arrivals by capacity.")
@@ -109,7 +119,10 @@ def hello_command(as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Report as JSON.")
 def overload_command(seconds: int, factor: float, source: str, as_json: bool) -> None:
     """The service under more questions than it can answer, on the filled database."""
-    found = measure_overload(seconds, factor, source)
+    _tell(measure_overload(seconds, factor, source), as_json)
+
+
+def _tell(found: Mapping[str, Any], as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(found, indent=2))
         return

@@ -13,6 +13,7 @@ from types import SimpleNamespace
 from flask import Flask
 
 from bench.overload import serving
+from service.overload import Places
 
 PATHS = {
     "an answer": "/v1/queries/revenue-by-segment?from=2020-01-01&state=Texas",
@@ -27,9 +28,9 @@ SECONDS = 2.0
 def compare() -> Mapping[str, float]:
     """Requests a second, medians of rounds in turn."""
     found: dict[str, list[float]] = {}
-    with serving("bench.hello:hello()", "/") as hello_port, serving() as port:
+    with serving("bench.hello:hello()", "/") as bare, serving() as served:
         for round_ in range(-1, ROUNDS):
-            asked = {"hello": (hello_port, "/")} | {name: (port, path) for name, path in PATHS.items()}
+            asked = {"hello": (bare.port, "/")} | {name: (served.port, path) for name, path in PATHS.items()}
             for name, (at, path) in asked.items():
                 rate = _rate(at, path, "gzip" if "packed" in name else "identity")
                 if round_ >= 0:  # the first one only warms up
@@ -40,7 +41,7 @@ def compare() -> Mapping[str, float]:
 def hello() -> Flask:
     """The application to compare with."""
     app = Flask("hello")
-    app.extensions["connection"] = SimpleNamespace(warm=lambda: None)  # gunicorn.conf.py asks for it
+    app.extensions |= {"connection": SimpleNamespace(warm=lambda: None), "places": Places(1)}  # for our worker
     app.add_url_rule("/", view_func=lambda: "hello")
     return app
 

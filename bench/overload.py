@@ -1,6 +1,5 @@
 """What the service does when ten times as much is asked as it can answer: a real gunicorn, a client of its own."""
 
-import asyncio
 import json
 import os
 import random
@@ -11,7 +10,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -19,8 +18,15 @@ from statistics import quantiles
 from typing import Any
 from urllib.parse import urlencode
 
+from bench.clients import Clients, Outcome
+
 SEED = 5
 CHECKED = 40
+CLIENTS = 4
+"""So many ask without a pause where the capacity is measured."""
+HEALTH = "/healthz"
+PROBE_S = 0.1
+GRACE_S = 30.0
 FIRST, DAYS = date(2018, 1, 1), 2_500
 SPANS = {"raw": (20, 60)}
 """Days of a question: a few weeks where the transactions themselves are read, some years otherwise."""
@@ -29,48 +35,44 @@ _OTHER = {"raw": "pages", "pages": "raw", "auto": "raw"}
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What became of a request: its path, status (0 where the connection failed), time in ms, and body."""
+class Served:
+    """A running gunicorn: its port and the process of its master."""
 
-    path: str
-    status: int
-    ms: float
-    body: bytes
+    port: int
+    pid: int
+
+    def worker_memory_mb(self) -> int:
+        """The most that one of its workers has had resident, shared pages included (VmHWM of proc(5))."""
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
+        status = (Path(f"/proc/{child}/status").read_text() for child in children)
+        peaks = [int(line.split()[1]) for each in status for line in each.splitlines() if line.startswith("VmHWM")]
+        return max(peaks) >> 10
 
 
 def measure(seconds: float, factor: float, source: str) -> Mapping[str, Any]:
     """Figures of a quiet service, of its capacity, and of `factor` times that many arrivals a second."""
     random.seed(SEED)
-    with serving() as port:
-        return asyncio.run(_measure(port, seconds, factor, source))
-
-
-async def _measure(port: int, seconds: float, factor: float, source: str) -> Mapping[str, Any]:
-    await _clients(port, 4, 3, source)
-    quiet = await _clients(port, 1, seconds / 4, source)
-    places = int(os.environ.get("WORKERS", "2")) * int(os.environ.get("CONCURRENCY", "2"))
-    busy = await _clients(port, places, seconds / 6, source)
-    capacity = sum(each.status == 200 for each in busy) / (seconds / 6)
-    health: list[Outcome] = []
-    watching = asyncio.create_task(_watch(port, health))
-    loaded = await _arrivals(port, factor * capacity, seconds, source)
-    watching.cancel()
-    with suppress(asyncio.CancelledError):
-        await watching
-    accepted, refused = ([each for each in loaded if each.status == status] for status in (200, 503))
-    unloaded, under_load = _percentiles(quiet), _percentiles(accepted)
-    return {
-        "unloaded": unloaded,
-        "capacity per second": round(capacity, 1),
-        "arrivals per second": round(len(loaded) / seconds, 1),
-        "statuses": dict(Counter(each.status for each in loaded)),
-        "accepted": under_load,
-        "accepted p99 / unloaded p99": round(under_load["p99"] / unloaded["p99"], 2),
-        "refused": _percentiles(refused),
-        "refused within 100 ms": f"{sum(each.ms <= 100 for each in refused):,} of {len(refused):,}",
-        "health": _percentiles(health) | {"statuses": dict(Counter(each.status for each in health))},
-        "wrong": await _count_wrong(port, accepted, source),
-    }
+    with serving() as served, Clients(served.port) as clients:
+        _ask_again_and_again(clients, 4, 3, source)
+        quiet = _ask_again_and_again(clients, 1, seconds / 4, source)
+        busy = _ask_again_and_again(clients, CLIENTS, seconds / 6, source)
+        capacity = sum(each.status == 200 for each in busy) / (seconds / 6)
+        loaded, health = _arrivals(clients, factor * capacity, seconds, source)
+        accepted, refused = ([each for each in loaded if each.status == status] for status in (200, 503))
+        unloaded, under_load = percentiles(quiet), percentiles(accepted)
+        return {
+            "unloaded": unloaded,
+            "capacity per second": round(capacity, 1),
+            "arrivals per second": round(len(loaded) / seconds, 1),
+            "statuses": dict(Counter(each.status for each in loaded)),
+            "accepted": under_load,
+            "accepted p99 / unloaded p99": round(under_load["p99"] / unloaded["p99"], 2),
+            "refused": percentiles(refused),
+            "refused within 100 ms": f"{sum(each.ms <= 100 for each in refused):,} of {len(refused):,}",
+            "health": percentiles(health) | {"statuses": dict(Counter(each.status for each in health))},
+            "wrong": _count_wrong(clients, accepted, source),
+            "worker memory, MB": served.worker_memory_mb(),
+        }
 
 
 def _question(source: str) -> str:
@@ -83,60 +85,54 @@ def _question(source: str) -> str:
     return f"/v1/queries/revenue-by-segment?{urlencode(given, doseq=True)}"
 
 
-async def _ask(port: int, path: str) -> Outcome:
-    start = time.perf_counter()
-    status, body = 0, b""
-    with suppress(OSError, ValueError, IndexError):
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(f"GET {path} HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n".encode())
-        head, _, body = (await reader.read()).partition(b"\r\n\r\n")
-        status = int(head.split(b" ", 2)[1])
-        writer.close()
-    return Outcome(path, status, (time.perf_counter() - start) * 1000, body)
-
-
-async def _clients(port: int, number: int, seconds: float, source: str) -> list[Outcome]:
-    """Each client asks again as soon as it is answered."""
+def _ask_again_and_again(clients: Clients, number: int, seconds: float, source: str) -> list[Outcome]:
+    """So many clients, each of which asks again as soon as it is answered."""
     end, outcomes = time.perf_counter() + seconds, []
-
-    async def client() -> None:
-        while time.perf_counter() < end:
-            outcomes.append(await _ask(port, _question(source)))
-
-    await asyncio.gather(*(client() for _ in range(number)))
+    for _ in range(number):
+        clients.ask(_question(source))
+    while clients.under_way:
+        done = clients.collect(end + GRACE_S)
+        outcomes += done
+        for _ in done if time.perf_counter() < end else ():
+            clients.ask(_question(source))
     return outcomes
 
 
-async def _arrivals(port: int, rate: float, seconds: float, source: str) -> list[Outcome]:
-    """Requests arrive at this rate whether or not the ones before are answered."""
-    start, tasks = time.perf_counter(), []
-    for number in range(int(rate * seconds)):
-        await asyncio.sleep(max(0.0, start + number / rate - time.perf_counter()))
-        if time.perf_counter() - start > seconds:  # this client is the bottleneck; the report tells what arrived
+def _arrivals(clients: Clients, rate: float, seconds: float, source: str) -> tuple[list[Outcome], list[Outcome]]:
+    """Requests arrive at this rate whether or not the ones before are answered; and with them requests for health."""
+    outcomes: list[Outcome] = []
+    questions = [_question(source) for _ in range(int(rate * seconds))]
+    start = probed = time.perf_counter()
+    for number, question in enumerate(questions):
+        while (now := time.perf_counter()) < start + number / rate:
+            outcomes += clients.collect(start + number / rate)
+        if now - start > seconds:  # this client is the bottleneck; the report tells what arrived
             break
-        tasks.append(asyncio.create_task(_ask(port, _question(source))))
-    return list(await asyncio.gather(*tasks))
+        clients.ask(question)
+        if now > probed:
+            clients.ask(HEALTH)
+            probed += PROBE_S
+    end = time.perf_counter() + GRACE_S
+    while clients.under_way and time.perf_counter() < end:
+        outcomes += clients.collect(end)
+    return [each for each in outcomes if each.path != HEALTH], [each for each in outcomes if each.path == HEALTH]
 
 
-async def _watch(port: int, outcomes: list[Outcome]) -> None:
-    while True:
-        outcomes.append(await _ask(port, "/healthz"))
-        await asyncio.sleep(0.1)
-
-
-async def _count_wrong(port: int, accepted: Sequence[Outcome], source: str) -> str:
+def _count_wrong(clients: Clients, accepted: Sequence[Outcome], source: str) -> str:
     """Ask some of the accepted questions again in the quiet, of another source, and compare."""
     some = random.sample(accepted, min(CHECKED, len(accepted)))
     wrong = compared = 0
     for each in some:
-        again = await _ask(port, each.path.replace(f"source={source}", f"source={_OTHER[source]}"))
-        if again.status == 200:
-            compared += 1
-            wrong += json.loads(again.body)["rows"] != json.loads(each.body)["rows"]
+        clients.ask(each.path.replace(f"source={source}", f"source={_OTHER[source]}"))
+        for again in clients.collect(time.perf_counter() + GRACE_S):
+            if again.status == 200:
+                compared += 1
+                wrong += json.loads(again.body)["rows"] != json.loads(each.body)["rows"]
     return f"{wrong} of {compared} compared with source={_OTHER[source]}"
 
 
-def _percentiles(outcomes: Sequence[Outcome]) -> dict[str, float]:
+def percentiles(outcomes: Sequence[Outcome]) -> dict[str, float]:
+    """Milliseconds of requests."""
     if len(outcomes) < 2:
         return {"count": len(outcomes), "p50": 0.0, "p99": 0.0, "max": 0.0}
     times = [each.ms for each in outcomes]
@@ -145,7 +141,7 @@ def _percentiles(outcomes: Sequence[Outcome]) -> dict[str, float]:
 
 
 @contextmanager
-def serving(application: str = "wsgi:app", ready: str = "/readyz") -> Iterator[int]:
+def serving(application: str = "wsgi:app", ready: str = "/readyz") -> Iterator[Served]:
     """Gunicorn with the settings of this environment, on a free port, as soon as the path is there."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -155,11 +151,17 @@ def serving(application: str = "wsgi:app", ready: str = "/readyz") -> Iterator[i
     root = Path(__file__).parents[1]
     process = subprocess.Popen(command, cwd=root, env=environment, stderr=subprocess.DEVNULL)  # noqa: S603  our own
     try:
-        while asyncio.run(_ask(port, ready)).status != 200:
+        while not _is_answered(port, ready):
             if process.poll() is not None:
                 raise SystemExit("gunicorn has ended; is the database filled?")
             time.sleep(0.1)
-        yield port
+        yield Served(port, process.pid)
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait()
+
+
+def _is_answered(port: int, path: str) -> bool:
+    with Clients(port) as clients:
+        clients.ask(path)
+        return [each.status for each in clients.collect(time.perf_counter() + GRACE_S)] == [200]

@@ -22,6 +22,7 @@ from service import (
     loads,
     logs,
     metrics,
+    overload,
     performance,
     problems,
     queries,
@@ -29,7 +30,7 @@ from service import (
     requests,
 )
 from service.connection import Connection
-from service.overload import Places
+from service.examples import real_examples
 from service.settings import ServiceSettings
 from store.settings import Settings
 
@@ -54,7 +55,7 @@ def create_app(settings: Settings | None = None, behaviour: ServiceSettings | No
     app.json.sort_keys = False  # type: ignore[attr-defined]  # columns have an order
     app.url_map.strict_slashes = False
     behaviour = behaviour or ServiceSettings.from_environment()
-    places = Places(behaviour.places)
+    places = overload.Places(behaviour.places)
     connection = Connection(settings or Settings.from_environment(), places.take)
     app.extensions["connection"] = connection
     if not (behaviour.keys or behaviour.rate_limit or behaviour.cors_origins):  # which have to see each request
@@ -62,6 +63,7 @@ def create_app(settings: Settings | None = None, behaviour: ServiceSettings | No
     # Before a request these run in this order, after it in the opposite one.
     logs.install(app)
     metrics.install(app)
+    overload.install(app, places)
     requests.install(app, behaviour.budget_ms)
     compression.install(app)
     bounds.install(app)
@@ -74,9 +76,11 @@ def create_app(settings: Settings | None = None, behaviour: ServiceSettings | No
     api: Api = problems.ProblemApi(app)
     for part in (queries, explore, dashboard, catalogue, dimensions, loads, performance, health, live):
         api.register_blueprint(part.blueprint)
-    for response in api.spec.components.responses.values():
+    for status, response in api.spec.components.responses.items():
         if "application/json" in response.get("content", {}):
-            response["content"] = {"application/problem+json": response["content"]["application/json"]}
+            examples = real_examples(status)
+            content = response["content"]["application/json"] | ({"examples": examples} if examples else {})
+            response["content"] = {"application/problem+json": content}
     app.add_url_rule("/v1/queries/<slug>", view_func=catalogue.no_such_query)
     for page in (home.blueprint, docs.blueprint):
         app.register_blueprint(page)

@@ -10,6 +10,7 @@ from marshmallow import fields
 from catalog.errors import UnknownName
 from pipelines.queries import BY_SLUG, QUERIES
 from pipelines.question import PARAMETERS
+from service.examples import real_examples
 from service.schemas import Document
 
 blueprint = Blueprint("catalogue", __name__, url_prefix="/v1/queries", description="What can be asked")
@@ -37,7 +38,7 @@ class CatalogueSchema(Document):
 class Catalogue(MethodView):
     """The list of queries."""
 
-    @blueprint.response(200, CatalogueSchema)
+    @blueprint.response(200, CatalogueSchema, examples=real_examples("/v1/queries"))
     def get(self) -> dict[str, Any]:
         """All queries: what they answer, their parameters and links."""
         entries = [

@@ -27,7 +27,7 @@ class DashboardSchema(Document):
 
 
 @blueprint.route("")
-@operation(blueprint, DashboardSchema, DashboardParametersSchema, is_conditional=True)
+@operation(blueprint, DashboardSchema, DashboardParametersSchema, is_conditional=True, example="/v1/dashboard")
 def dashboard(_declared: Any) -> Response:
     """Every query's answer, all read from one snapshot: they never disagree with each other."""
     executor = current_executor()

@@ -37,7 +37,7 @@ class DimensionsSchema(Document):
 
 
 @blueprint.route("")
-@operation(blueprint, DimensionsSchema)
+@operation(blueprint, DimensionsSchema, example="/v1/dimensions")
 def dimensions() -> dict[str, Any]:
     """All dimensions with their members."""
     vocabulary = current_executor().present().vocabulary
@@ -45,7 +45,7 @@ def dimensions() -> dict[str, Any]:
 
 
 @blueprint.route("/<name>")
-@operation(blueprint, DimensionSchema, problems=NOT_FOUND)
+@operation(blueprint, DimensionSchema, problems=NOT_FOUND, example="/v1/dimensions/<name>")
 def dimension(name: str) -> dict[str, Any]:
     """One dimension with its members."""
     if name not in BY_NAME:

@@ -1,5 +1,6 @@
 """Any group-by, over the same dimensions, filters and measures as the queries."""
 
+from functools import partial
 from typing import Any
 
 from flask import Response, request
@@ -14,11 +15,11 @@ from service.replies import Reply, answer
 from service.schemas import AnswerSchema, ExplanationSchema, ExploreParametersSchema
 
 blueprint = Blueprint("explore", __name__, url_prefix="/v1", description="Any other question")
-_answered = operation(blueprint, AnswerSchema, ExploreParametersSchema, has_forms=True, is_conditional=True)
+_answered = partial(operation, blueprint, AnswerSchema, ExploreParametersSchema, has_forms=True, is_conditional=True)
 
 
 @blueprint.route("/explore")
-@_answered
+@_answered(example="/v1/explore")
 def explore(_declared: Any) -> Response:
     """Purchases by any one to three dimensions.
 
@@ -29,14 +30,14 @@ def explore(_declared: Any) -> Response:
 
 
 @blueprint.route(f"/explore.<{any_of(BY_SUFFIX)}:suffix>")
-@_answered
+@_answered()
 def download(_declared: Any, suffix: str) -> Response:
     """The same in the form that the suffix names."""
     return answer(*resolve(_query()), suffix)
 
 
 @blueprint.route("/explore/explain")
-@operation(blueprint, ExplanationSchema, ExploreParametersSchema)
+@operation(blueprint, ExplanationSchema, ExploreParametersSchema, example="/v1/explore/explain")
 def explain(_declared: Any) -> Reply:
     """How it is answered: the reads, their pipelines, and what MongoDB does for them."""
     return explanation(*resolve(_query()))

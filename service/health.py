@@ -8,6 +8,7 @@ from marshmallow import fields
 
 from pipelines.directory import read_directory
 from service.connection import current_store
+from service.examples import real_examples
 from service.schemas import Document
 
 blueprint = Blueprint("health", __name__, description="For load balancers and monitors")
@@ -46,14 +47,14 @@ def _of_this_moment(response: Response) -> Response:
 
 
 @blueprint.route("/healthz")
-@blueprint.response(200, HealthSchema)
+@blueprint.response(200, HealthSchema, examples=real_examples("/healthz"))
 def healthz() -> dict[str, Any]:
     """Liveness: the process answers. Stays 200 while MongoDB is away."""
     return {"status": "ok"}
 
 
 @blueprint.route("/readyz")
-@blueprint.response(200, HealthSchema)
+@blueprint.response(200, HealthSchema, examples=real_examples("/readyz"))
 @blueprint.alt_response(503, "SERVICE_UNAVAILABLE")
 def readyz() -> dict[str, Any]:
     """Readiness: MongoDB answers. 503 while it is away."""

@@ -55,7 +55,7 @@ LoadsSchema = Document.from_dict({"loads": fields.List(fields.Nested(LoadSchema)
 
 
 @blueprint.route("")
-@operation(blueprint, LoadsSchema)
+@operation(blueprint, LoadsSchema, example="/v1/loads")
 def loads() -> dict[str, Any]:
     """The newest thousand loads: counts, refused rows by reason, missing values by column."""
     with translated(), timer().stretch("mongo"):
@@ -64,7 +64,7 @@ def loads() -> dict[str, Any]:
 
 
 @blueprint.route("/<load_id>")
-@operation(blueprint, LoadSchema, problems=NOT_FOUND)
+@operation(blueprint, LoadSchema, problems=NOT_FOUND, example="/v1/loads/<load_id>")
 def load(load_id: str) -> dict[str, Any]:
     """One load."""
     with translated(), timer().stretch("mongo"):

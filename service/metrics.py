@@ -36,6 +36,7 @@ class Metrics:
         counter = partial(Counter, registry=self.registry)
         histogram = partial(Histogram, registry=self.registry, buckets=BUCKETS)
         self.requests = counter("analytics_requests", "Requests", ("route", "status"))
+        self.unread = self.requests.labels("none", "503")
         self.shed = counter("analytics_shed_requests", "Requests refused because too much was going on")
         self.kept = counter("analytics_answer_cache_hits", "Answers that were kept from before")
         self.made = counter("analytics_answer_cache_misses", "Answers that had to be made")
@@ -62,7 +63,7 @@ class Metrics:
     def count_unread(self) -> None:
         """Count a request that was refused before it was read."""
         self.shed.inc()
-        self.requests.labels("none", "503").inc()
+        self.unread.inc()
 
     def of_kept(self, route: str, answer: Answer) -> Callable[[requests.Sent], None]:
         """What counts the requests that get one kept reply."""

@@ -7,6 +7,7 @@ from typing import Any
 from flask_smorest import Blueprint
 from marshmallow import Schema
 
+from service.examples import real_examples
 from service.formats import FORMATS, JSON
 
 View = Callable[..., Any]
@@ -28,6 +29,7 @@ def operation(
     has_forms: bool = False,
     is_conditional: bool = False,
     problems: Sequence[HTTPStatus] = (),
+    example: str = "",
 ) -> Callable[[View], View]:
     """Declare a view, which may return the reply's document or a response.
 
@@ -37,6 +39,7 @@ def operation(
         has_forms: whether the rows are there as CSV and the like, too.
         is_conditional: whether the reply has an ETag and may be a 304.
         problems: what can go wrong besides a wrong parameter and MongoDB's absence.
+        example: the name of the example of status 200.
     """
 
     def declare(view: View) -> View:
@@ -54,7 +57,9 @@ def operation(
                     description=DESCRIPTION,
                 )(view)
         headers = ETAG if is_conditional else None
-        view = blueprint.response(200, reply, description=DESCRIPTION if has_forms else None, headers=headers)(view)
-        return blueprint.arguments(parameters, location="query")(view) if parameters else view
+        description = DESCRIPTION if has_forms else None
+        examples = real_examples(example)
+        view = blueprint.response(200, reply, description=description, headers=headers, examples=examples)(view)
+        return blueprint.arguments(parameters(), location="query")(view) if parameters else view
 
     return declare

@@ -12,6 +12,7 @@ from flask_smorest import Blueprint
 from marshmallow import fields
 
 from pipelines.queries import BY_SLUG
+from service.examples import real_examples
 from service.schemas import Document
 
 blueprint = Blueprint("performance", __name__, url_prefix="/v1/performance", description="Measured times")
@@ -109,7 +110,7 @@ class PerformanceSchema(Document):
 
 
 @blueprint.route("")
-@blueprint.response(200, PerformanceSchema)
+@blueprint.response(200, PerformanceSchema, examples=real_examples("/v1/performance"))
 def performance() -> dict[str, Any]:
     """Measured times of each query, by what it was read from.
 

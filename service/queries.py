@@ -63,9 +63,12 @@ def _explanation(query: Query) -> Callable[[Any], Any]:
 
 
 for each in QUERIES:
-    _answered = operation(blueprint, answer_schema(each), ParametersSchema, has_forms=True, is_conditional=True)
+    _path = f"/v1/queries/{each.slug}"
+    _answered = operation(
+        blueprint, answer_schema(each), ParametersSchema, has_forms=True, is_conditional=True, example=_path
+    )
     blueprint.route(f"/{each.slug}")(_answered(_endpoint(each)))
-    _explained = operation(blueprint, ExplanationSchema, ParametersSchema)
+    _explained = operation(blueprint, ExplanationSchema, ParametersSchema, example=f"{_path}/explain")
     blueprint.route(f"/{each.slug}/explain")(_explained(_explanation(each)))
 
 

@@ -1,8 +1,9 @@
-"""Gunicorn's threaded worker, with a bound on how long a request waits for a thread, and problem details of its own.
+"""Gunicorn's threaded worker, with a bound on what its threads begin, and problem details of its own.
 
-Gunicorn queues every connection for its threads, however many there are. Where this process has no time left even to
-refuse politely, the queue would grow to minutes; so what has waited too long is refused before it is read, which costs
-next to nothing. Health and metrics are let through: they are told apart by a look at the first bytes.
+Gunicorn queues every connection for its threads, however many there are. Where too many come the queue would grow to
+minutes, and each refusal by the application takes time from those that are answered. So what is not worth beginning,
+and what has waited too long for a thread, is refused before it is read, which costs next to nothing. Health and metrics
+are let through: they are told apart by a look at the first bytes.
 """
 
 import json
@@ -15,10 +16,10 @@ from http import HTTPStatus
 from typing import Any
 
 from gunicorn.http import errors
-from gunicorn.util import close_graceful, write_nonblock
+from gunicorn.util import close, close_graceful, write_nonblock
 from gunicorn.workers.gthread import ThreadWorker
 
-from service.overload import RETRY_AFTER_SECONDS
+from service.overload import RETRY_AFTER_SECONDS, Admission, Overloaded
 from service.requests import SECURITY
 
 STATUS: dict[type[Exception], HTTPStatus] = {
@@ -31,30 +32,56 @@ STATUS: dict[type[Exception], HTTPStatus] = {
 """What each fault of a request means; 400 for those that are not named."""
 
 MONITORS = (b"GET /healthz ", b"GET /readyz ", b"GET /metrics ")
+BODY_HEADERS = frozenset({"CONTENT-LENGTH", "TRANSFER-ENCODING"})
 PATIENCE_S = 0.05
+BURST = 64
 LINGER_S = 0.5
 REPORT_S = 1.0
 
 
 class Worker(ThreadWorker):
-    """Refuses what has waited too long for a thread, and says with a problem document why a request is no request."""
+    """Refuses unread what is not worth beginning, and says with a problem document why a request is no request."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._under_way = 0  # touched by the main thread alone
+        self._begun = self._under_way = 0  # touched by the main thread alone, like the next one
+        self._admission: Admission | None = None
         self._lock = threading.Lock()
         self._refused = 0
         self._reported = time.monotonic()
 
+    def accept(self, listener: socket.socket) -> None:
+        """Accept all that has come, up to a bound: gunicorn's loop does a good deal between one and the next."""
+        for _ in range(BURST):
+            before = self._begun
+            super().accept(listener)
+            if self._begun == before:
+                return
+
     def enqueue_req(self, conn: Any) -> None:
-        """Give a connection to the threads, and note when it begins to wait, if no thread is free."""
-        conn.waits_since = time.monotonic() if self._under_way >= self.cfg.threads else None
+        """Give a connection to the threads, unless too many are at work, and note whether it has to wait for one."""
+        self._begun += 1
+        conn.is_whole = False
+        conn.works_since = None
+        now = time.monotonic()
+        target = self._target(conn)
+        places = self.wsgi.extensions["places"]
+        if target and places.may_need(target):
+            self._admission = self._admission or Admission(places.most, places.least)
+            if not self._admission.admit(now):
+                self.nr_conns -= 1
+                self._refuse(conn)
+                return
+            conn.works_since = now
+        conn.waits_since = now if self._under_way >= self.cfg.threads else None
         self._under_way += 1
         super().enqueue_req(conn)
 
     def finish_request(self, conn: Any, fs: "Future[Any]") -> None:
         """Count a thread as free again."""
         self._under_way -= 1
+        if self._admission and conn.works_since is not None:
+            self._admission.end(conn.works_since, time.monotonic())
         super().finish_request(conn, fs)
 
     def handle(self, conn: Any) -> Any:
@@ -63,12 +90,21 @@ class Worker(ThreadWorker):
         A connection that ends is closed here: gunicorn waits for its client in the loop that accepts others.
         """
         has_waited_s = time.monotonic() - conn.waits_since if conn.waits_since else 0.0
-        if has_waited_s > PATIENCE_S and self._is_refused(conn):
+        if has_waited_s > PATIENCE_S and self._target(conn):
+            self._refuse(conn)
             return False
         is_kept = super().handle(conn)
         if is_kept is False:
-            close_graceful(conn.sock, LINGER_S)
+            if conn.is_whole:
+                close(conn.sock)
+            else:
+                close_graceful(conn.sock, LINGER_S)
         return is_kept
+
+    def handle_request(self, req: Any, conn: Any) -> Any:
+        """Note whether anything of this request may still come after its answer."""
+        conn.is_whole = not any(name in BODY_HEADERS for name, _ in req.headers)
+        return super().handle_request(req, conn)
 
     def notify(self) -> None:
         """Tell gunicorn that we are alive, and the log how many were refused since it was told last."""
@@ -95,26 +131,28 @@ class Worker(ThreadWorker):
         except OSError:
             self.log.debug("the client has gone")
 
-    def _is_refused(self, conn: Any) -> bool:
-        """Refuse a connection, unless it is of a monitor, or has sent nothing yet."""
-        conn.sock.setblocking(False)
+    def _target(self, conn: Any) -> bytes:
+        """What a connection asks for, where that can be seen without reading it and no monitor asks; else nothing."""
+        if self.cfg.is_ssl:
+            return b""
         try:
-            first = b"" if self.cfg.is_ssl else conn.sock.recv(max(map(len, MONITORS)), socket.MSG_PEEK)
-            if not first or first.startswith(MONITORS):  # nothing can be seen of TLS: it is let through as well
-                return False
-            conn.sock.recv(1 << 16)  # what is left unread would reset the connection before the answer is seen
-            detail = "The service has too much to do at the moment. Try again."
-            conn.sock.send(response(HTTPStatus.SERVICE_UNAVAILABLE, detail, uuid.uuid4().hex))
-            conn.sock.shutdown(socket.SHUT_WR)
-        except BlockingIOError:
-            return False
+            first: bytes = conn.sock.recv(self.cfg.limit_request_line, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        except OSError:
+            return b""
+        words = first.split(b" ", 2)
+        return b"" if len(words) < 2 or first.startswith(MONITORS) else words[1]
+
+    def _refuse(self, conn: Any) -> None:
+        """Refuse a connection's request unread."""
+        try:
+            conn.sock.recv(1 << 16, socket.MSG_DONTWAIT)  # what is left unread would reset the connection too early
+            conn.sock.send(_refusal(uuid.uuid4().hex), socket.MSG_DONTWAIT)
         except OSError:
             self.log.debug("the client has gone")
         conn.sock.close()
         self.wsgi.extensions["metrics"].count_unread()
         with self._lock:
             self._refused += 1
-        return True
 
 
 def response(status: HTTPStatus, detail: str, request_id: str) -> bytes:
@@ -134,3 +172,13 @@ def response(status: HTTPStatus, detail: str, request_id: str) -> bytes:
         headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
     head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     return f"HTTP/1.1 {status.value} {status.phrase}\r\n{head}\r\n".encode("ascii") + body
+
+
+_NO_ID = "0" * 32
+_HEAD, _MIDDLE, _END = response(HTTPStatus.SERVICE_UNAVAILABLE, str(Overloaded()), _NO_ID).split(_NO_ID.encode())
+
+
+def _refusal(request_id: str) -> bytes:
+    """The response to a request that nobody has read; made in advance, as it has to cost next to nothing."""
+    given = request_id.encode()
+    return _HEAD + given + _MIDDLE + given + _END

@@ -1,15 +1,16 @@
 """The bound on simultaneous work: so many work, some wait, the rest is refused at once."""
 
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
 import pytest
-from flask import Flask, g
+from flask import Flask, Response, g
 
 from service import overload
-from service.overload import Overloaded, Places
+from service.overload import Admission, Overloaded, Places
 
 
 def begin(stack: ExitStack, path: str = "/v1/queries/top-states") -> None:
@@ -83,3 +84,80 @@ def test_never_more_than_the_places_work_and_only_some_wait(monkeypatch: pytest.
         done.set()
         results = [each.result() for each in asked]
     assert (results.count("answered"), results.count("refused")) == (10, 10)
+
+
+def test_the_last_to_come_is_the_first_to_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where more wait than may, the one that came first is refused."""
+    monkeypatch.setattr(overload, "WAIT_MS", 20_000)
+    monkeypatch.setattr(overload, "WAITING", 3)
+    places, order = Places(1), []
+
+    def ask(number: int) -> None:
+        with ExitStack() as stack:
+            begin(stack)
+            try:
+                places.take()
+                order.append(number)
+            except Overloaded:
+                order.append(-number)
+
+    with ThreadPoolExecutor(4) as pool:
+        with ExitStack() as stack:
+            begin(stack)
+            places.take()
+            asked = []
+            for number in range(1, 5):
+                asked.append(pool.submit(ask, number))
+                while len(places._waiting) + len(order) < number:
+                    time.sleep(0.001)
+        for each in asked:
+            each.result()
+    assert order == [-1, 4, 3, 2]
+
+
+@pytest.mark.parametrize(
+    ("target", "may_need"),
+    [
+        (b"/v1/queries/top-states?hour=3", True),
+        (b"/v1/dashboard", True),
+        (b"/v1/queries/top-states", False),  # it was answered before
+        (b"/v1/live", False),
+        (b"/v1/queries", False),
+        (b"/docs", False),
+        (b"/", False),
+    ],
+)
+def test_what_may_need_a_place(target: bytes, may_need: bool) -> None:
+    """New questions do; what was answered is most likely kept."""
+    app = Flask(__name__)
+    places = Places(1)
+    with app.test_request_context("/v1/queries/top-states", environ_overrides={"RAW_URI": "/v1/queries/top-states"}):
+        g.answers = [("an answer", True)]
+        places.note(Response(status=200))
+    with app.test_request_context("/", environ_overrides={"RAW_URI": "/v1/queries/top-states?hour=3"}):
+        g.answers = []
+        places.note(Response(status=503))
+    assert places.may_need(target) is may_need
+
+
+def test_a_burst_is_begun_whole_and_an_overload_is_not() -> None:
+    """Five at once are begun; from the sixth on one at a time; after a pause as long as the work, five again."""
+    admission = Admission(most=5, least=1)
+    assert [admission.admit(10.0) for _ in range(7)] == [True] * 5 + [False] * 2
+    for _ in range(4):
+        admission.end(10.0, 10.2)
+        assert not admission.admit(10.2)  # there is still one at work
+    admission.end(10.0, 10.3)
+    assert admission.admit(10.31)
+    assert not admission.admit(10.32)  # the pause was shorter than the work
+    admission.end(10.31, 10.4)
+    assert [admission.admit(10.6) for _ in range(6)] == [True] * 5 + [False]
+
+
+def test_bursts_with_an_end_are_no_overload() -> None:
+    """Each time all that may be begun are, however often."""
+    admission = Admission(most=5, least=1)
+    for second in range(5):
+        assert all(admission.admit(float(second)) for _ in range(5))
+        for _ in range(5):
+            admission.end(float(second), second + 0.1)

@@ -1,0 +1,101 @@
+"""The examples in the OpenAPI document are what the service answers, and what their schemas allow."""
+
+import json
+import os
+from collections.abc import Iterator
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+from jsonschema import Draft202012Validator
+
+from pipelines.queries import QUERIES
+from service.app import create_app
+from service.examples import FILE
+from store.client import Store
+from store.settings import Settings
+
+pytestmark = pytest.mark.live
+
+YEAR = "from=2022-01-01&to=2022-12-31"
+REQUESTS = {
+    **{f"/v1/queries/{each.slug}": f"/v1/queries/{each.slug}?{YEAR}&state=Texas&limit=3" for each in QUERIES},
+    **{f"/v1/queries/{each.slug}/explain": f"/v1/queries/{each.slug}/explain?{YEAR}&state=Texas" for each in QUERIES},
+    "/v1/queries/daily-sales": f"/v1/queries/daily-sales?{YEAR}&interval=month&limit=1&compare=previous_year",
+    "/v1/explore": f"/v1/explore?{YEAR}&by=segment&by=payment_method&not_gender=Male&limit=3",
+    "/v1/explore/explain": f"/v1/explore/explain?{YEAR}&by=segment",
+    "/v1/dashboard": "/v1/dashboard?from=2022-03-01&to=2022-03-01&state=Texas&segment=Gold",
+    "/v1/dimensions": "/v1/dimensions",
+    "/v1/dimensions/<name>": "/v1/dimensions/segment",
+    "/v1/loads": "/v1/loads",
+    "/v1/loads/<load_id>": "/v1/loads/{load_id}",
+    "/v1/queries": "/v1/queries",
+    "/v1/performance": "/v1/performance",
+    "/healthz": "/healthz",
+    "/readyz": "/readyz",
+    "NOT_FOUND": "/v1/queries/top-stats",
+    "UNPROCESSABLE_ENTITY": "/v1/queries/top-states?state=Texs",
+}
+CHANGING = {
+    "request_id", "timing_ms", "as_of", "data_version", "estimate_ms", "started_at", "updated_at", "seconds",
+    "verified", "verification", "stale_months", "since", "mongo_ms", "total_ms",
+}  # fmt: skip
+"""What is of the moment; its type has to be the same."""
+
+
+@pytest.fixture
+def client(loaded: Store, data_dir: Path) -> Iterator[FlaskClient]:
+    """A client of an application that has answered nothing yet: what it keeps changes how it answers."""
+    app = create_app(Settings(database=loaded.settings.database, data_dir=data_dir))
+    yield app.test_client()
+    app.extensions["connection"].close()
+
+
+def settled(value: Any, name: str = "") -> Any:
+    """A reply without what is of the moment."""
+    if name in CHANGING:
+        return "of the moment"
+    if isinstance(value, dict):
+        return {each: settled(inner, each) for each, inner in value.items()}
+    return [settled(each) for each in value] if isinstance(value, list) else value
+
+
+def ask(client: FlaskClient, name: str) -> dict[str, Any]:
+    """The request of that name and its reply, as the file has them."""
+    loads = client.get("/v1/loads").json["loads"]
+    request = REQUESTS[name].format(load_id=loads[0]["id"])
+    reply = client.get(request)
+    assert reply.status_code == getattr(HTTPStatus, name, HTTPStatus.OK), reply.json
+    return {"request": request, "reply": reply.json}
+
+
+def test_every_example_is_what_the_service_answers(client: FlaskClient) -> None:
+    """As the file says, which REWRITE_EXAMPLES=1 writes anew."""
+    real = {name: ask(client, name) for name in REQUESTS}
+    if os.environ.get("REWRITE_EXAMPLES"):
+        FILE.write_text(json.dumps(real, indent=1, ensure_ascii=False) + "\n")
+    assert settled(json.loads(FILE.read_text())) == settled(real)
+
+
+def test_every_operation_with_a_schema_shows_its_example(client: FlaskClient) -> None:
+    """And the schema allows it, strictly."""
+    document = client.get("/openapi.json").json
+    examples = json.loads(FILE.read_text())
+    shown = set()
+    for path, item in document["paths"].items():
+        content = item["get"]["responses"]["200"].get("content", {}).get("application/json", {})
+        for name, example in content.get("examples", {}).items():
+            Draft202012Validator(content["schema"] | {"components": document["components"]}).validate(example["value"])
+            assert example["value"] == examples[name]["reply"]
+            assert name.replace("<", "{").replace(">", "}") == path
+            shown.add(name)
+    for response in document["components"]["responses"].values():
+        for content in response.get("content", {}).values():
+            for name, example in content.get("examples", {}).items():
+                schema = document["components"]["schemas"]["Problem"] | {"components": document["components"]}
+                Draft202012Validator(schema).validate(example["value"])
+                assert example["value"] == examples[name]["reply"]
+                shown.add(name)
+    assert shown == examples.keys() == REQUESTS.keys()
