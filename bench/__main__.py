@@ -16,6 +16,7 @@ from bench.overload import measure as measure_overload
 from bench.pages import compare_page_formats
 from bench.questions import compare as ask
 from bench.refresh import measure
+from bench.request import measure as measure_requests
 from loader.__main__ import GARBAGE_THRESHOLD
 from loader.sample import write_sample
 from store.client import Store
@@ -110,6 +111,13 @@ def hello_command(as_json: bool) -> None:
 def dashboard_command(as_json: bool) -> None:
     """Time of the dashboard over HTTP, on the filled database, and the workers' memory."""
     _tell(measure_dashboard(), as_json)
+
+
+@main.command("request")
+@click.option("--json", "as_json", is_flag=True, help="Report as JSON.")
+def request_command(as_json: bool) -> None:
+    """Where the time of one request goes, on the filled database."""
+    _tell(measure_requests(), as_json)
 
 
 @main.command("overload")

@@ -22,8 +22,8 @@ def measure() -> Mapping[str, Any]:
     random.seed(SEED)
     scenarios: dict[str, list[str]] = {
         "unchanged": [PATH] * REQUESTS,
-        "computed, any range": [f"{PATH}?{urlencode(_range())}" for _ in range(REQUESTS)],
-        "computed, one filter": [f"{PATH}?{urlencode(_range() | _filter())}" for _ in range(REQUESTS)],
+        "computed, any range": [f"{PATH}?{urlencode(random_range())}" for _ in range(REQUESTS)],
+        "computed, one filter": [f"{PATH}?{urlencode(random_range() | random_filter())}" for _ in range(REQUESTS)],
     }
     with serving() as served, Clients(served.port) as clients:
         list(_ask_all(clients, scenarios["unchanged"]))  # both workers have it then
@@ -31,13 +31,15 @@ def measure() -> Mapping[str, Any]:
         return found | {"worker memory, MB": served.worker_memory_mb()}
 
 
-def _range() -> dict[str, str]:
+def random_range() -> dict[str, str]:
+    """The parameters of some days."""
     first = FIRST + timedelta(random.randrange(DAYS))  # noqa: S311  a load, no secret
     last = first + timedelta(random.randrange(DAYS))  # noqa: S311
     return {"from": first.isoformat(), "to": last.isoformat()}
 
 
-def _filter() -> dict[str, str]:
+def random_filter() -> dict[str, str]:
+    """The parameter of some filter."""
     dimension = random.choice((SEGMENT, MARITAL_STATUS))  # noqa: S311
     return {dimension.name: random.choice(dimension.members[1:])}  # noqa: S311
 
