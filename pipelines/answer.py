@@ -103,9 +103,9 @@ class Answer:
         return (*bucket, *keys)
 
     def records(self) -> list[dict[str, Any]]:
-        """The rows as column name to value; money is a Decimal with two places."""
+        """The rows as column name to value, as JSON has them: money and changes are text."""
         names = [column.name for column in self._keys]
-        records = [dict(zip(names, key, strict=True)) | finish(parts) for key, parts in self.rows]
+        records = [dict(zip(names, key, strict=True)) | show(parts) for key, parts in self.rows]
         if self.previous:
             for record, (_, parts), before in zip(records, self.rows, self.previous.rows, strict=True):
                 record |= compared(parts, before)
@@ -113,7 +113,7 @@ class Answer:
 
     def totals(self) -> dict[str, Any]:
         """The four measures of all that matches, and of a comparison the two objects."""
-        return finish(self.total) | (compared(self.total, self.previous.total) if self.previous else {})
+        return show(self.total) | (compared(self.total, self.previous.total) if self.previous else {})
 
     def tuples(self) -> Iterable[tuple[Any, ...]]:
         """The rows as values alone, in the order of `flat_columns`."""
@@ -131,7 +131,8 @@ _MEASURES = tuple(Column(measure.name, measure.type, measure.unit) for measure i
 
 def compared(now: Parts, before: Parts | None) -> dict[str, Any]:
     """The two objects of a comparison: the measures before, or None where there was nothing, and the change."""
-    return {PREVIOUS: finish(before) if before and before.transactions else None, CHANGE: change(now, before)}
+    changes = {name: None if percent is None else str(percent) for name, percent in change(now, before).items()}
+    return {PREVIOUS: show(before) if before and before.transactions else None, CHANGE: changes}
 
 
 def change(now: Parts, before: Parts | None) -> dict[str, Decimal | None]:
@@ -150,6 +151,11 @@ def _change(measure: Measure, now: Parts, before: Parts) -> Decimal | None:
 def finish(parts: Parts) -> dict[str, Any]:
     """The four measures of a group, by name."""
     return {measure.name: measure.finish(parts) for measure in MEASURES}
+
+
+def show(parts: Parts) -> dict[str, Any]:
+    """The same as JSON has them."""
+    return {measure.name: measure.show(parts) for measure in MEASURES}
 
 
 def arrange(

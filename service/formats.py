@@ -85,7 +85,7 @@ def csv_rows(found: Answer) -> bytes:
 
 def json_lines(found: Answer) -> bytes:
     """The rows as JSON, one a line, each as in the reply."""
-    return "".join(json.dumps(record, default=str) + "\n" for record in found.records()).encode()
+    return "".join(json.dumps(record) + "\n" for record in found.records()).encode()
 
 
 def arrow_stream(found: Answer) -> bytes:

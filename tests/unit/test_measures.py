@@ -93,6 +93,15 @@ def test_money_is_a_decimal_with_a_unit_and_counts_are_whole(measure: object) ->
     assert (measure.unit == "USD") == (kind is Decimal)
 
 
+@given(st.integers(0, 10**12), st.integers(0, 10**12), st.integers(0, 10**18))
+def test_a_figure_shown_is_its_text(transactions: int, priced: int, cents: int) -> None:
+    """Money as the Decimal writes itself, counts as they are, nothing as nothing."""
+    parts = Parts(transactions, priced, cents)
+    for measure in MEASURES:
+        finished = measure.finish(parts)
+        assert measure.show(parts) == (str(finished) if isinstance(finished, Decimal) else finished)
+
+
 @settings(deadline=None)
 @given(any_parts, any_parts, any_parts)
 def test_parts_can_be_added_in_any_order(one: Parts, two: Parts, three: Parts) -> None:
