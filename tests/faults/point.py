@@ -26,6 +26,7 @@ class Point:
         command, collection: the command of the driver that tells of it; any collection where empty.
         after: whether its reply must have come; else it is about to be sent.
         begins: only a command that begins a transaction (True), is in none (False), or any (None).
+        index: only a command that makes this index, whether or not it makes others.
         within_ms: the longest random delay after the moment, to be within what the server does.
         most: how often a load of any size meets it; 0 for once a batch.
     """
@@ -35,6 +36,7 @@ class Point:
     collection: str = ""
     after: bool = False
     begins: bool | None = None
+    index: str = ""
     within_ms: int = 0
     most: int = 0
 
@@ -52,7 +54,7 @@ POINTS = (
     Point("before-commit", "commitTransaction"),
     Point("in-commit", "commitTransaction", within_ms=12),
     Point("after-commit", "commitTransaction", after=True),
-    Point("in-index-build", "createIndexes", "transactions", within_ms=150, most=2),
+    Point("in-index-build", "createIndexes", "transactions", index="load_id_1__id_1", within_ms=150, most=1),
     Point("before-refresh", "findAndModify", "status", begins=False, most=1),
     Point("in-refresh-transaction", "insert", "rollups", most=8),
 )
@@ -98,6 +100,7 @@ def _is(point: Point, name: str, command: Any) -> bool:
         name == point.command
         and point.collection in ("", collection)
         and (point.begins is None or bool(command.get("startTransaction")) == point.begins)
+        and (not point.index or point.index in [each["name"] for each in command["indexes"]])
     )
 
 
