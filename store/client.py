@@ -148,6 +148,8 @@ def translated() -> Iterator[None]:
     except WaitQueueTimeoutError as error:
         raise StoreUnavailable("Every connection to MongoDB is in use", "Try again") from error
     except (NetworkTimeout, ExecutionTimeout) as error:
+        if isinstance(error.__cause__, ConnectionFailure) and not isinstance(error.__cause__, NetworkTimeout):
+            raise StoreUnavailable("MongoDB cannot be reached", CHECK) from error  # a transaction's tries are used up
         budget = budget_ms()
         when = f"within this request's {budget:,} ms" if budget else "in time"
         raise StoreUnavailable(f"MongoDB did not answer {when}", "Try again, or ask for less") from error
