@@ -135,6 +135,17 @@ def _patience(uri: str, milliseconds: int) -> dict[str, Any]:
     return {name: milliseconds for name in names if name.lower() not in said}
 
 
+_LOGIN = {13, 18}
+_WRITE_CONFLICT = 112
+_CHANGING = {91, 189, 246, 10107, 11600, 13435}
+"""What a server says that shuts down, steps down or has not caught up."""
+
+
+def _codes(error: OperationFailure) -> set[int | None]:
+    """The error's code, and in a bulk write those that stand beside the writes."""
+    return {error.code, *(each.get("code") for each in (error.details or {}).get("writeConcernErrors", ()))}
+
+
 @contextmanager
 def translated() -> Iterator[None]:
     """Turn the driver's errors into this project's. No address and no credential gets into the text.
@@ -156,11 +167,14 @@ def translated() -> Iterator[None]:
     except ConnectionFailure as error:
         raise StoreUnavailable("MongoDB cannot be reached", CHECK) from error
     except OperationFailure as error:
-        if error.code in (13, 18):
+        codes = _codes(error)
+        if codes & _LOGIN:
             raise StoreUnavailable(
                 "MongoDB refuses the login", "Check the user in MONGODB_URI and its roles"
             ) from error
-        if error.has_error_label("TransientTransactionError") or error.code in (11600, 91, 189, 10107, 13435, 246):
+        if _WRITE_CONFLICT in codes:
+            raise StoreUnavailable("Another write to MongoDB was in the way", "Try again") from error
+        if error.has_error_label("TransientTransactionError") or codes & _CHANGING:
             raise StoreUnavailable("MongoDB is changing its primary", "Try again") from error
         details = error.details or {}
         raise InternalError(f"MongoDB refused a command: {details.get('codeName', error.code)}: {error}") from error

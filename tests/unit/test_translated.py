@@ -1,9 +1,17 @@
 """The driver's errors in this project's words."""
 
 import pytest
-from pymongo.errors import AutoReconnect, ExecutionTimeout, NetworkTimeout, PyMongoError, ServerSelectionTimeoutError
+from pymongo.errors import (
+    AutoReconnect,
+    BulkWriteError,
+    ExecutionTimeout,
+    NetworkTimeout,
+    OperationFailure,
+    PyMongoError,
+    ServerSelectionTimeoutError,
+)
 
-from catalog.errors import StoreUnavailable
+from catalog.errors import InternalError, StoreUnavailable
 from store.client import translated
 
 
@@ -23,3 +31,18 @@ def test_away_and_slow_are_told_apart(error: PyMongoError, cause: Exception | No
     with pytest.raises(StoreUnavailable, match=said) as raised, translated():
         raise error from cause
     assert "example" not in str(raised.value)
+
+
+def test_a_write_conflict_is_worth_another_try_and_no_defect() -> None:
+    """A transaction's own tries are over by then, or the server did not say that it may be tried again."""
+    with pytest.raises(StoreUnavailable, match="Try again"), translated():
+        raise OperationFailure("WriteConflict error", 112, {"codeName": "WriteConflict"})
+    with pytest.raises(InternalError), translated():
+        raise OperationFailure("no such field", 9, {"codeName": "FailedToParse"})
+
+
+def test_a_step_down_is_seen_in_a_bulk_write_too() -> None:
+    """There the error is of the whole bulk, and what the server said stands beside it."""
+    down = {"code": 91, "errmsg": "Replication is being shut down"}
+    with pytest.raises(StoreUnavailable, match="primary"), translated():
+        raise BulkWriteError({"writeErrors": [], "writeConcernErrors": [down]})
