@@ -18,10 +18,10 @@ from indexes.specs import EARLY
 from loader.batches import Batch, Writer
 from loader.claim import claim
 from loader.clean import Cleaner
-from loader.files import Chunk, Survey, read_chunks, survey
+from loader.files import Survey, read_chunks, survey
 from loader.options import Options
 from loader.report import LoadReport
-from pipelines.ahead import ahead
+from pipelines.ahead import one_ahead
 from pipelines.refresh import refresh
 from store.client import Store, translated
 from store.schema import read_vocabulary
@@ -82,7 +82,8 @@ def load(store: Store, path: Path, options: Options, max_quarantined: float, pro
             return report
         spent = report.seconds - begin
         writer = Writer(store, session, report, by_profile=options.by_profile)
-        for batch in _batches(found, state, report.load_id, options, store.settings, read_vocabulary(store)):
+        batches = _batches(found, state, report.load_id, options, store.settings, read_vocabulary(store))
+        for batch in one_ahead(batches):  # it is read, cleaned and encoded while the one before is written
             writer.write(batch, spent + time.monotonic())
             progress(batch.chunk.end, found.size)
             if report.read >= ENOUGH_ROWS and report.exceeds(max_quarantined):
@@ -109,19 +110,13 @@ def tomorrow() -> int:
 def _batches(
     found: Survey, state: dict[str, Any], load_id: str, options: Options, settings: Settings, vocabulary: Vocabulary
 ) -> Iterator[Batch]:
-    """The batches from the checkpoint on; the next is made while one is written."""
+    """The batches from the checkpoint on."""
     adds = options.new_members == "add"
     cleaner = Cleaner(found.header, vocabulary, settings.timezone, tomorrow(), add_members=adds)
-    chunks = read_chunks(found, state["offset"], state["line"])
     offset = state["offset"]
-
-    def make(chunk: Chunk) -> Batch:
-        nonlocal offset
-        batch = Batch.of(offset, chunk, cleaner.clean(chunk), load_id, by_profile=options.by_profile)
+    for chunk in read_chunks(found, offset, state["line"]):
+        yield Batch.of(offset, chunk, cleaner.clean(chunk), load_id, by_profile=options.by_profile)
         offset = chunk.end
-        return batch
-
-    return ahead(make, chunks, threads=1)
 
 
 def _finish(store: Store, report: LoadReport, status: str, seconds: float) -> None:
