@@ -94,6 +94,23 @@ REFERENCE_COLLECTIONS = tuple(
 )
 SIX = (TRANSACTIONS, CUSTOMERS, *REFERENCE_COLLECTIONS)
 
+_CHECKPOINT: Schema = {
+    "offset": _LONG,
+    "line": _LONG,
+    "counts": {"bsonType": "object"},
+    "missing": {"bsonType": "object"},
+    "reasons": {"bsonType": "object"},
+    "seconds": {"bsonType": ["double", "int"]},
+    "updated_at": _DATE,
+}
+CHECKPOINT = tuple(_CHECKPOINT)
+"""How far a load is, and what it has counted so far."""
+
+CLUSTERED = (TRANSACTIONS, CUSTOMERS)
+"""Stored in the order of their ids, without an index by id beside: rows come mostly in that order, and are written 1.3
+times as fast.
+"""
+
 LOADS = Collection(
     "loads",
     "One load of one file each: its checkpoint and its report",
@@ -105,14 +122,8 @@ LOADS = Collection(
         "options": {"bsonType": "object"},
         "columns": {"bsonType": "array", "items": _TEXT},
         "status": {"enum": ["running", "complete", "stopped", "removing", "removed"]},
-        "offset": _LONG,
-        "line": _LONG,
-        "counts": {"bsonType": "object"},
-        "missing": {"bsonType": "object"},
-        "reasons": {"bsonType": "object"},
-        "seconds": {"bsonType": ["double", "int"]},
+        **_CHECKPOINT,
         "started_at": _DATE,
-        "updated_at": _DATE,
         "session": {"bsonType": "binData"},
         "holder": {"bsonType": "object"},
     },
@@ -185,13 +196,31 @@ STATUS = Collection(
         "result": {"bsonType": "object"},
         "session": {"bsonType": "binData"},
         "holder": {"bsonType": "object"},
+        "load_id": _TEXT,
+        "periods": {"bsonType": "array", "items": _TEXT},
+        **_CHECKPOINT,
     },
-    optional=("epoch", "version", "layout", "committed_at", "result", "session", "holder"),
+    optional=(
+        "epoch",
+        "version",
+        "layout",
+        "committed_at",
+        "result",
+        "session",
+        "holder",
+        "load_id",
+        "periods",
+        *_CHECKPOINT,
+    ),
 )
 OPERATIONAL = (LOADS, QUARANTINE, PERIODS, ROLLUPS, PAGES, STATUS)
 COLLECTIONS = (*SIX, *OPERATIONAL)
 DATA_VERSION = "data"
-"""`_id` of the status document whose `version` grows with each commit that changes an answer."""
+"""`_id` of the status document whose `version` grows with each commit that changes an answer.
+
+The lanes of a running load have documents beside it, named after it, whose versions add to its own: so batches that
+are written side by side need not write one and the same document. `pipelines.lanes` folds them into it.
+"""
 
 REFRESH = "refresh"
 """`_id` of the status document that names the session of the last refresh, so that one killed in it can be ended."""

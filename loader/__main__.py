@@ -20,6 +20,7 @@ from loader.remove import remove
 from loader.report import LoadReport
 from loader.sample import write_sample
 from pipelines.directory import read_version
+from pipelines.lanes import read_loads
 from pipelines.refresh import refresh
 from pipelines.verify import Verification, verify
 from store.client import Store, translated
@@ -271,7 +272,8 @@ def status_command(as_json: bool) -> None:
     """Show what the database holds, and its loads."""
     with Store(Settings.from_environment()) as store, translated():
         counts = {each.name: store.db[each.name].estimated_document_count() for each in (*SIX, *OPERATIONAL)}
-        loads = [LoadReport.from_load(each) for each in store.db[LOADS.name].find().sort("started_at")]
+        found = store.db[LOADS.name].find().sort("started_at").to_list()
+        loads = [LoadReport.from_load(each) for each in read_loads(store, found)]
         version = read_version(store).number
     if as_json:
         status = {"data_version": version, "documents": counts, "loads": [each.as_document() for each in loads]}

@@ -1,7 +1,8 @@
-"""Write one batch, in one transaction: checkpoint, customers, transactions, quarantine and the data version.
+"""Write batches, each in one transaction: customers, transactions, quarantine, checkpoint and the data version.
 
-Either all of it is there or nothing, so a load that was killed anywhere goes on at its checkpoint, and a
-load that another one has overtaken finds its expected offset gone and stops.
+Either all of a batch is there or nothing, so a load that was killed anywhere goes on at its checkpoint, and a
+load that another one has overtaken finds its lanes gone and stops. Two batches are written side by side, and committed
+one after the other (`loader.turns`): MongoDB serves a connection by one thread, which is busy all the time with one.
 
 The two big collections are written past their validators, which are for everyone else: the encoder cannot
 make a document that they would refuse (a test holds all kinds of rows against them), and checking each
@@ -9,32 +10,37 @@ one again took 38 s instead of 24 s for a million rows.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from copy import deepcopy
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from threading import Lock
 from typing import Any
 
 import bson
 import numpy as np
 from bson.codec_options import CodecOptions
-from pymongo import ReturnDocument, WriteConcern
+from pymongo import ReturnDocument
 from pymongo.errors import BulkWriteError
-from pymongo.read_concern import ReadConcern
 
-from catalog.collections import CUSTOMERS, LOADS, QUARANTINE, TRANSACTIONS
+from catalog.collections import CUSTOMERS, QUARANTINE, STATUS, TRANSACTIONS
 from catalog.errors import LoadError
 from loader.clean import Clean, Ints, Refused
 from loader.documents import Encoded, encode, profile, profile_ids
 from loader.files import Chunk
 from loader.report import LoadReport
-from pipelines.directory import bump_version
-from store.client import Session, Store, translated
+from loader.turns import Behind, Stopped, Turns
+from pipelines.directory import period_names
+from pipelines.lanes import lane_id
+from store.client import Session, Store, any_of, in_transaction, translated
 from store.holder import session_name
 
 _DUPLICATE_KEY = 11000
 CONFLICT = "id_conflict"
+Settled = tuple[Sequence[int] | None, list[Refused]]
+"""The rows of a batch that are new, or None for all; and the rows whose id has other content."""
 
 
 @dataclass(frozen=True)
@@ -63,38 +69,93 @@ class Batch:
 
 
 class Writer:
-    """Writes the batches of one load."""
+    """Writes the batches of one load, in as many lanes as it is given sessions.
 
-    def __init__(self, store: Store, session: Session, report: LoadReport, *, by_profile: bool) -> None:
-        self._store = store
-        self._session = session
-        self._report = report
-        self._by_profile = by_profile
-        self._lsid = session_name(session)
-        self._expect_present = False
-        self._profiles = {row["_id"] for row in store.db[CUSTOMERS.name].find({"_id": {"$lt": 0}}, {"_id": 1})}
+    Attributes:
+        seconds: tells how long the load has taken so far.
+        then: called with each batch after its commit, in order; what it raises ends the load.
+    """
 
-    def write(self, batch: Batch, seconds: float) -> None:
-        """Commit the batch and count it in the report. The first duplicate met makes later batches look first.
+    def __init__(
+        self, store: Store, report: LoadReport, seconds: Callable[[], float], then: Callable[[Batch], None], *,
+        by_profile: bool,
+    ) -> None:  # fmt: skip
+        self.store = store
+        self.report = report
+        self.seconds = seconds
+        self.then = then
+        self.by_profile = by_profile
+        self.turns = Turns()
+        self.expects_present = False
+        self.profiles = {row["_id"] for row in store.db[CUSTOMERS.name].find({"_id": {"$lt": 0}}, {"_id": 1})}
+
+    def write(self, batches: Iterator[Batch], sessions: Sequence[Session], offset: int) -> None:
+        """Commit the batches in order, and count them in the report.
 
         Raises:
             LoadError: another loader has gone on with this load.
         """
-        new: Sequence[int] | None = None
-        refused: list[Refused] = []
-        if self._expect_present or _repeats(batch):
-            new, refused = self._settle(batch)
-        try:
-            self._commit(batch, new, refused, seconds)
-        except _Duplicates:
-            self._expect_present = True
-            self._commit(batch, *self._settle(batch), seconds)
+        numbered = enumerate(batches)
+        taking = Lock()
 
-    def _settle(self, batch: Batch) -> tuple[list[int], list[Refused]]:
+        def work(lane: _Lane) -> None:
+            while True:
+                with taking:
+                    taken = next(numbered, None)
+                if not taken:
+                    return
+                lane.write(*taken)
+
+        with ThreadPoolExecutor(len(sessions)) as pool:
+            lanes = [_Lane(self, session, number, offset) for number, session in enumerate(sessions)]
+            working = [pool.submit(work, lane) for lane in lanes]
+            try:
+                wait(working, return_when=FIRST_EXCEPTION)
+            finally:
+                self.turns.stop()
+        for each in working:
+            with suppress(Stopped):
+                each.result()
+
+
+class _Lane:
+    """Writes one batch at a time, in transactions of its own session."""
+
+    def __init__(self, writer: Writer, session: Session, number: int, offset: int) -> None:
+        self._writer = writer
+        self._store = writer.store
+        self._session = session
+        self._mine = {"_id": lane_id(writer.report.load_id, number), "session": session_name(session)}
+        self._offset = offset
+
+    def write(self, number: int, batch: Batch) -> None:
+        """Commit a batch when its turn has come. The first duplicate met makes later batches look first."""
+        writer = self._writer
+        settled: Settled = None, []
+        if writer.expects_present or _repeats(batch):
+            writer.turns.await_turn(number)
+            settled = self._settle(batch)
+        while True:
+            try:
+                counted, profiles = self._commit(number, batch, *settled)
+                break
+            except Behind:
+                writer.turns.await_turn(number)
+            except _Duplicates:
+                writer.turns.await_turn(number)
+                writer.expects_present = True
+                settled = self._settle(batch)
+        self._offset = batch.chunk.end
+        writer.profiles.update(profiles)
+        vars(writer.report).update(vars(counted))
+        writer.then(batch)
+        writer.turns.done()
+
+    def _settle(self, batch: Batch) -> "Settled":
         """Which rows are new; and those whose id is taken by a transaction with other content."""
         ids = batch.clean.columns["transaction_id"].tolist()
         with translated():
-            found = self._store.db[TRANSACTIONS.name].find({"_id": {"$in": ids}})
+            found = self._store.db[TRANSACTIONS.name].find(any_of(ids))
             known = {document["_id"]: _content(document) for document in found}
         new: list[int] = []
         refused: list[Refused] = []
@@ -107,37 +168,58 @@ class Writer:
                 refused.append(_conflict(batch, row, transaction_id))
         return _first_of_each(batch, ids, new, refused), refused
 
-    def _commit(self, batch: Batch, new: Sequence[int] | None, refused: Sequence[Refused], seconds: float) -> None:
+    def _commit(
+        self, number: int, batch: Batch, new: Sequence[int] | None, refused: Sequence[Refused]
+    ) -> tuple[LoadReport, list[int]]:
+        """Write the batch; gives the report with it counted, and the new profiles."""
+        turns = self._writer.turns
         rows = range(len(batch.transactions)) if new is None else new
-        all_refused = [*batch.clean.refused, *refused]
-        present = len(batch.transactions) - len(rows) - len(refused)
-        report = deepcopy(self._report)  # the real one changes when the transaction is committed
-        report.add(
-            len(batch.chunk.lines),
-            len(rows),
-            present,
-            Counter(each.reason for each in all_refused),
-            batch.clean.missing(),
-        )
-        profiles = sorted(set(batch.customer_ids[list(rows)].tolist()) - self._profiles) if self._by_profile else []
+        tries = 0
+        counted = self._writer.report
+        profiles: list[int] = []
 
         def write(session: Session) -> None:
-            db = self._store.db
-            self._advance(session, batch, report, seconds, rows)
-            if profiles:
-                db[CUSTOMERS.name].insert_many([profile(each) for each in profiles], session=session)
-            if rows:
-                if not self._by_profile:
-                    self._insert(CUSTOMERS.name, [batch.customers[row] for row in rows], session)
-                self._insert(TRANSACTIONS.name, [batch.transactions[row] for row in rows], session)
-            if all_refused:
-                documents = [_quarantined(each, report) for each in all_refused]
-                db[QUARANTINE.name].insert_many(documents, session=session)
+            nonlocal tries, counted, profiles
+            tries += 1
+            turns.leave(number)  # the try before
+            turns.enter(number, alone=tries > 1)
+            if tries > 1 and self._is_committed(session, batch):
+                raise _Committed  # the answer to an earlier try of this commit was lost
+            if self._writer.by_profile:
+                profiles = sorted(set(batch.customer_ids[list(rows)].tolist()) - self._writer.profiles)
+            self._insert_rows(session, batch, rows, profiles)
+            self._insert_refused(session, [*batch.clean.refused, *refused])
+            turns.await_commit(number)
+            counted = self._count(batch, len(rows), refused)
+            self._advance(session, batch, counted, rows)
 
-        with _translated_but_duplicates(), suppress(_Committed):
-            self._session.with_transaction(write, ReadConcern("snapshot"), WriteConcern("majority", j=True))
-        self._profiles.update(profiles)
-        vars(self._report).update(vars(report))
+        try:
+            with _translated_but_duplicates(), suppress(_Committed):
+                in_transaction(self._session, write)
+        finally:
+            turns.leave(number)
+        return counted, profiles
+
+    def _count(self, batch: Batch, inserted: int, refused: Sequence[Refused]) -> LoadReport:
+        """The report with the batch; the real one changes when the transaction is committed."""
+        report = deepcopy(self._writer.report)
+        present = len(batch.transactions) - inserted - len(refused)
+        reasons = Counter(each.reason for each in (*batch.clean.refused, *refused))
+        report.add(len(batch.chunk.lines), inserted, present, reasons, batch.clean.missing())
+        return report
+
+    def _insert_rows(self, session: Session, batch: Batch, rows: Sequence[int], profiles: Sequence[int]) -> None:
+        if profiles:
+            self._store.db[CUSTOMERS.name].insert_many([profile(each) for each in profiles], session=session)
+        if rows:
+            if not self._writer.by_profile:
+                self._insert(CUSTOMERS.name, [batch.customers[row] for row in rows], session)
+            self._insert(TRANSACTIONS.name, [batch.transactions[row] for row in rows], session)
+
+    def _insert_refused(self, session: Session, refused: Sequence[Refused]) -> None:
+        if refused:
+            documents = [_quarantined(each, self._writer.report) for each in refused]
+            self._store.db[QUARANTINE.name].insert_many(documents, session=session)
 
     def _insert(self, collection: str, documents: list[Encoded], session: Session) -> None:
         """As `insert_many`, which looks at each document and spends 2 us on it, where the command alone takes 0.3."""
@@ -146,28 +228,31 @@ class Writer:
         if "writeErrors" in reply:
             raise BulkWriteError(reply)
 
-    def _advance(self, session: Session, batch: Batch, report: LoadReport, seconds: float, rows: Sequence[int]) -> None:
-        """Move the checkpoint, if it is where this loader left it."""
-        now = datetime.now(UTC)
+    def _is_committed(self, session: Session, batch: Batch) -> bool:
+        expected = {**self._mine, "offset": batch.chunk.end}
+        return self._store.db[STATUS.name].find_one(expected, session=session) is not None
+
+    def _advance(self, session: Session, batch: Batch, report: LoadReport, rows: Sequence[int]) -> None:
+        """Move the checkpoint, if this loader left it where it is, and note what the batch changes."""
         progress = {
-            "offset": batch.chunk.end, "line": batch.chunk.end_line, "counts": report.counts, "updated_at": now,
-            "missing": dict(report.missing), "reasons": dict(report.reasons), "seconds": seconds,
+            "offset": batch.chunk.end, "line": batch.chunk.end_line, "counts": report.counts,
+            "missing": dict(report.missing), "reasons": dict(report.reasons), "seconds": self._writer.seconds(),
+            "updated_at": datetime.now(UTC),
         }  # fmt: skip
-        expected = {
-            "_id": self._report.load_id, "offset": batch.offset, "status": "running", "session": self._lsid,
-        }  # fmt: skip
-        if not self._store.db[LOADS.name].update_one(expected, {"$set": progress}, session=session).matched_count:
-            state = self._store.db[LOADS.name].find_one({"_id": self._report.load_id}, session=session) or {}
-            if state.get("session") == self._lsid and state.get("offset") == batch.chunk.end:
-                raise _Committed  # the answer to an earlier try of this commit was lost
+        days = np.unique(batch.clean.day[list(rows)]).tolist()
+        changes = {
+            "$set": progress,
+            "$inc": {"version": int(bool(len(rows) or batch.clean.new_members))},
+            "$addToSet": {"periods": {"$each": sorted(period_names(days))}},
+        }
+        expected = {**self._mine, "offset": self._offset}
+        if not self._store.db[STATUS.name].update_one(expected, changes, session=session).matched_count:
             raise LoadError(
                 "Another loader has gone on with this file",
                 "Let it finish; `python -m loader status` shows how far it is",
                 retryable=False,
             )
         self._add_members(session, batch)
-        if len(rows) or batch.clean.new_members:
-            bump_version(self._store, session, np.unique(batch.clean.day[list(rows)]).tolist())
 
     def _add_members(self, session: Session, batch: Batch) -> None:
         """Add the names that the batch's rows bring; another loader may have taken their codes for others."""

@@ -10,7 +10,7 @@ from loader.batches import CONFLICT
 from loader.clean import NULL, Cleaner
 from loader.files import read_chunks, survey
 from loader.load import tomorrow
-from store.client import Store, translated
+from store.client import Store, any_of, translated
 from store.schema import read_vocabulary
 
 
@@ -75,7 +75,7 @@ def compare_with_file(store: Store, path: Path) -> Control:
             seen.update(wanted)
             rows, cents = rows + len(wanted), cents + sum(wanted.values())
             projection = {AMOUNT: 1}
-            for transaction in store.db[TRANSACTIONS.name].find({"_id": {"$in": list(wanted)}}, projection):
+            for transaction in store.db[TRANSACTIONS.name].find(any_of(list(wanted)), projection):
                 stored_rows += 1
                 stored_cents += transaction[AMOUNT] or 0
     return Control(path.name, rows, stored_rows, cents, stored_cents)

@@ -2,16 +2,14 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-
-from pymongo import WriteConcern
-from pymongo.read_concern import ReadConcern
+from typing import Any
 
 from catalog.collections import CUSTOMERS, LOADS, QUARANTINE, TRANSACTIONS
 from catalog.dimensions import DATE
 from catalog.errors import LoadError, UnknownName
 from pipelines.directory import bump_version
 from pipelines.refresh import refresh
-from store.client import Session, Store, translated
+from store.client import Session, Store, any_of, in_transaction, translated
 from store.holder import end_session, is_alive, myself, session_name
 
 BATCH_ROWS = 10_000
@@ -62,7 +60,7 @@ def _take_over(store: Store, load_id: str, session: Session) -> None:
         end_session(store, former["session"])
 
 
-def _remove_batch(store: Store, session: Session, found: list[dict[str, object]]) -> None:
+def _remove_batch(store: Store, session: Session, found: list[dict[str, Any]]) -> None:
     ids = [transaction["_id"] for transaction in found]
     customers = [
         transaction["customer_id"] for transaction in found if transaction["customer_id"] == transaction["_id"]
@@ -71,10 +69,10 @@ def _remove_batch(store: Store, session: Session, found: list[dict[str, object]]
 
     def delete(inner: Session) -> None:
         bump_version(store, inner, days)
-        store.db[TRANSACTIONS.name].delete_many({"_id": {"$in": ids}}, session=inner)
-        store.db[CUSTOMERS.name].delete_many({"_id": {"$in": customers}}, session=inner)
+        store.db[TRANSACTIONS.name].delete_many(any_of(ids), session=inner)
+        store.db[CUSTOMERS.name].delete_many(any_of(customers), session=inner)
 
-    session.with_transaction(delete, ReadConcern("snapshot"), WriteConcern("majority", j=True))
+    in_transaction(session, delete)
 
 
 def _remove_lonely_profiles(store: Store) -> None:

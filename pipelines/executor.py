@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Any
 
-from catalog.collections import DATA_VERSION, PAGES, ROLLUPS, STATUS, TRANSACTIONS
+from catalog.collections import PAGES, ROLLUPS, STATUS, TRANSACTIONS
 from catalog.dimensions import DATE, Dimension, date_of, day_number, day_of
 from catalog.errors import InternalError
 from catalog.measures import NOTHING, Parts
@@ -16,7 +16,7 @@ from pipelines.calendar import Period, Piece, year_of
 from pipelines.columns import Columns
 from pipelines.comparison import Span, compare, halves, spans
 from pipelines.compiler import Pipeline, raw_pipeline, rollup_pipeline
-from pipelines.directory import parse_version, read_directory
+from pipelines.directory import VERSIONS, parse_version, read_directory
 from pipelines.groups import check_groups
 from pipelines.pages import BlockCache, evaluate, read_pages
 from pipelines.planner import PagesRead, Plan, Read, RollupRead, plan
@@ -57,7 +57,7 @@ class Executor:
         self._store = store
         self._tell = tell
         self.answers = AnswerCache(answer_rows)
-        self.watcher = store.watch(STATUS.name, DATA_VERSION) if watch else None
+        self.watcher = store.watch(STATUS.name, VERSIONS) if watch else None
         self._blocks = BlockCache(cache_bytes)
         self._known: Directory | None = None
         self._lock = threading.Lock()
@@ -196,12 +196,14 @@ class Executor:
         name, pipeline = compiled(question, chosen.reads[0])
         with self._store.snapshot() as session:
             with timer.stretch("mongo"):
-                union = {"$unionWith": {"coll": STATUS.name, "pipeline": [{"$match": {"_id": DATA_VERSION}}]}}
+                union = {"$unionWith": {"coll": STATUS.name, "pipeline": [{"$match": {"_id": VERSIONS}}]}}
                 collection = self._store.db[name]
                 cursor = collection.aggregate([*pipeline, union], session=session, batchSize=_BATCH, comment=comment())
                 documents = cursor.to_list()
-            status = documents.pop() if documents and "version" in documents[-1] else None
-            if parse_version(status) != known.version:
+            versions = []
+            while documents and "version" in documents[-1]:
+                versions.append(documents.pop())
+            if parse_version(versions) != known.version:
                 return None
             cells: dict[tuple[int, ...], Parts] = {}
             with timer.stretch("shape"):

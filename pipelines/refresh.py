@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from bson.raw_bson import RawBSONDocument
-from pymongo import WriteConcern
-from pymongo.read_concern import ReadConcern
 
 from catalog.collections import FORMAT, PAGES, PERIODS, REFRESH, ROLLUPS, STATUS
 from catalog.dimensions import day_number, day_of
@@ -19,9 +17,10 @@ from pipelines.ahead import ahead
 from pipelines.calendar import Grain, Period
 from pipelines.columns import read_columns
 from pipelines.directory import as_built, bump_layout, read_directory
+from pipelines.lanes import fold_lanes
 from pipelines.pages import pack, read_pages
 from pipelines.slices import of_month, of_year
-from store.client import Document, Session, Store, translated
+from store.client import Document, Session, Store, in_transaction, translated
 from store.holder import end_session, is_alive, myself, session_name
 
 Progress = Callable[[int, int], None]
@@ -70,6 +69,7 @@ def refresh(store: Store, progress: Progress = lambda done, total: None) -> Refr
     with translated(), store.client.start_session() as writing:
         if total:
             _take_over(store, writing)
+            in_transaction(writing, lambda session: fold_lanes(store, session))
         for periods in (months, years):  # a year is made of its months
             for found in ahead(lambda period: _build(store, period), periods):
                 progress(done, total)
@@ -136,4 +136,4 @@ def _write(store: Store, writing: Session, built: Built) -> bool:
         bump_layout(store, session)
         return True
 
-    return writing.with_transaction(replace, ReadConcern("snapshot"), WriteConcern("majority", j=True))
+    return in_transaction(writing, replace)

@@ -19,12 +19,12 @@ from pipelines.ahead import ahead
 from pipelines.calendar import Grain, Period, month_of
 from pipelines.columns import Array, Columns, read_columns
 from pipelines.compiler import match_transactions
-from pipelines.directory import as_built, bump_layout, bump_version, read_directory
+from pipelines.directory import as_built, bump_layout, bump_version, read_directory, read_marked
 from pipelines.pages import read_pages
 from pipelines.rollups import ALL, TOTAL
 from pipelines.slices import Slices, decode, of_month, of_year, slice_id
 from pipelines.state import Directory
-from store.client import Document, Session, Store, translated
+from store.client import Document, Session, Store, any_of, in_transaction, translated
 
 Cells = Mapping[str, Mapping[int, Parts]]
 _UNREADABLE = (ValueError, KeyError, TypeError, ZeroDivisionError)
@@ -137,7 +137,7 @@ def _check(store: Store, period: Period, vocabulary: Vocabulary) -> Checked:
     checked = Checked()
     with store.snapshot() as session:
         state = store.db[PERIODS.name].find_one({"_id": period.name}, session=session) or {}
-        if as_built(state) != state.get("changed"):
+        if as_built(state) != state.get("changed") or period.name in read_marked(store, session):
             return checked
         if period.grain is Grain.YEAR:
             checked.years = 1
@@ -249,7 +249,7 @@ def _differing_total(store: Store, session: Session, month: Period, columns: Col
 def _missing_customers(store: Store, session: Session, month: Period, columns: Columns) -> Iterator[Difference]:
     """Customers that transactions name and nobody knows."""
     ids = np.unique(columns.customers).tolist() if columns.customers is not None else []
-    known = store.db[CUSTOMERS.name].count_documents({"_id": {"$in": ids}}, session=session) if ids else 0
+    known = store.db[CUSTOMERS.name].count_documents(any_of(ids), session=session) if ids else 0
     if known != len(ids):
         yield Difference(month.name, "customers", f"{known} of {len(ids)} exist", f"{len(ids)}")
 
@@ -281,7 +281,7 @@ def _mark(store: Store, periods: Iterable[Period]) -> None:
     starts = [day_number(period.start) for period in periods]
     if starts:
         with translated(), store.client.start_session() as session:
-            session.with_transaction(lambda inner: bump_version(store, inner, starts))
+            in_transaction(session, lambda inner: bump_version(store, inner, starts))
 
 
 def _keep(store: Store, found: Verification) -> None:
@@ -293,4 +293,4 @@ def _keep(store: Store, found: Verification) -> None:
         bump_layout(store, session)
 
     with translated(), store.client.start_session() as session:
-        session.with_transaction(keep)
+        in_transaction(session, keep)

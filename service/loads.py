@@ -7,6 +7,7 @@ from marshmallow import fields
 
 from catalog.collections import LOADS
 from catalog.errors import NotFound
+from pipelines.lanes import read_loads
 from service.connection import current_store
 from service.operations import NOT_FOUND, operation
 from service.requests import timer
@@ -60,7 +61,7 @@ def loads() -> dict[str, Any]:
     """The newest thousand loads: counts, refused rows by reason, missing values by column."""
     with translated(), timer().stretch("mongo"):
         found = current_store().db[LOADS.name].find({}, _SHOWN).sort([("started_at", -1), ("_id", 1)]).limit(NEWEST)
-        return {"loads": [_told(each) for each in found]}
+        return {"loads": [_told(each) for each in read_loads(current_store(), found.to_list())]}
 
 
 @blueprint.route("/<load_id>")
@@ -73,6 +74,7 @@ def load(load_id: str) -> dict[str, Any]:
         if not found:
             newest = collection.find({}, {"_id": 1}).sort([("started_at", -1), ("_id", 1)]).limit(NEWEST)
             raise NotFound("load", load_id, [each["_id"] for each in newest])
+        (found,) = read_loads(current_store(), [found])
     return _told(found)
 
 

@@ -1,8 +1,8 @@
 """A client of the database, and what every read and write of it goes through."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import pymongo
 from bson.codec_options import CodecOptions
@@ -18,6 +18,7 @@ from pymongo.errors import (
     PyMongoError,
     WaitQueueTimeoutError,
 )
+from pymongo.read_concern import ReadConcern
 from pymongo.uri_parser import parse_uri
 
 from catalog.errors import InternalError, StoreUnavailable
@@ -28,6 +29,7 @@ from store.watch import Watcher
 
 Document = dict[str, Any]
 Session = ClientSession
+Result = TypeVar("Result")
 PATIENCE_MS = 5_000
 CHECK = "Check that it runs and that MONGODB_URI names it"
 
@@ -78,15 +80,15 @@ class Store:
         if self._embedded:
             self._embedded.close()
 
-    def watch(self, collection: str, document_id: str) -> Watcher:
-        """Follow one document of this database; close what you get."""
-        return Watcher(self._uri, self.settings.database, collection, document_id)
+    def watch(self, collection: str, ids: Mapping[str, str]) -> Watcher:
+        """Follow the documents of a collection whose ids meet a condition; close what you get."""
+        return Watcher(self._uri, self.settings.database, collection, ids)
 
     def require_replica_set(self) -> None:
         """Make sure that the server can do transactions and snapshot reads. Asked once a process.
 
         Raises:
-            StoreUnavailable: it cannot be reached, or is a standalone.
+            StoreUnavailable: it cannot be reached, is a standalone, or is too old for clustered collections.
         """
         if self._capable:
             return
@@ -97,6 +99,8 @@ class Store:
                 "This MongoDB is a standalone server, which has no transactions",
                 "Start mongod with --replSet NAME and run rs.initiate() once",
             )
+        if hello["maxWireVersion"] < _WIRE_VERSION:
+            raise StoreUnavailable("This MongoDB is older than 6.0", "Use a supported release")
         self._capable = True
 
     @property
@@ -133,6 +137,20 @@ def _patience(uri: str, milliseconds: int) -> dict[str, Any]:
     said = {name.lower() for name in parse_uri(uri, validate=False, warn=False)["options"]}
     names = ("serverSelectionTimeoutMS", "waitQueueTimeoutMS")
     return {name: milliseconds for name in names if name.lower() not in said}
+
+
+def in_transaction(session: Session, work: Callable[[Session], Result]) -> Result:
+    """Do some work, perhaps more than once, in a transaction that sees one snapshot and is kept by a majority."""
+    return session.with_transaction(work, ReadConcern("snapshot"), WriteConcern("majority", j=True))
+
+
+_WIRE_VERSION = 17
+"""What MongoDB 6.0 says in its `hello`."""
+
+
+def any_of(ids: Sequence[int]) -> Document:
+    """The condition on `_id` that finds some documents; its bounds keep MongoDB from looking at those beyond them."""
+    return {"_id": {"$in": list(ids), "$gte": min(ids, default=0), "$lte": max(ids, default=0)}}
 
 
 _LOGIN = {13, 18}

@@ -1,10 +1,11 @@
 """Create the collections with their validators, and fill the reference collections with their first members."""
 
 from contextlib import suppress
+from typing import Any
 
 from pymongo.errors import BulkWriteError, CollectionInvalid
 
-from catalog.collections import COLLECTIONS
+from catalog.collections import CLUSTERED, COLLECTIONS
 from catalog.dimensions import FILTERABLE, REFERENCES, UNKNOWN, Vocabulary
 from store.client import Session, Store, translated
 from store.scope import comment
@@ -21,8 +22,11 @@ def apply_schema(store: Store) -> None:
         existing = {info["name"]: info.get("options", {}) for info in store.db.list_collections()}
         for collection in COLLECTIONS:
             if collection.name not in existing:
+                options: dict[str, Any] = {}
+                if collection in CLUSTERED:
+                    options["clusteredIndex"] = {"key": {"_id": 1}, "unique": True}
                 with suppress(CollectionInvalid):  # another process was quicker, with the same validator
-                    store.db.create_collection(collection.name, validator=collection.validator)
+                    store.db.create_collection(collection.name, validator=collection.validator, **options)
             elif existing[collection.name].get("validator") != collection.validator:
                 store.db.command("collMod", collection.name, validator=collection.validator)
         for dimension in REFERENCES:

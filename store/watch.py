@@ -1,4 +1,4 @@
-"""Learn of a new data version within a second: a change stream on the status document, read by Motor.
+"""Learn of a new data version within a second: a change stream on the status documents, read by Motor.
 
 Motor stays behind this module; PyMongo's own `AsyncMongoClient` has the same calls and can replace it here.
 The stream answers at least every BEAT_MS even when nothing happens, so its silence means that what it
@@ -9,11 +9,12 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo.errors import PyMongoError
+from pymongo.read_concern import ReadConcern
 
 log = logging.getLogger(__name__)
 BEAT_MS = 250
@@ -22,15 +23,15 @@ RETRY_S = 0.5
 
 
 class Watcher:
-    """Follows one document of a collection from a thread of its own. Start it after a fork.
+    """Follows some documents of a collection from a thread of its own. Start it after a fork.
 
     Attributes:
-        changes: how often a new document was told; waiting for a greater number is waiting for news.
+        changes: how often they were told anew; waiting for a greater number is waiting for news.
     """
 
-    def __init__(self, uri: str, database: str, collection: str, document_id: str) -> None:
-        self._uri, self._database, self._collection, self._id = uri, database, collection, document_id
-        self._document: Mapping[str, Any] | None = None
+    def __init__(self, uri: str, database: str, collection: str, ids: Mapping[str, str]) -> None:
+        self._uri, self._database, self._collection, self._ids = uri, database, collection, dict(ids)
+        self._documents: Sequence[Mapping[str, Any]] = ()
         self._heard = -SILENCE_S
         self._news = threading.Condition()
         self._stop = threading.Event()
@@ -38,9 +39,9 @@ class Watcher:
         self._thread = threading.Thread(target=lambda: asyncio.run(self._follow()), name="watch", daemon=True)
         self._thread.start()
 
-    def current(self) -> Mapping[str, Any] | None:
-        """The document as it is now, or None where that is not known: ask the database then."""
-        return self._document if time.monotonic() - self._heard < SILENCE_S else None
+    def current(self) -> Sequence[Mapping[str, Any]]:
+        """The documents as they are now; none where that is not known: ask the database then."""
+        return self._documents if time.monotonic() - self._heard < SILENCE_S else ()
 
     def wait(self, seen: int, timeout_s: float) -> int:
         """Wait until `changes` is greater than `seen`, or until the time is over; gives `changes`."""
@@ -67,20 +68,25 @@ class Watcher:
             client.close()
 
     async def _listen(self, collection: Any) -> None:
-        only = [{"$match": {"documentKey._id": self._id}}]
-        async with collection.watch(only, full_document="updateLookup", max_await_time_ms=BEAT_MS) as stream:
+        only = [{"$match": {"documentKey._id": self._ids}}]
+        async with collection.watch(only, max_await_time_ms=BEAT_MS) as stream:
             await stream.try_next()  # opens it: from here on no change is missed
-            self._tell(await collection.find_one({"_id": self._id}))
+            self._tell(await self._read(collection))
             while not self._stop.is_set() and stream.alive:
-                change = await stream.try_next()
-                if change:
-                    self._tell(change.get("fullDocument"))
+                if await stream.try_next():
+                    self._tell(await self._read(collection))
                 self._heard = time.monotonic()
 
-    def _tell(self, document: Mapping[str, Any] | None) -> None:
+    async def _read(self, collection: Any) -> Sequence[Mapping[str, Any]]:
+        """All of them as of one moment: they are small and few, and only together do they tell the version."""
+        found = collection.with_options(read_concern=ReadConcern("snapshot")).find({"_id": self._ids})
+        documents: Sequence[Mapping[str, Any]] = await found.to_list(None)
+        return documents
+
+    def _tell(self, documents: Sequence[Mapping[str, Any]]) -> None:
         with self._news:
-            changed = document != self._document
-            self._document = document
+            changed = documents != self._documents
+            self._documents = documents
             self._heard = time.monotonic()
             if changed:
                 self.changes += 1

@@ -81,6 +81,8 @@ def judge_part(store: Store) -> list[str]:
     """What is wrong with one interrupted load, as of one moment: its checkpoint must account for all that is there."""
     with store.snapshot() as session:
         load = store.db.loads.find_one({}, session=session)
+        lanes = store.db.status.find({"load_id": load["_id"]}, session=session).to_list() if load else []
+        load = max((load, *lanes), key=lambda each: each["offset"]) if load else None
         counts = load["counts"] if load else {"read": 0, "inserted": 0, "already_present": 0, "quarantined": 0}
         stored = {
             name: store.db[name].count_documents({}, session=session)

@@ -47,8 +47,8 @@ class Point:
 
 POINTS = (
     Point("before-claim", "find", "loads", most=2),
-    Point("after-claim", "update", "loads", after=True, begins=False, most=1),
-    Point("before-batch", "update", "loads", begins=True),
+    Point("after-claim", "insert", "status", after=True, most=1),
+    Point("before-batch", "insert", "customers", begins=True),
     Point("between-customers-and-transactions", "insert", "transactions"),
     Point("in-insert", "insert", "transactions", within_ms=60),
     Point("before-commit", "commitTransaction"),

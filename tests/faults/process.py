@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pymongo.errors import PyMongoError
 
+from pipelines.lanes import read_loads
 from store.client import Store
 from tests.conftest import ROOT
 
@@ -83,20 +84,22 @@ def loader(environment: Mapping[str, str], *arguments: str | Path) -> Process:
 
 def first_commit_s(store: Store, process: Process, file: str) -> float | None:
     """Seconds from a process's start to the first commit of its load; None where nothing is left to commit."""
-    stood = _offset(store, file)
+    stood = committed_rows(store, file)
     while process.runs:
-        if _offset(store, file) != stood:
+        if committed_rows(store, file) != stood:
             return process.seconds
         time.sleep(0.005)
     return None
 
 
-def _offset(store: Store, file: str) -> int:
+def committed_rows(store: Store, file: str) -> int:
+    """How many rows of a file are read and committed; -1 where MongoDB is away."""
     try:
-        load = store.db.loads.find_one({"file": file}, {"counts": 1})
+        load = store.db.loads.find_one({"file": file})
+        stands = read_loads(store, [load]) if load else []
     except PyMongoError:
         return -1
-    return int(load["counts"]["read"]) if load else 0
+    return int(stands[0]["counts"]["read"]) if stands else 0
 
 
 def load_until_done(environment: Mapping[str, str], path: Path, process: Process | None = None) -> tuple[int, str]:

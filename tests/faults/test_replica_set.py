@@ -16,7 +16,7 @@ from store.client import Store
 from store.settings import Settings
 from tests.faults.judge import expect, judge
 from tests.faults.mongod import Mongod, primary_of, replica_set, uri_of
-from tests.faults.process import Process, load_until_done, loader
+from tests.faults.process import Process, committed_rows, load_until_done, loader
 from tests.live.test_service import Service, serving
 
 pytestmark = [pytest.mark.live, pytest.mark.faults]
@@ -131,7 +131,7 @@ def lose_majority(servers: list[Mongod], asker: Asker) -> None:
 def wait_for_rows(servers: list[Mongod], file: str, process: Process) -> None:
     """Wait until the load of a file has committed something."""
     with Store(Settings(database="elections", uri=uri_of(servers))) as store:
-        while process.runs and not store.db.loads.find_one({"file": file, "counts.read": {"$gt": 0}}):
+        while process.runs and committed_rows(store, file) < 1:
             time.sleep(0.005)
 
 

@@ -20,6 +20,7 @@ from loader.load import Options, load
 from pipelines.answer import Answer
 from pipelines.directory import bump_version
 from pipelines.executor import Executor
+from pipelines.lanes import lane_sessions
 from pipelines.queries import BY_SLUG
 from pipelines.question import Question, Source, ask
 from pipelines.refresh import refresh
@@ -124,7 +125,8 @@ class Writers:
         """End what a killed loader has left open, as its successor would; it blocks the others for a minute."""
         with Store(self._settings) as store:
             for state in store.db.loads.find({"file": file}):
-                store.client.admin.command("killSessions", [{"id": state["session"]}])
+                for name in (state["session"], *lane_sessions(store, state["_id"])):
+                    store.client.admin.command("killSessions", [{"id": name}])
 
 
 def _touch(store: Store, session: Session) -> None:

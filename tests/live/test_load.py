@@ -22,11 +22,9 @@ from pymongo.errors import BulkWriteError, WriteError
 from catalog.collections import (
     COLLECTIONS,
     CUSTOMERS,
-    DATA_VERSION,
     MAX_AMOUNT_CENTS,
     MAX_MEMBERS,
     REFERENCE_COLLECTIONS,
-    STATUS,
 )
 from catalog.errors import AnalyticsError, FileRefused, TooManyQuarantined
 from loader.clean import NULL, Clean, Record
@@ -35,6 +33,8 @@ from loader.header import COLUMNS
 from loader.load import Options, load
 from loader.report import LoadReport
 from loader.sample import write_sample
+from pipelines.directory import read_version
+from pipelines.lanes import read_loads
 from store.client import Store
 from store.schema import apply_schema
 from store.settings import Settings
@@ -70,10 +70,14 @@ def write(path: Path, rows: Iterable[str]) -> Path:
     return path
 
 
+def load_of(store: Store) -> dict[str, Any]:
+    """The one load as it stands; empty before there is one."""
+    return next(iter(read_loads(store, store.db.loads.find().to_list())), {})
+
+
 def data_version(store: Store) -> int:
     """The data version; 0 before the first load."""
-    status = store.db[STATUS.name].find_one({"_id": DATA_VERSION})
-    return int(status["version"]) if status else 0
+    return read_version(store).number
 
 
 class Totals(NamedTuple):
@@ -306,7 +310,7 @@ def big(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def wait_for(store: Store, reached: Callable[[dict[str, Any]], bool], process: "subprocess.Popen[bytes]") -> None:
     """Wait until the load's document says so."""
     deadline = time.monotonic() + 60
-    while not reached(store.db.loads.find_one() or {}):
+    while not reached(load_of(store)):
         assert process.poll() is None, "the load ended before it could be killed"
         assert time.monotonic() < deadline
         time.sleep(0.002)
@@ -325,7 +329,7 @@ def test_a_killed_loader_resumes_without_a_duplicate(
         time.sleep(delay)
         process.kill()
         assert process.wait() == -9, "it was killed, it did not end by itself"
-        stood.append(store.db.loads.find_one()["counts"]["read"])
+        stood.append(load_of(store)["counts"]["read"])
     assert stood[1] < stood[2] < stood[3] < BIG_ROWS, "each run took up where the last one stood"
     done = subprocess.run(command, cwd=ROOT, env=mine, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
@@ -356,13 +360,13 @@ def test_a_loader_that_was_overtaken_stops_and_counts_nothing_twice(
         assert not stood, "the overtaken loader wrote another batch"
         with pytest.raises(Interrupted):
             run(store, path, progress=interrupt)
-        stood.append(store.db.loads.find_one()["counts"]["read"])
+        stood.append(load_of(store)["counts"]["read"])
 
     mine = Settings(database=store.settings.database, data_dir=data_dir)
     with Store(mine) as overtaken, pytest.raises(AnalyticsError) as caught:
         run(overtaken, path, progress=overtake)
     assert "\n" not in str(caught.value)
-    assert store.db.loads.find_one()["counts"]["read"] == stood[0] == store.db.transactions.count_documents({})
+    assert load_of(store)["counts"]["read"] == stood[0] == store.db.transactions.count_documents({})
     report = run(store, path)
     assert report.counts == {"read": 40_100, "inserted": 40_100, "already_present": 0, "quarantined": 0}
     assert totals_of(store) == totals_of_csv(path)

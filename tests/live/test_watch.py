@@ -13,10 +13,10 @@ from random import Random
 
 import pytest
 
-from catalog.collections import DATA_VERSION, STATUS
+from catalog.collections import STATUS
 from catalog.dimensions import day_number
 from loader.load import Options, load
-from pipelines.directory import bump_version, parse_version, read_version
+from pipelines.directory import VERSIONS, bump_version, parse_version, read_version
 from pipelines.executor import Executor
 from pipelines.queries import BY_SLUG
 from store import guardian
@@ -58,7 +58,7 @@ def watched(store: Store) -> Iterator[tuple[Store, Watcher]]:
     """A store with a version, and a watcher of it that has heard of it."""
     apply_schema(store)
     bump(store)
-    with closing(store.watch(STATUS.name, DATA_VERSION)) as watcher:
+    with closing(store.watch(STATUS.name, VERSIONS)) as watcher:
         assert becomes(lambda: number(watcher) == 1)
         yield store, watcher
 
@@ -104,9 +104,9 @@ def test_a_quiet_hour_is_no_silence(watched: tuple[Store, Watcher]) -> None:
 
 def test_before_it_is_connected_nothing_is_told() -> None:
     """A server that is not there."""
-    with closing(Watcher("mongodb://127.0.0.1:1/?directConnection=true", "any", STATUS.name, DATA_VERSION)) as watcher:
+    with closing(Watcher("mongodb://127.0.0.1:1/?directConnection=true", "any", STATUS.name, VERSIONS)) as watcher:
         for _ in range(10):
-            assert watcher.current() is None
+            assert not watcher.current()
             time.sleep(0.02)
 
 
@@ -127,12 +127,12 @@ def test_a_server_that_goes_is_noticed_and_one_that_comes_back_too(tmp_path: Pat
         bump(store)
         address = json.loads((folder / "address.json").read_text())
         port = int(address["address"].rpartition(":")[2])
-        with closing(store.watch(STATUS.name, DATA_VERSION)) as watcher:
+        with closing(store.watch(STATUS.name, VERSIONS)) as watcher:
             assert becomes(lambda: number(watcher) == 1)
             os.kill(address["pid"], signal.SIGKILL)
-            assert becomes(lambda: watcher.current() is None, 2 * SILENCE_S)
+            assert becomes(lambda: not watcher.current(), 2 * SILENCE_S)
             time.sleep(0.5)
-            assert watcher.current() is None
+            assert not watcher.current()
             again = subprocess.Popen(guardian._command(find_mongod(), folder, port), stdout=subprocess.DEVNULL)
             try:
                 assert becomes(lambda: number(watcher) == 1, 40)
@@ -143,7 +143,7 @@ def test_a_server_that_goes_is_noticed_and_one_that_comes_back_too(tmp_path: Pat
             finally:
                 again.kill()
                 again.wait()
-        assert watcher.current() is None or becomes(lambda: watcher.current() is None)
+        assert not watcher.current() or becomes(lambda: not watcher.current())
 
 
 def add(store: Store, path: Path, first_id: int) -> None:
@@ -190,7 +190,7 @@ def test_while_the_watcher_is_silent_the_database_is_asked(
     executor: Executor, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The answer right after a commit is new, each time."""
-    monkeypatch.setattr(executor.watcher, "current", lambda: None)
+    monkeypatch.setattr(executor.watcher, "current", tuple)
     for count in range(2, 6):
         add(store, tmp_path / f"{count}.csv", count)
         assert asked(executor) == count
