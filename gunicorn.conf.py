@@ -13,10 +13,10 @@ import threading
 from typing import Any
 
 from catalog.errors import UserError
-from service.logs import ServerLogger, formatter, level
+from service.around.logs import ServerLogger, formatter, level
 from service.settings import ServiceSettings, refuse_open_door
 from service.worker import Worker
-from store.embedded import EmbeddedServer
+from store.embedded.server import EmbeddedServer
 from store.settings import Settings
 
 DEFER_S = 5

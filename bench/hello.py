@@ -13,7 +13,7 @@ from types import SimpleNamespace
 from flask import Flask
 
 from bench.overload import serving
-from service.overload import Places
+from service.fast.admission import Places
 
 PATHS = {
     "an answer": "/v1/queries/revenue-by-segment?from=2020-01-01&state=Texas",

@@ -11,12 +11,12 @@ from bench import postgres
 from catalog.collections import CUSTOMERS, TRANSACTIONS
 from catalog.dimensions import FILTERABLE
 from catalog.measures import LIFT
-from loader.clean import Cleaner
-from loader.documents import Encoded, encode
-from loader.files import read_chunks, survey
-from loader.load import load, tomorrow
-from loader.options import Options
-from pipelines.verify import verify
+from loader.load import load
+from loader.loads.options import Options
+from loader.reading.clean import Cleaner, tomorrow
+from loader.reading.files import read_chunks, survey
+from loader.writing.documents import Encoded, encode
+from pipelines.derived.verify import verify
 from store.client import Store
 from store.settings import Settings
 

@@ -8,12 +8,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from catalog.calendar import Grain, Period
 from catalog.dimensions import DATE, FILTERABLE, GENDER, SEGMENT, STATE, day_of
-from pipelines.calendar import Grain, Period
-from pipelines.columns import NULL, Columns
-from pipelines.pages import evaluate, pack, unpack
-from pipelines.queries import BY_SLUG
-from pipelines.question import Filter, Question
+from pipelines.ask.queries import BY_SLUG
+from pipelines.ask.question import Filter, Question
+from pipelines.derived.columns import NULL, Columns
+from pipelines.derived.pages import evaluate, pack, unpack
 
 RUNS = 9
 DAYS = 365

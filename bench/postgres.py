@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pipelines.queries import QUERIES
+from pipelines.ask.queries import QUERIES
 
 ENUMERATED = ("gender", "age_group", "marital_status", "referral")
 REFERENCED = {

@@ -14,13 +14,13 @@ import pyarrow as pa
 
 from catalog.dimensions import FILTERABLE, day_number
 from catalog.measures import Parts
-from pipelines.answer import Answer
-from pipelines.columns import NULL
-from pipelines.executor import Executor
-from pipelines.pages import read_pages
-from pipelines.queries import QUERIES, Query
-from pipelines.question import Filter, Question
-from pipelines.state import Directory
+from pipelines.answer.answer import Answer
+from pipelines.answer.answerer import Executor
+from pipelines.ask.queries import QUERIES, Query
+from pipelines.ask.question import Filter, Question
+from pipelines.derived.columns import NULL
+from pipelines.derived.pages import read_pages
+from pipelines.state.version import Directory
 from store.client import Store
 from store.timing import Timer
 

@@ -9,12 +9,12 @@ from pathlib import Path
 from catalog.collections import PERIODS, TRANSACTIONS
 from catalog.dimensions import date_of
 from loader.load import load
-from loader.options import Options
-from loader.remove import remove
+from loader.loads.options import Options
+from loader.loads.remove import remove
 from loader.sample import write_sample
-from pipelines.directory import bump_version, read_directory
-from pipelines.refresh import refresh
-from pipelines.verify import verify
+from pipelines.derived.refresh import refresh
+from pipelines.derived.verify import verify
+from pipelines.state.directory import bump_version, read_directory
 from store.client import Session, Store
 
 APPENDED_ROWS = 10_000

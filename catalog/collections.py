@@ -219,7 +219,7 @@ DATA_VERSION = "data"
 """`_id` of the status document whose `version` grows with each commit that changes an answer.
 
 The lanes of a running load have documents beside it, named after it, whose versions add to its own: so batches that
-are written side by side need not write one and the same document. `pipelines.lanes` folds them into it.
+are written side by side need not write one and the same document. `pipelines.state.lanes` folds them into it.
 """
 
 REFRESH = "refresh"

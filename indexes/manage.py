@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pymongo import IndexModel
 
 from catalog.collections import COLLECTIONS
-from indexes.specs import IGNORING_CASE, INDEXES, IndexSpec, Use
+from indexes.specifications import IGNORING_CASE, INDEXES, IndexSpec, Use
 from store.client import Document, Store, translated
 from store.explain import explain
 from store.schema import apply_schema

@@ -12,17 +12,17 @@ import click
 
 from catalog.collections import LOADS, OPERATIONAL, SIX
 from catalog.errors import AnalyticsError, InternalError, TooManyQuarantined, nearest
-from loader.control import Control, compare_with_file
 from loader.load import Progress, check, load
-from loader.options import Options
-from loader.quarantine import export, refused_rows
-from loader.remove import remove
-from loader.report import LoadReport
+from loader.loads.control import Control, compare_with_file
+from loader.loads.options import Options
+from loader.loads.quarantine import export, refused_rows
+from loader.loads.remove import remove
+from loader.loads.report import LoadReport
 from loader.sample import write_sample
-from pipelines.directory import read_version
-from pipelines.lanes import read_loads
-from pipelines.refresh import refresh
-from pipelines.verify import Verification, verify
+from pipelines.derived.refresh import refresh
+from pipelines.derived.verify import Verification, verify
+from pipelines.state.directory import read_version
+from pipelines.state.lanes import read_loads
 from store.client import Store, translated
 from store.schema import apply_schema
 from store.settings import Settings

@@ -5,26 +5,26 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from catalog.collections import LOADS
-from catalog.dimensions import FILTERABLE, Vocabulary, day_number
+from catalog.dimensions import FILTERABLE, Vocabulary
 from catalog.errors import TooManyQuarantined
 from indexes.manage import apply as apply_indexes
-from indexes.specs import EARLY
-from loader.batches import Batch, Writer
-from loader.claim import claim
-from loader.clean import Cleaner
-from loader.files import Survey, read_chunks, survey
-from loader.options import Options
-from loader.report import LoadReport
-from pipelines.ahead import one_ahead
-from pipelines.lanes import close_lanes
-from pipelines.refresh import refresh
+from indexes.specifications import EARLY
+from loader.loads.options import Options
+from loader.loads.report import LoadReport
+from loader.reading.clean import Cleaner, tomorrow
+from loader.reading.files import Survey, read_chunks, survey
+from loader.writing.batches import Batch, Writer
+from loader.writing.claim import claim
+from pipelines.derived.ahead import one_ahead
+from pipelines.derived.refresh import refresh
+from pipelines.state.lanes import close_lanes
 from store.client import Session, Store, in_transaction, translated
 from store.schema import read_vocabulary
 from store.settings import Settings
@@ -115,12 +115,6 @@ def load(store: Store, path: Path, options: Options, max_quarantined: float, pro
             late.result()
         _finish(store, report, "complete", spent + time.monotonic())
     return report
-
-
-def tomorrow() -> int:
-    """The day number of tomorrow in UTC: the latest that a row may say."""
-    today: date = datetime.now(UTC).date()
-    return day_number(today + timedelta(days=1))
 
 
 def _batches(

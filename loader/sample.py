@@ -9,7 +9,7 @@ import pandas as pd
 
 from catalog.dimensions import STATES
 from catalog.errors import UserError
-from loader.header import COLUMNS
+from loader.reading.header import COLUMNS
 
 FIRST_ID = 1000
 FIRST_DAY = np.datetime64("2018-01-01T00:00:00", "us")

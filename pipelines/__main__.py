@@ -7,12 +7,12 @@ from typing import Any
 import click
 
 from catalog.errors import AnalyticsError
-from pipelines.answer import Answer
-from pipelines.directory import read_directory
-from pipelines.executor import Executor, compiled
-from pipelines.planner import plan
-from pipelines.queries import QUERIES
-from pipelines.question import PARAMETERS, Question, ask, find_query
+from pipelines.answer.answer import Answer
+from pipelines.answer.answerer import Executor, compiled
+from pipelines.ask.queries import QUERIES
+from pipelines.ask.question import PARAMETERS, Question, ask, find_query
+from pipelines.plan.planner import plan
+from pipelines.state.directory import read_directory
 from store.client import Store, translated
 from store.explain import extended_json
 from store.schema import read_vocabulary

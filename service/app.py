@@ -5,32 +5,12 @@ import logging
 from flask import Flask
 from flask_smorest import Api
 
-from service import (
-    bounds,
-    catalogue,
-    compression,
-    cors,
-    dashboard,
-    dimensions,
-    docs,
-    explore,
-    health,
-    home,
-    kept,
-    keys,
-    live,
-    loads,
-    logs,
-    metrics,
-    overload,
-    performance,
-    problems,
-    queries,
-    rates,
-    requests,
-)
-from service.connection import Connection
-from service.examples import real_examples
+from service.api import catalogue, dashboard, dimensions, explore, health, live, loads, performance, queries
+from service.api.examples import real_examples
+from service.around import bounds, compression, cors, keys, logs, metrics, problems, rates, requests
+from service.around.connection import Connection
+from service.fast import admission, kept
+from service.pages import docs, home
 from service.settings import ServiceSettings
 from store.settings import Settings
 
@@ -43,7 +23,7 @@ def create_app(settings: Settings | None = None, behaviour: ServiceSettings | No
     Raises:
         UserError: a setting in the environment has no usable value.
     """
-    app = Flask(__name__, static_url_path="/static")
+    app = Flask(__name__, static_url_path="/static", static_folder="pages/static", template_folder="pages/templates")
     app.config.update(
         API_TITLE="Customer transaction analytics",
         API_VERSION="v1",
@@ -55,7 +35,7 @@ def create_app(settings: Settings | None = None, behaviour: ServiceSettings | No
     app.json.sort_keys = False  # type: ignore[attr-defined]  # columns have an order
     app.url_map.strict_slashes = False
     behaviour = behaviour or ServiceSettings.from_environment()
-    places = overload.Places(behaviour.places)
+    places = admission.Places(behaviour.places)
     connection = Connection(settings or Settings.from_environment(), places.take)
     app.extensions["connection"] = connection
     if not (behaviour.keys or behaviour.rate_limit or behaviour.cors_origins):  # which have to see each request
@@ -63,7 +43,7 @@ def create_app(settings: Settings | None = None, behaviour: ServiceSettings | No
     # Before a request these run in this order, after it in the opposite one.
     logs.install(app)
     metrics.install(app)
-    overload.install(app, places)
+    admission.install(app, places)
     requests.install(app, behaviour.budget_ms)
     compression.install(app)
     bounds.install(app)

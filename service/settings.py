@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from limits import parse_many
 
 from catalog.errors import UserError
-from service.keys import Key, read_keys
+from service.around.keys import Key, read_keys
 
 _ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?", re.ASCII)
 

@@ -19,8 +19,8 @@ from gunicorn.http import errors
 from gunicorn.util import close, close_graceful, write_nonblock
 from gunicorn.workers.gthread import ThreadWorker
 
-from service.overload import RETRY_AFTER_SECONDS, Admission, Overloaded
-from service.requests import SECURITY
+from service.around.requests import SECURITY
+from service.fast.admission import RETRY_AFTER_SECONDS, Admission, Overloaded
 
 STATUS: dict[type[Exception], HTTPStatus] = {
     errors.LimitRequestLine: HTTPStatus.REQUEST_URI_TOO_LONG,

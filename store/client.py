@@ -22,7 +22,7 @@ from pymongo.read_concern import ReadConcern
 from pymongo.uri_parser import parse_uri
 
 from catalog.errors import InternalError, StoreUnavailable
-from store.embedded import EmbeddedServer
+from store.embedded.server import EmbeddedServer
 from store.scope import budget_ms
 from store.settings import Settings
 from store.watch import Watcher

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from loader.load import load
-from loader.options import Options
+from loader.loads.options import Options
 from loader.sample import write_sample
 from store.client import Store
 from store.settings import Settings

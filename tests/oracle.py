@@ -16,7 +16,7 @@ from typing import Any
 
 import pandas as pd
 
-from pipelines.queries import BY_SLUG, Descending
+from pipelines.ask.queries import BY_SLUG, Descending
 
 REVENUE, TRANSACTIONS, AVERAGE, KEY = "revenue", "transactions", "average_spend", None
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from indexes.manage import differences
-from pipelines.verify import verify
+from pipelines.derived.verify import verify
 from store.client import Store
 
 AMOUNT = re.compile(r"(\d+(\.\d{1,2})?)?", re.ASCII)

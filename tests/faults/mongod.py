@@ -13,7 +13,7 @@ from typing import Any
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
-from store.embedded import find_mongod
+from store.embedded.server import find_mongod
 
 NAME = "faults"
 START_S = 60

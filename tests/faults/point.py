@@ -13,7 +13,7 @@ from typing import Any
 
 from pymongo import monitoring
 
-import loader.files
+import loader.reading.files
 from loader.__main__ import main, run
 
 

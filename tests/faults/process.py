@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pymongo.errors import PyMongoError
 
-from pipelines.lanes import read_loads
+from pipelines.state.lanes import read_loads
 from store.client import Store
 from tests.conftest import ROOT
 

@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 from pymongo import monitoring
 
-import loader.files
+import loader.reading.files
 from catalog.errors import AnalyticsError, InternalError, StoreUnavailable
 from loader.load import load
-from loader.options import Options
-from pipelines.executor import Executor
-from pipelines.queries import BY_SLUG
-from pipelines.question import ask
-from pipelines.verify import verify
+from loader.loads.options import Options
+from pipelines.answer.answerer import Executor
+from pipelines.ask.queries import BY_SLUG
+from pipelines.ask.question import ask
+from pipelines.derived.verify import verify
 from store.client import Store, translated
 from store.schema import read_vocabulary
 from store.settings import Settings

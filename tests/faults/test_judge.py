@@ -13,7 +13,7 @@ from bson.raw_bson import RawBSONDocument
 from catalog.collections import COLLECTIONS
 from indexes.manage import apply
 from loader.load import load
-from loader.options import Options
+from loader.loads.options import Options
 from store.client import Store
 from tests.faults.judge import expect, judge, judge_part
 from tests.live.test_sources import new_store

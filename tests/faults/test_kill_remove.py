@@ -8,9 +8,9 @@ from random import Random
 
 import pytest
 
-from pipelines.executor import Executor
-from pipelines.queries import BY_SLUG
-from pipelines.question import Question, Source
+from pipelines.answer.answerer import Executor
+from pipelines.ask.queries import BY_SLUG
+from pipelines.ask.question import Question, Source
 from store.client import Store
 from store.timing import Timer
 from tests.faults.judge import judge

@@ -11,7 +11,7 @@ from typing import Any
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
-from store.embedded import find_mongod
+from store.embedded.server import find_mongod
 
 START_SECONDS = 60
 APP_NAME = "customer-analytics"

@@ -19,10 +19,10 @@ from hypothesis import strategies as st
 from catalog.dimensions import BY_NAME, FILTERABLE, STATES, UNKNOWN
 from catalog.errors import SourceRefused
 from loader.load import Options, load
-from pipelines.compiler import raw_pipeline
-from pipelines.executor import Executor
-from pipelines.queries import QUERIES, Descending, Query
-from pipelines.question import Comparison, Interval, Source, ask, find_exploration
+from pipelines.answer.answerer import Executor
+from pipelines.ask.queries import QUERIES, Descending, Query
+from pipelines.ask.question import Comparison, Interval, Source, ask, find_exploration
+from pipelines.plan.compiler import raw_pipeline
 from store.client import Store
 from store.schema import read_vocabulary
 from store.settings import Settings

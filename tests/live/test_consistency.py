@@ -17,14 +17,14 @@ import pytest
 from catalog.dimensions import Vocabulary, day_number
 from catalog.errors import SourceRefused
 from loader.load import Options, load
-from pipelines.answer import Answer
-from pipelines.directory import bump_version
-from pipelines.executor import Executor
-from pipelines.lanes import lane_sessions
-from pipelines.queries import BY_SLUG
-from pipelines.question import Question, Source, ask
-from pipelines.refresh import refresh
-from pipelines.verify import verify
+from pipelines.answer.answer import Answer
+from pipelines.answer.answerer import Executor
+from pipelines.ask.queries import BY_SLUG
+from pipelines.ask.question import Question, Source, ask
+from pipelines.derived.refresh import refresh
+from pipelines.derived.verify import verify
+from pipelines.state.directory import bump_version
+from pipelines.state.lanes import lane_sessions
 from store.client import Session, Store
 from store.schema import read_vocabulary
 from store.settings import Settings

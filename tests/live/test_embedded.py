@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 from pymongo import MongoClient
 
+import store.embedded.server as embedded
 from catalog.errors import StoreUnavailable
-from store import embedded
 from store.client import Store
-from store.embedded import EmbeddedServer
+from store.embedded.server import EmbeddedServer
 from store.settings import Settings
 
 pytestmark = pytest.mark.live
@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[2]
 USER = """
 import sys
 from pathlib import Path
-from store.embedded import EmbeddedServer
+from store.embedded.server import EmbeddedServer
 server = EmbeddedServer(Path(sys.argv[1]))
 print(server.uri, flush=True)
 sys.stdin.read()

@@ -11,9 +11,9 @@ import pytest
 from flask.testing import FlaskClient
 from jsonschema import Draft202012Validator
 
-from pipelines.queries import QUERIES
+from pipelines.ask.queries import QUERIES
+from service.api.examples import FILE
 from service.app import create_app
-from service.examples import FILE
 from store.client import Store
 from store.settings import Settings
 

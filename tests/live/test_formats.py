@@ -20,10 +20,10 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from catalog.dimensions import SEGMENT
-from pipelines.answer import arrange
-from pipelines.answer_cache import AnswerCache
-from pipelines.queries import QUERIES, Query
-from service.formats import BY_SUFFIX, FORMATS
+from pipelines.answer.answer import arrange
+from pipelines.answer.cache import AnswerCache
+from pipelines.ask.queries import QUERIES, Query
+from service.api.formats import BY_SUFFIX, FORMATS
 from store.client import Store
 from tests.conftest import ROOT
 
@@ -186,7 +186,7 @@ def test_without_pyarrow_its_forms_are_a_406_that_says_what_to_install(
     client: FlaskClient, monkeypatch: pytest.MonkeyPatch, suffix: str
 ) -> None:
     """And the others work."""
-    monkeypatch.setattr("service.formats.find_spec", lambda name: None)
+    monkeypatch.setattr("service.api.formats.find_spec", lambda name: None)
     response = client.get(f"/v1/queries/top-states.{suffix}")
     assert response.status_code == 406
     assert "pip install pyarrow" in response.json["detail"]
@@ -219,7 +219,9 @@ def test_a_label_that_a_spreadsheet_would_run_is_harmless_in_csv(
     executor = client.application.extensions["connection"].executor
     vocabulary = {"segment": [f"{label}{code}" for code in range(len(SEGMENT.members))]}
     monkeypatch.setattr(executor, "answers", AnswerCache(0))
-    monkeypatch.setattr("pipelines.executor.arrange", lambda question, cells, _: arrange(question, cells, vocabulary))
+    monkeypatch.setattr(
+        "pipelines.answer.answerer.arrange", lambda question, cells, _: arrange(question, cells, vocabulary)
+    )
     given = {"by": ["segment"], "from": ["2024-01-01"], "compare": ["previous_period"]}
     rows = list(csv.reader(io.StringIO(get(client, "/v1/explore.csv", given).text, newline=""), strict=True))[1:]
     assert rows

@@ -11,11 +11,11 @@ import pytest
 
 from catalog.collections import COLLECTIONS
 from indexes.manage import Change, apply, differences, usage, verify
-from indexes.specs import INDEXES, IndexSpec
+from indexes.specifications import INDEXES, IndexSpec
 from loader.load import Options, load
-from pipelines.executor import Executor
-from pipelines.queries import BY_SLUG
-from pipelines.question import ask
+from pipelines.answer.answerer import Executor
+from pipelines.ask.queries import BY_SLUG
+from pipelines.ask.question import ask
 from store.client import Store
 from store.schema import apply_schema, read_vocabulary
 from store.settings import Settings

@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 from pymongo import monitoring
 
 from catalog.dimensions import BY_NAME
-from pipelines.question import DASHBOARD_PARAMETERS, EXPLORE_PARAMETERS, PARAMETERS
+from pipelines.ask.question import DASHBOARD_PARAMETERS, EXPLORE_PARAMETERS, PARAMETERS
 from service.app import create_app
 from store.client import Store
 

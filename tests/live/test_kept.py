@@ -12,12 +12,12 @@ from flask import Flask
 from werkzeug.test import TestResponse
 
 from loader.load import load
-from loader.options import Options
+from loader.loads.options import Options
 from loader.sample import write_sample
-from pipelines.refresh import refresh
+from pipelines.derived.refresh import refresh
 from service.app import create_app
-from service.kept import KeptReplies
-from service.keys import new_key
+from service.around.keys import new_key
+from service.fast.kept import KeptReplies
 from service.settings import ServiceSettings
 from store.client import Store
 

@@ -7,15 +7,15 @@ from random import Random
 
 import pytest
 
-import loader.files
+import loader.reading.files
 from loader.load import Options, load
-from loader.report import LoadReport
-from loader.turns import Turns
-from pipelines.directory import read_directory, read_version
-from pipelines.lanes import read_loads
-from pipelines.refresh import refresh
-from pipelines.state import Directory
-from pipelines.verify import verify
+from loader.loads.report import LoadReport
+from loader.writing.turns import Turns
+from pipelines.derived.refresh import refresh
+from pipelines.derived.verify import verify
+from pipelines.state.directory import read_directory, read_version
+from pipelines.state.lanes import read_loads
+from pipelines.state.version import Directory
 from store.client import Store
 from tests.live.test_load import row, write
 from tests.live.test_sources import quietly

@@ -27,14 +27,14 @@ from catalog.collections import (
     REFERENCE_COLLECTIONS,
 )
 from catalog.errors import AnalyticsError, FileRefused, TooManyQuarantined
-from loader.clean import NULL, Clean, Record
-from loader.documents import encode, profile, profile_ids
-from loader.header import COLUMNS
 from loader.load import Options, load
-from loader.report import LoadReport
+from loader.loads.report import LoadReport
+from loader.reading.clean import NULL, Clean, Record
+from loader.reading.header import COLUMNS
 from loader.sample import write_sample
-from pipelines.directory import read_version
-from pipelines.lanes import read_loads
+from loader.writing.documents import encode, profile, profile_ids
+from pipelines.state.directory import read_version
+from pipelines.state.lanes import read_loads
 from store.client import Store
 from store.schema import apply_schema
 from store.settings import Settings

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from loader.header import COLUMNS
+from loader.reading.header import COLUMNS
 from store.client import Store
 from store.settings import Settings
 from tests.conftest import ROOT

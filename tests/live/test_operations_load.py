@@ -18,7 +18,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from loader.load import load
-from loader.options import Options
+from loader.loads.options import Options
 from loader.sample import write_sample
 from store.client import Store
 from store.settings import Settings

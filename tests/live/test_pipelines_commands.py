@@ -8,8 +8,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from pipelines.queries import QUERIES, Query
-from pipelines.question import Source
+from pipelines.ask.queries import QUERIES, Query
+from pipelines.ask.question import Source
 from store.client import Store
 from tests import oracle
 from tests.conftest import ROOT

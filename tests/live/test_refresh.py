@@ -15,11 +15,11 @@ import pytest
 
 from catalog.dimensions import day_number, day_of
 from loader.load import Options, load
-from pipelines import refresh as refreshing
-from pipelines.directory import bump_version, read_directory
-from pipelines.refresh import refresh
-from pipelines.state import Directory
-from pipelines.verify import Verification, verify
+from pipelines.derived import refresh as refreshing
+from pipelines.derived.refresh import refresh
+from pipelines.derived.verify import Verification, verify
+from pipelines.state.directory import bump_version, read_directory
+from pipelines.state.version import Directory
 from store.client import Store
 from store.settings import Settings
 from tests.conftest import ROOT
@@ -129,7 +129,7 @@ def test_a_batch_that_fails_makes_nothing_stale(filled: Store, tmp_path: Path, m
     def fail(*_: Any) -> Any:
         raise RuntimeError("the last write of the transaction")
 
-    monkeypatch.setattr("loader.batches._quarantined", fail)
+    monkeypatch.setattr("loader.writing.batches._quarantined", fail)
     lines = [row(Random(2), 20_000, date(2023, 1, 1)), row(Random(2), 20_001, date(2023, 1, 1)).replace("2023-", "x")]
     with pytest.raises(RuntimeError, match="the last write"):
         load(filled, write(tmp_path / "b.csv", lines), Options(), 1.0, quietly)
@@ -168,7 +168,7 @@ def test_a_month_that_comes_in_many_replies_is_built_the_same(filled: Store, mon
     """One document a reply, then eleven: a month's rows come from several, with positions of one and two digits."""
     before = dump(filled)
     for size in (1, 11):
-        monkeypatch.setattr("pipelines.columns._BATCH", size)
+        monkeypatch.setattr("pipelines.derived.columns._BATCH", size)
         make_all_stale(filled)
         refresh(filled)
         after = dump(filled)
@@ -358,7 +358,7 @@ def test_many_killed_refreshes_do_no_harm(filled: Store, data_dir: Path) -> None
 
 KILLED_WITHIN = """
 import time
-from pipelines import refresh
+from pipelines.derived import refresh
 from store.client import Store
 from store.settings import Settings
 def bump_layout(store, session):

@@ -4,16 +4,16 @@ from pathlib import Path
 
 import pytest
 
-from loader.header import COLUMNS
 from loader.load import load
-from loader.options import Options
-from loader.quarantine import export, refused_rows
-from loader.remove import remove
-from pipelines.directory import read_directory
-from pipelines.executor import Executor
-from pipelines.queries import BY_SLUG
-from pipelines.question import Question
-from pipelines.verify import verify
+from loader.loads.options import Options
+from loader.loads.quarantine import export, refused_rows
+from loader.loads.remove import remove
+from loader.reading.header import COLUMNS
+from pipelines.answer.answerer import Executor
+from pipelines.ask.queries import BY_SLUG
+from pipelines.ask.question import Question
+from pipelines.derived.verify import verify
+from pipelines.state.directory import read_directory
 from store.client import Store
 from store.timing import Timer
 

@@ -23,8 +23,8 @@ import pytest
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate
 
-from pipelines.queries import QUERIES, Query
-from pipelines.question import PARAMETERS, Source
+from pipelines.ask.queries import QUERIES, Query
+from pipelines.ask.question import PARAMETERS, Source
 from store.client import Store
 from tests import oracle
 from tests.conftest import ROOT

@@ -17,14 +17,14 @@ import pytest
 from catalog.dimensions import BY_NAME, DIMENSIONS, FILTERABLE, STATES, Vocabulary
 from catalog.errors import SourceRefused
 from catalog.measures import AVERAGE_SPEND, REVENUE, TRANSACTIONS
-from loader.header import COLUMNS
 from loader.load import Options, load
-from pipelines.answer import Answer, finish
-from pipelines.executor import Executor
-from pipelines.queries import QUERIES, ByKey, Descending, Query
-from pipelines.question import NEGATION, Interval, Question, Source, ask
-from pipelines.refresh import refresh
-from pipelines.sentences import Leader
+from loader.reading.header import COLUMNS
+from pipelines.answer.answer import Answer, finish
+from pipelines.answer.answerer import Executor
+from pipelines.ask.queries import QUERIES, ByKey, Descending, Query
+from pipelines.ask.question import NEGATION, Interval, Question, Source, ask
+from pipelines.ask.sentences import Leader
+from pipelines.derived.refresh import refresh
 from store.client import Store
 from store.schema import read_vocabulary
 from store.settings import Settings

@@ -17,9 +17,9 @@ from pathlib import Path
 import pytest
 
 from catalog.dimensions import FILTERABLE
-from pipelines.executor import Executor
-from pipelines.queries import QUERIES, Query
-from pipelines.question import Filter, Question, Source
+from pipelines.answer.answerer import Executor
+from pipelines.ask.queries import QUERIES, Query
+from pipelines.ask.question import Filter, Question, Source
 from store.client import Store
 from store.settings import Settings
 from store.timing import Timer

@@ -16,14 +16,14 @@ from bson.int64 import Int64
 from bson.raw_bson import RawBSONDocument
 
 from catalog.dimensions import day_number, day_of
-from loader.control import compare_with_file
 from loader.load import Options, load
-from pipelines import refresh as refreshing
-from pipelines.executor import Executor
-from pipelines.queries import BY_SLUG
-from pipelines.question import Question, Source
-from pipelines.refresh import refresh
-from pipelines.verify import SHOWN, verify
+from loader.loads.control import compare_with_file
+from pipelines.answer.answerer import Executor
+from pipelines.ask.queries import BY_SLUG
+from pipelines.ask.question import Question, Source
+from pipelines.derived import refresh as refreshing
+from pipelines.derived.refresh import refresh
+from pipelines.derived.verify import SHOWN, verify
 from store.client import Store
 from store.timing import Timer
 from tests.conftest import ROOT

@@ -16,12 +16,12 @@ import pytest
 from catalog.collections import STATUS
 from catalog.dimensions import day_number
 from loader.load import Options, load
-from pipelines.directory import VERSIONS, bump_version, parse_version, read_version
-from pipelines.executor import Executor
-from pipelines.queries import BY_SLUG
-from store import guardian
+from pipelines.answer.answerer import Executor
+from pipelines.ask.queries import BY_SLUG
+from pipelines.state.directory import VERSIONS, bump_version, parse_version, read_version
 from store.client import Store
-from store.embedded import find_mongod
+from store.embedded import guardian
+from store.embedded.server import find_mongod
 from store.schema import apply_schema
 from store.settings import Settings
 from store.timing import Timer

@@ -7,8 +7,8 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from catalog.dimensions import FILTERABLE, day_number
-from loader.clean import NULL, Clean, Cleaner, Record, Refused
-from loader.files import Chunk, Survey, read_chunks, survey
+from loader.reading.clean import NULL, Clean, Cleaner, Record, Refused
+from loader.reading.files import Chunk, Survey, read_chunks, survey
 from tests.malformed.reader import Row
 
 VOCABULARY = {dimension.name: dimension.members for dimension in FILTERABLE}

@@ -8,9 +8,9 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from catalog.errors import FileRefused
-from loader import files
-from loader.clean import Refused
 from loader.load import check
+from loader.reading import files
+from loader.reading.clean import Refused
 from store.settings import Settings
 from tests.malformed import product, reader
 from tests.malformed.corpus import CASES, FIRST, TOMORROW, ZONE, Bad, Case

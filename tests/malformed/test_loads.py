@@ -15,9 +15,9 @@ import pytest
 from catalog.collections import CUSTOMERS, LOADS, PERIODS, QUARANTINE, REFERENCE_COLLECTIONS, TRANSACTIONS
 from loader.__main__ import main, run
 from loader.load import load
-from loader.options import Options
-from loader.quarantine import export
-from loader.report import LoadReport
+from loader.loads.options import Options
+from loader.loads.quarantine import export
+from loader.loads.report import LoadReport
 from store.client import Store
 from store.schema import apply_schema
 from store.settings import Settings

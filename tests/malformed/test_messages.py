@@ -8,7 +8,7 @@ from click.testing import CliRunner
 from catalog.errors import TooManyQuarantined
 from loader.__main__ import main, run
 from loader.load import load
-from loader.options import Options
+from loader.loads.options import Options
 from store.client import Store
 from tests.malformed.corpus import FIRST, changed, text
 from tests.malformed.reader import COLUMNS

@@ -8,9 +8,9 @@ from random import Random
 import pytest
 
 from catalog.errors import FileRefused
-from loader import files
-from loader.files import Chunk, Survey, read_chunks
 from loader.load import check
+from loader.reading import files
+from loader.reading.files import Chunk, Survey, read_chunks
 from tests.malformed import product, reader
 from tests.malformed.corpus import TOMORROW, ZONE
 from tests.malformed.mutations import mutated

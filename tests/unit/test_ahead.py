@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from pipelines.ahead import ahead, one_ahead
+from pipelines.derived.ahead import ahead, one_ahead
 
 PATIENCE_S = 30.0
 

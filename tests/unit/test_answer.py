@@ -8,9 +8,9 @@ import pytest
 
 from catalog.dimensions import FILTERABLE, day_number
 from catalog.measures import NOTHING, Parts
-from pipelines.answer import Answer, Column, arrange, finish
-from pipelines.queries import BY_SLUG, QUERIES
-from pipelines.question import Interval, Question
+from pipelines.answer.answer import Answer, Column, arrange, finish
+from pipelines.ask.queries import BY_SLUG, QUERIES
+from pipelines.ask.question import Interval, Question
 
 VOCABULARY = {dimension.name: dimension.members for dimension in FILTERABLE}
 BASIC, GOLD, MISSING, PLATINUM = 1, 2, 3, 4

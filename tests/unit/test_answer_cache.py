@@ -5,12 +5,12 @@ from random import Random
 from threading import Thread
 
 from catalog.measures import Parts
-from pipelines.answer import Answer
-from pipelines.answer_cache import AnswerCache
-from pipelines.planner import Plan
-from pipelines.queries import BY_SLUG
-from pipelines.question import Question, Source
-from pipelines.state import Version
+from pipelines.answer.answer import Answer
+from pipelines.answer.cache import AnswerCache
+from pipelines.ask.queries import BY_SLUG
+from pipelines.ask.question import Question, Source
+from pipelines.plan.planner import Plan
+from pipelines.state.version import Version
 
 V1 = Version("one", 1, 0)
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pipelines.calendar import Grain, Period, Piece, days_between, month_of, parse, tile, year_of
-from pipelines.question import Interval
+from catalog.calendar import Grain, Period, Piece, days_between, month_of, parse, tile, year_of
+from pipelines.ask.question import Interval
 
 ONE_DAY = timedelta(days=1)
 SMALL = st.dates(date(2019, 10, 1), date(2022, 3, 31))

@@ -14,9 +14,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from catalog.dimensions import FILTERABLE, day_number
-from loader.clean import NULL, Clean, Cleaner, Record
-from loader.files import Chunk, read_chunks, survey
-from loader.header import COLUMNS, Header
+from loader.reading.clean import NULL, Clean, Cleaner, Record
+from loader.reading.files import Chunk, read_chunks, survey
+from loader.reading.header import COLUMNS, Header
 
 VOCABULARY = {dimension.name: dimension.members for dimension in FILTERABLE}
 LATEST = day_number(date(2026, 1, 2))

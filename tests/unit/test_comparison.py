@@ -10,12 +10,12 @@ import pytest
 from catalog.dimensions import DATE, FILTERABLE, HOUR, STATE, day_number
 from catalog.errors import BadValue, UnknownName
 from catalog.measures import NOTHING, Parts
-from pipelines.answer import Answer, arrange, change
-from pipelines.comparison import Span, compare, counterpart, halves, number_of, spans, start_of
-from pipelines.planner import Plan
-from pipelines.queries import BY_SLUG, exploration
-from pipelines.question import Comparison, Interval, Question, ask
-from pipelines.state import Version
+from pipelines.answer.answer import Answer, arrange, change
+from pipelines.answer.comparison import Span, compare, counterpart, halves, spans
+from pipelines.ask.queries import BY_SLUG, exploration
+from pipelines.ask.question import Comparison, Interval, Question, ask
+from pipelines.plan.planner import Plan
+from pipelines.state.version import Version
 
 VOCABULARY = {dimension.name: dimension.members for dimension in FILTERABLE}
 PERIOD, YEAR = Comparison.PREVIOUS_PERIOD, Comparison.PREVIOUS_YEAR
@@ -98,9 +98,9 @@ def test_intervals_are_counted_one_by_one(interval: Interval) -> None:
     """The day's interval begins where its number says, and the next one has the next number."""
     for number in range(365 * 9):
         each = date(1999, 1, 1) + timedelta(days=number)
-        start = start_of(interval, number_of(interval, each))
+        start = interval.starting(interval.number(each))
         assert start == interval.start(each)
-        assert number_of(interval, start - timedelta(days=1)) == number_of(interval, start) - 1
+        assert interval.number(start - timedelta(days=1)) == interval.number(start) - 1
 
 
 def test_days_and_intervals_are_paired_in_order() -> None:

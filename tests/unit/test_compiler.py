@@ -8,9 +8,9 @@ import pytest
 
 from catalog.dimensions import BY_NAME, FILTERABLE
 from catalog.measures import LIFT
-from pipelines.compiler import raw_pipeline
-from pipelines.queries import BY_SLUG, QUERIES
-from pipelines.question import FILTER_PARAMETERS, Filter, Interval, Question, ask
+from pipelines.ask.queries import BY_SLUG, QUERIES
+from pipelines.ask.question import FILTER_PARAMETERS, Filter, Interval, Question, ask
+from pipelines.plan.compiler import raw_pipeline
 
 VOCABULARY = {dimension.name: dimension.members for dimension in FILTERABLE}
 

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 
 from catalog.collections import ATTRIBUTES, CUSTOMERS, MAX_AMOUNT_CENTS, PROFILE, TRANSACTIONS
 from catalog.dimensions import FILTERABLE, GENDER, MARITAL_STATUS, REFERRAL, age_group, day_number, day_of
-from loader.clean import NULL, Clean, Cleaner, Record
-from loader.documents import encode, profile, profile_ids
-from loader.files import Chunk
-from loader.header import COLUMNS, Header
+from loader.reading.clean import NULL, Clean, Cleaner, Record
+from loader.reading.files import Chunk
+from loader.reading.header import COLUMNS, Header
+from loader.writing.documents import encode, profile, profile_ids
 
 VOCABULARY = {dimension.name: dimension.members for dimension in FILTERABLE}
 AWARE = CodecOptions(tz_aware=True)

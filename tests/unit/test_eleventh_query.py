@@ -11,6 +11,7 @@ import bson
 import mongomock
 import pytest
 
+from catalog.calendar import Period, parse
 from catalog.dimensions import (
     AGE_GROUP,
     DATE,
@@ -24,18 +25,17 @@ from catalog.dimensions import (
 )
 from catalog.measures import AVERAGE_SPEND, REVENUE, Parts
 from catalog.measures import TRANSACTIONS as COUNT
-from pipelines.answer import Answer, arrange
-from pipelines.calendar import Period, parse
-from pipelines.columns import NULL
-from pipelines.compiler import raw_pipeline, rollup_pipeline
-from pipelines.executor import parse_groups
-from pipelines.pages import evaluate, pack, unpack
-from pipelines.planner import PagesRead, RawRead, RollupRead, plan
-from pipelines.queries import QUERIES, ByKey, Descending, Query
-from pipelines.question import PARAMETERS, Interval, Question, Source, ask
-from pipelines.sentences import Leader
-from pipelines.slices import of_month, of_year
-from pipelines.state import Directory, Month, Version
+from pipelines.answer.answer import Answer, arrange
+from pipelines.answer.answerer import parse_groups
+from pipelines.ask.queries import QUERIES, ByKey, Descending, Query
+from pipelines.ask.question import PARAMETERS, Interval, Question, Source, ask
+from pipelines.ask.sentences import Leader
+from pipelines.derived.columns import NULL
+from pipelines.derived.pages import evaluate, pack, unpack
+from pipelines.derived.slices import of_month, of_year
+from pipelines.plan.compiler import raw_pipeline, rollup_pipeline
+from pipelines.plan.planner import PagesRead, RawRead, RollupRead, plan
+from pipelines.state.version import Directory, Month, Version
 from tests.unit.test_slices import Row, columns_of, random_rows
 
 SEED = 20241231

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from catalog.collections import MAX_AMOUNT_CENTS
 from catalog.dimensions import EMPLOYMENT_STATUS, FILTERABLE, GENDER, PAYMENT_METHOD, SEGMENT, STATE, day_number
-from loader import fields
-from loader.fields import Reject
+from loader.reading import fields
+from loader.reading.fields import Reject
 
 VOCABULARY = {dimension.name: dimension.members for dimension in FILTERABLE}
 UTC_ZONE = ZoneInfo("UTC")

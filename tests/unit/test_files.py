@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from catalog.errors import FileRefused
-from loader import files
-from loader.files import CHUNK_BYTES, LONGEST_LINE, read_chunks, survey
-from loader.header import COLUMNS
+from loader.reading import files
+from loader.reading.files import CHUNK_BYTES, LONGEST_LINE, read_chunks, survey
+from loader.reading.header import COLUMNS
 
 HEADER = ",".join(COLUMNS).encode()
 ROW = b"1000,2018-01-01T00:04:00.000000,Female,39,Single,Oklahoma,Platinum,Unemployment,Card,0,1557.5"

@@ -5,13 +5,13 @@ from itertools import permutations
 
 import pytest
 
+from catalog.calendar import month_of
 from catalog.dimensions import BY_NAME, DATE, DIMENSIONS, FILTERABLE, HOUR, SEGMENT, STATE
 from catalog.errors import BadValue, UnknownName
-from pipelines.calendar import month_of
-from pipelines.groups import TooManyGroups, check_groups, most_groups
-from pipelines.queries import EXPLORE, QUERIES, ByKey, Descending, exploration
-from pipelines.question import Filter, Interval, Question, ask, find_exploration
-from pipelines.state import EMPTY, Directory, Month
+from pipelines.ask.queries import EXPLORE, QUERIES, ByKey, Descending, exploration
+from pipelines.ask.question import Filter, Interval, Question, ask, find_exploration
+from pipelines.plan.groups import TooManyGroups, check_groups, most_groups
+from pipelines.state.version import EMPTY, Directory, Month
 
 VOCABULARY = {dimension.name: dimension.members for dimension in FILTERABLE}
 MONTHS = list(dict.fromkeys(month_of(date(2018, 1, 1) + timedelta(days=number)) for number in range(7 * 365)))

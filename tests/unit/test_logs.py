@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from catalog.errors import UserError
-from service.logs import JsonFormatter, TextFormatter, formatter, level
+from service.around.logs import JsonFormatter, TextFormatter, formatter, level
 
 
 def record(message: str, **fields: object) -> logging.LogRecord:

@@ -14,13 +14,13 @@ from pymongo.errors import BulkWriteError
 
 from catalog.collections import CUSTOMERS, TRANSACTIONS
 from catalog.dimensions import FILTERABLE, day_number
-from loader.clean import Cleaner
-from loader.documents import encode, profile, profile_ids
-from loader.files import Chunk
-from loader.header import COLUMNS, Header
-from pipelines.compiler import raw_pipeline
-from pipelines.queries import QUERIES, Query
-from pipelines.question import Question, ask
+from loader.reading.clean import Cleaner
+from loader.reading.files import Chunk
+from loader.reading.header import COLUMNS, Header
+from loader.writing.documents import encode, profile, profile_ids
+from pipelines.ask.queries import QUERIES, Query
+from pipelines.ask.question import Question, ask
+from pipelines.plan.compiler import raw_pipeline
 
 VOCABULARY = {dimension.name: dimension.members for dimension in FILTERABLE}
 GENDERS = ("Female", "Male", "")

@@ -9,8 +9,8 @@ from contextlib import ExitStack
 import pytest
 from flask import Flask, Response, g
 
-from service import overload
-from service.overload import Admission, Overloaded, Places
+from service.fast import admission
+from service.fast.admission import Admission, Overloaded, Places
 
 
 def begin(stack: ExitStack, path: str = "/v1/queries/top-states") -> None:
@@ -38,7 +38,7 @@ def test_a_place_is_free_again_when_its_request_ends() -> None:
 
 def test_what_is_above_the_bound_is_refused(stack: ExitStack, monkeypatch: pytest.MonkeyPatch) -> None:
     """And counted as shed; it holds no place."""
-    monkeypatch.setattr(overload, "WAIT_MS", 1)
+    monkeypatch.setattr(admission, "WAIT_MS", 1)
     places = Places(2)
     for _ in range(2):
         begin(stack)
@@ -62,7 +62,7 @@ def test_monitors_are_never_refused(stack: ExitStack, path: str) -> None:
 
 def test_never_more_than_the_places_work_and_only_some_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of 20 requests at once 2 work, 8 wait, and 10 are refused before anyone is done."""
-    monkeypatch.setattr(overload, "WAIT_MS", 20_000)
+    monkeypatch.setattr(admission, "WAIT_MS", 20_000)
     places, done, refused = Places(2), threading.Event(), threading.Semaphore(0)
 
     def ask() -> str:
@@ -88,8 +88,8 @@ def test_never_more_than_the_places_work_and_only_some_wait(monkeypatch: pytest.
 
 def test_the_last_to_come_is_the_first_to_work(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where more wait than may, the one that came first is refused."""
-    monkeypatch.setattr(overload, "WAIT_MS", 20_000)
-    monkeypatch.setattr(overload, "WAITING", 3)
+    monkeypatch.setattr(admission, "WAIT_MS", 20_000)
+    monkeypatch.setattr(admission, "WAITING", 3)
     places, order = Places(1), []
 
     def ask(number: int) -> None:

@@ -11,16 +11,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from catalog.calendar import parse
 from catalog.collections import MAX_AMOUNT_CENTS
 from catalog.dimensions import DATE, DIMENSIONS, FILTERABLE, GENDER, STATE, date_of, day_number
 from catalog.measures import TRANSACTIONS, Parts
-from pipelines import pages
-from pipelines.calendar import parse
-from pipelines.columns import NULL, Columns
-from pipelines.pages import BlockCache, evaluate, pack, unpack
-from pipelines.queries import ByKey, Query
-from pipelines.question import Filter, Interval, Question
-from pipelines.sentences import Summary
+from pipelines.ask.queries import ByKey, Query
+from pipelines.ask.question import Filter, Interval, Question
+from pipelines.ask.sentences import Summary
+from pipelines.derived import pages
+from pipelines.derived.columns import NULL, Columns
+from pipelines.derived.pages import BlockCache, evaluate, pack, unpack
 from tests.unit.test_slices import Row, columns_of, random_rows
 
 MARCH, APRIL = parse("2024-03"), parse("2024-04")

@@ -9,15 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from catalog.calendar import Grain, Period, month_of, parse, year_of
 from catalog.dimensions import DATE, FILTERABLE, GENDER, HOUR, PAYMENT_METHOD, SEGMENT, STATE
 from catalog.errors import SourceRefused
 from catalog.measures import TRANSACTIONS
-from pipelines.calendar import Grain, Period, month_of, parse, year_of
-from pipelines.planner import PagesRead, Plan, RawRead, RollupRead, needed_dimensions, plan
-from pipelines.queries import BY_SLUG, QUERIES, ByKey, Query
-from pipelines.question import Filter, Interval, Question, Source
-from pipelines.sentences import Summary
-from pipelines.state import Directory, Month, Version
+from pipelines.ask.queries import BY_SLUG, QUERIES, ByKey, Query
+from pipelines.ask.question import Filter, Interval, Question, Source
+from pipelines.ask.sentences import Summary
+from pipelines.plan.planner import PagesRead, Plan, RawRead, RollupRead, needed_dimensions, plan
+from pipelines.state.version import Directory, Month, Version
 
 ROWS = 20_000
 PAIR = Query("pair", "", "", (SEGMENT, PAYMENT_METHOD), TRANSACTIONS, ByKey(), Summary())

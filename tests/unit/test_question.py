@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from catalog.dimensions import BY_NAME, FILTERABLE
 from catalog.errors import AnalyticsError, BadValue, UnknownName, UserError
-from pipelines.compiler import raw_pipeline
-from pipelines.queries import BY_SLUG, QUERIES
-from pipelines.question import FILTER_PARAMETERS, PARAMETERS, Interval, Question, Source, ask, find_query
+from pipelines.ask.queries import BY_SLUG, QUERIES
+from pipelines.ask.question import FILTER_PARAMETERS, PARAMETERS, Interval, Question, Source, ask, find_query
+from pipelines.plan.compiler import raw_pipeline
 
 VOCABULARY = {dimension.name: dimension.members for dimension in FILTERABLE}
 SUMMARY = BY_SLUG["overall-summary"]

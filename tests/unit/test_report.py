@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from catalog.errors import InternalError
-from loader.report import LoadReport
+from loader.loads.report import LoadReport
 
 counts = st.integers(0, 10**6)
 

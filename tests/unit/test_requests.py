@@ -2,7 +2,7 @@
 
 import pytest
 
-from service.requests import parse_trace_parent
+from service.around.requests import parse_trace_parent
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 PARENT = "00f067aa0ba902b7"

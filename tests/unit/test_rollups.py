@@ -4,10 +4,10 @@ from itertools import combinations
 
 import pytest
 
+from catalog.calendar import Grain
 from catalog.dimensions import DATE, DIMENSIONS, FILTERABLE, GENDER, SEGMENT, STATE, Dimension
-from pipelines.calendar import Grain
-from pipelines.queries import QUERIES, Query
-from pipelines.rollups import BY_DIMENSIONS, ROLLUPS, Rollup
+from pipelines.ask.queries import QUERIES, Query
+from pipelines.plan.rollups import BY_DIMENSIONS, ROLLUPS, Rollup
 
 
 def test_every_dimension_and_every_pair_is_kept_once() -> None:

@@ -4,8 +4,8 @@ import pytest
 
 from catalog.dimensions import UNKNOWN
 from catalog.measures import NOTHING, REVENUE, TRANSACTIONS, Parts
-from pipelines.queries import QUERIES
-from pipelines.sentences import NONE, Groups, Leader, Sentence, Summary, Versus, money, percent
+from pipelines.ask.queries import QUERIES
+from pipelines.ask.sentences import NONE, Groups, Leader, Sentence, Summary, Versus, money, percent
 
 EARNS = Leader(REVENUE, "{} earns most")
 USED = Leader(TRANSACTIONS, "{} is used most")

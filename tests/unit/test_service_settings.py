@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from catalog.errors import UserError
-from service.keys import Key
+from service.around.keys import Key
 from service.settings import ServiceSettings, refuse_open_door
 
 KEYS = (Key("shop", "a" * 64),)

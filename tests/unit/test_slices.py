@@ -11,13 +11,13 @@ from bson.int64 import Int64
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from catalog.calendar import Grain, Period, parse, year_of
 from catalog.collections import MAX_AMOUNT_CENTS
 from catalog.dimensions import DATE, DIMENSIONS, FILTERABLE, STATE, date_of, day_number
 from catalog.measures import Parts
-from pipelines.calendar import Grain, Period, parse, year_of
-from pipelines.columns import NULL, Columns
-from pipelines.rollups import ALL, TOTAL
-from pipelines.slices import EXACT, Slices, decode, of_month, of_year, sums
+from pipelines.derived.columns import NULL, Columns
+from pipelines.derived.slices import EXACT, Slices, decode, of_month, of_year, sums
+from pipelines.plan.rollups import ALL, TOTAL
 
 MARCH = parse("2024-03")
 Cells = dict[str, dict[int, Parts]]

@@ -8,7 +8,7 @@ from random import Random
 
 import pytest
 
-from loader.turns import Behind, Stopped, Turns
+from loader.writing.turns import Behind, Stopped, Turns
 
 PATIENCE_S = 30.0
 

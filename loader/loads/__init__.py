@@ -1,0 +1,1 @@
+"""What is done with loads: options, reports, removal, quarantine, control totals."""

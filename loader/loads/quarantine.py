@@ -1,0 +1,61 @@
+"""The refused rows of a load: listed, and exported so that they can be mended and loaded."""
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from catalog.collections import LOADS, QUARANTINE
+from catalog.errors import UnknownName, UserError
+from loader.reading.header import COLUMNS, IGNORED
+from store.client import Store, translated
+
+EXPLANATION = ("Quarantine_line", "Quarantine_column", "Quarantine_reason", "Quarantine_message")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def refused_rows(store: Store, load_id: str) -> Iterator[dict[str, Any]]:
+    """The refused rows of a load in the order of its file.
+
+    Raises:
+        UnknownName: there is no such load.
+    """
+    with translated():
+        loads = [load["_id"] for load in store.db[LOADS.name].find({}, {"_id": 1})]
+        if load_id not in loads:
+            raise UnknownName("load", load_id, loads)
+        yield from store.db[QUARANTINE.name].find({"load_id": load_id}).sort("line", 1)
+
+
+def export(store: Store, load_id: str, path: Path) -> int:
+    """Write the refused rows as a CSV with the columns of their file and four that explain; gives their number.
+
+    What a spreadsheet would run as a formula gets an apostrophe before it. Columns of a row that has too many
+    fields are cut, and missing ones are empty; the whole row stands in the quarantine.
+
+    Raises:
+        UnknownName: there is no such load.
+        UserError: the file cannot be written.
+    """
+    count = 0
+    with translated():
+        load = store.db[LOADS.name].find_one({"_id": load_id}) or {}
+    names = load.get("columns", list(COLUMNS))
+    kept = [at for at, name in enumerate(names) if not name.casefold().startswith(IGNORED)]  # of an earlier export
+    rows = refused_rows(store, load_id)
+    try:
+        with path.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow([*(names[at] for at in kept), *EXPLANATION])
+            for count, row in enumerate(rows, 1):  # noqa: B007  the last one is the result
+                fields = dict(enumerate(next(csv.reader([row["raw"]]), [])))
+                cells = [fields.get(at, "") for at in kept]
+                explained = [str(row["line"]), row["column"], row["reason"], row["message"]]
+                writer.writerow([_harmless(cell) for cell in (*cells, *explained)])
+    except OSError as error:
+        raise UserError(f"{path} cannot be written ({error.strerror}).") from error
+    return count
+
+
+def _harmless(cell: str) -> str:
+    return f"'{cell}" if cell.startswith(_FORMULA) else cell

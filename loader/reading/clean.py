@@ -1,0 +1,317 @@
+"""From the records of a chunk to columns of codes, and the rejects with their reasons.
+
+`clean_record` is the truth: it reads one record with the exact converters. `clean` reads a whole chunk at
+once with pandas, where every shortcut is taken only if the field's text has the one plain form that the
+shortcut reads exactly; each record with any other field goes through `clean_record`.
+"""
+
+import codecs
+import io
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from pyarrow import csv
+
+from catalog.collections import MAX_MEMBERS
+from catalog.dimensions import (
+    EMPLOYMENT_STATUS,
+    GENDER,
+    MARITAL_STATUS,
+    PAYMENT_METHOD,
+    SEGMENT,
+    STATE,
+    Dimension,
+    Vocabulary,
+    day_number,
+)
+from loader.reading import fields
+from loader.reading.fields import Reject
+from loader.reading.files import Chunk
+from loader.reading.header import COLUMNS, Header
+
+Ints = np.ndarray[Any, np.dtype[np.int64]]
+Mask = np.ndarray[Any, np.dtype[np.bool_]]
+NULL = -1
+"""What stands for an unknown age or amount in a column; both are never negative."""
+
+DAY_MS = 86_400_000
+_HOUR_MS = 3_600_000
+_PLAIN_ID = r"[0-9]{1,18}"
+_PLAIN_AMOUNT = r"[0-9]{1,8}(\.[0-9]{1,2})?"
+_PLAIN_DATE = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{3}(000)?)?"
+
+
+class Record(NamedTuple):
+    """One clean row: ids and codes, in the order of the CSV's columns."""
+
+    transaction_id: int
+    timestamp_ms: int
+    gender: int
+    age: int
+    marital_status: int
+    state: int
+    segment: int
+    employment_status: int
+    payment_method: int
+    referral: int
+    amount_cents: int
+
+
+class Refused(NamedTuple):
+    """One row for quarantine.
+
+    Attributes:
+        line: its first line in the file.
+        column: the first column that is malformed; empty where the row as such is.
+        value: what that column says.
+        reason, message: the code and the explanation.
+        raw: the row's text.
+    """
+
+    line: int
+    column: str
+    value: str
+    reason: str
+    message: str
+    raw: str
+
+
+class NewMember(NamedTuple):
+    """A name that the vocabulary did not hold, and the code that it gets."""
+
+    dimension: Dimension
+    code: int
+    name: str
+
+
+@dataclass(frozen=True)
+class Clean:
+    """The clean rows of a chunk as columns, in the order of the file.
+
+    Attributes:
+        lines: each row's line.
+        raw: each row's text.
+        columns: the fields of `Record` by name, int64 each, NULL for an unknown age or amount.
+        refused: the other rows.
+        new_members: what the rows add to the vocabulary.
+    """
+
+    lines: Ints
+    raw: list[bytes]
+    columns: dict[str, Ints]
+    refused: list[Refused]
+    new_members: tuple[NewMember, ...] = ()
+
+    @property
+    def day(self) -> Ints:
+        """The day number of each row."""
+        return self.columns["timestamp_ms"] // DAY_MS
+
+    @property
+    def hour(self) -> Ints:
+        """The hour of the day of each row."""
+        return self.columns["timestamp_ms"] % DAY_MS // _HOUR_MS
+
+    def missing(self) -> dict[str, int]:
+        """How many clean rows lack a value, by CSV column."""
+        counts = (np.count_nonzero(self.columns[name] == empty) for name, (_, empty) in _MISSING.items())
+        return {column: int(count) for (column, _), count in zip(_MISSING.values(), counts, strict=True)}
+
+
+_MISSING = {
+    "gender": ("Gender", 0),
+    "age": ("Age", NULL),
+    "marital_status": ("Marital_status", 0),
+    "state": ("State_names", 0),
+    "segment": ("Segment", 0),
+    "employment_status": ("Employees_status", 0),
+    "payment_method": ("Payment_method", 0),
+    "referral": ("Referral", 0),
+    "amount_cents": ("Amount_spent", NULL),
+}
+
+
+class Cleaner:
+    """Cleans the chunks of one file."""
+
+    def __init__(
+        self, header: Header, vocabulary: Vocabulary, timezone: ZoneInfo, latest_day: int, *, add_members: bool = False
+    ) -> None:
+        """With `add_members`, an unknown state, segment or the like becomes a new member of its dimension."""
+        self._header = header
+        self._vocabulary = {name: list(members) for name, members in vocabulary.items()}
+        self._add_members = add_members
+        self._added: list[NewMember] = []
+        self._converters: dict[str, Callable[[str], int]] = {
+            "Transaction_ID": fields.transaction_id,
+            "Transaction_date": lambda text: fields.timestamp_ms(text, timezone, latest_day),
+            "Gender": lambda text: self._member(GENDER, text),
+            "Age": lambda text: _or_null(fields.age(text)),
+            "Marital_status": lambda text: self._member(MARITAL_STATUS, text),
+            "State_names": lambda text: self._member(STATE, text),
+            "Segment": lambda text: self._member(SEGMENT, text),
+            "Employees_status": lambda text: self._member(EMPLOYMENT_STATUS, text),
+            "Payment_method": lambda text: self._member(PAYMENT_METHOD, text),
+            "Referral": fields.referral,
+            "Amount_spent": lambda text: _or_null(fields.amount_cents(text)),
+        }
+        self._latest_ms = (latest_day + 1) * DAY_MS - 1
+        self._code = lru_cache(maxsize=1 << 16)(self._code_or_none)
+
+    def clean_record(self, record: list[str]) -> Record:
+        """The exact reading of one record.
+
+        Raises:
+            _RowReject: tells the first malformed field.
+        """
+        width = len(self._header.names)
+        if len(record) != width:
+            more = "more" if len(record) > width else "fewer"
+            raise _RowReject(Reject("field_count", f"the row has {len(record)} fields, {more} than {width}"))
+        values = []
+        for column, position in zip(COLUMNS, self._header.positions, strict=True):
+            try:
+                values.append(self._converters[column](fields.strip(record[position])))
+            except Reject as reject:
+                raise _RowReject(reject, column, record[position]) from reject
+        return Record(*values)
+
+    def clean(self, chunk: Chunk) -> Clean:
+        """Clean a chunk: its rows, and its refused rows with their reasons."""
+        columns, sure = self._clean_plain(chunk.raw) if chunk.fields is None else _nothing_sure(len(chunk.lines))
+        refused: list[Refused] = []
+        keep = np.ones(len(chunk.lines), bool)
+        for row in np.flatnonzero(~sure).tolist():
+            record = chunk.fields[row] if chunk.fields else chunk.raw[row].decode().split(",")
+            try:
+                for name, value in self.clean_record(record)._asdict().items():
+                    columns[name][row] = value
+            except _RowReject as reject:
+                keep[row] = False
+                refused.append(reject.at(chunk.lines[row], chunk.raw[row]))
+        lines, raw = np.array(chunk.lines, np.int64), chunk.raw
+        if refused:
+            columns = {name: values[keep] for name, values in columns.items()}
+            lines, raw = lines[keep], [text for text, kept in zip(raw, keep, strict=True) if kept]
+        added, self._added = self._added, []
+        return Clean(lines, raw, columns, refused, tuple(added))
+
+    def _clean_plain(self, raw: list[bytes]) -> tuple[dict[str, Ints], Mask]:
+        """Read all rows at once: the columns, and for each row whether it is surely right."""
+        if not raw:
+            return _nothing_sure(0)
+        commas = len(self._header.names) - 1
+        sure = np.fromiter((text.count(b",") == commas for text in raw), bool, len(raw))
+        rows = raw if sure.all() else [text if ok else b"," * commas for text, ok in zip(raw, sure, strict=True)]
+        text = b"\n".join(rows) + b"\n"
+        has_control = np.count_nonzero(np.frombuffer(text, np.uint8) < ord(" ")) != len(rows)  # any but the line ends
+        if has_control or text.startswith(codecs.BOM_UTF8):  # which pandas would drop
+            return _nothing_sure(len(rows))
+        frame = _read_csv(text, list(self._header.names))
+        columns: dict[str, Ints] = {}
+        for name, column in zip(Record._fields, COLUMNS, strict=True):
+            plain, columns[name] = self._shortcut(column, frame[column])
+            sure &= plain
+        return columns, sure
+
+    def _shortcut(self, column: str, texts: "pd.Series[str]") -> tuple[Mask, Ints]:
+        """Which fields of a column have the plain form, and their values."""
+        if column == "Transaction_ID":
+            plain = texts.str.fullmatch(_PLAIN_ID).to_numpy(bool)
+            return plain, texts.where(plain, "0").to_numpy().astype(np.int64)
+        if column == "Transaction_date":
+            return self._timestamps(texts)
+        if column == "Amount_spent":
+            return self._amounts(texts)
+        positions, members = pd.factorize(texts)
+        return self._by_member(column, members, positions)
+
+    def _by_member(self, column: str, members: Iterable[str], positions: Any) -> tuple[Mask, Ints]:
+        """Each distinct text through the exact converter, once."""
+        found = [self._code(column, member) for member in members]
+        known = np.array([code is not None for code in found], bool)
+        return known[positions], np.array([code or 0 for code in found], np.int64)[positions]
+
+    @staticmethod
+    def _amounts(texts: "pd.Series[str]") -> tuple[Mask, Ints]:
+        """Cents through doubles: below 2^53 / 100 the nearest double times 100 is off by far less than a half."""
+        positions, distinct = pd.factorize(texts)
+        members = pd.Series(distinct, dtype="str")
+        missing = (members == "").to_numpy(bool)
+        plain = members.str.fullmatch(_PLAIN_AMOUNT).to_numpy(bool)
+        dollars = members.where(plain, "0").astype("float64").to_numpy()
+        cents = np.where(missing, NULL, np.rint(dollars * 100).astype(np.int64))
+        return (plain | missing)[positions], cents[positions]
+
+    def _timestamps(self, texts: "pd.Series[str]") -> tuple[Mask, Ints]:
+        plain = texts.str.fullmatch(_PLAIN_DATE).to_numpy(bool)
+        if not plain.any():  # dates without a time: few distinct ones
+            positions, members = pd.factorize(texts)
+            return self._by_member("Transaction_date", members, positions)
+        moments = pd.to_datetime(texts.where(plain, "1970-01-01T00:00:00"), format="ISO8601", errors="coerce")
+        values = moments.to_numpy("datetime64[ms]").astype(np.int64)
+        return plain & moments.notna().to_numpy() & (values >= 0) & (values <= self._latest_ms), values
+
+    def _member(self, dimension: Dimension, text: str) -> int:
+        members = self._vocabulary[dimension.name]
+        try:
+            return fields.member(dimension, text, self._vocabulary)
+        except Reject:
+            if not (self._add_members and dimension.is_open and len(members) < MAX_MEMBERS):
+                raise
+        members.append(text)
+        self._added.append(NewMember(dimension, len(members) - 1, text))
+        return len(members) - 1
+
+    def _code_or_none(self, column: str, text: str) -> int | None:
+        """What the exact converter makes of a field, or None where it rejects it."""
+        try:
+            return self._converters[column](fields.strip(text))
+        except Reject:
+            return None
+
+
+class _RowReject(Exception):
+    def __init__(self, reject: Reject, column: str = "", value: str = "") -> None:
+        super().__init__(str(reject))
+        self._reject, self._column, self._value = reject, column, value
+
+    def at(self, line: int, raw: bytes) -> Refused:
+        """The row for quarantine."""
+        reject = self._reject
+        return Refused(line, self._column, self._value, reject.reason, reject.message, raw.decode())
+
+
+def _read_csv(text: bytes, names: list[str]) -> pd.DataFrame:
+    """Lines without quotes as columns of text. `pandas.read_csv` gives the same in five times the time."""
+    table = csv.read_csv(
+        io.BytesIO(text),
+        read_options=csv.ReadOptions(column_names=names, use_threads=False, block_size=len(text) + 1),
+        parse_options=csv.ParseOptions(quote_char=False),
+        convert_options=csv.ConvertOptions(
+            column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False, check_utf8=False
+        ),
+    )
+    frame: pd.DataFrame = table.to_pandas(types_mapper=lambda _: pd.StringDtype("pyarrow", na_value=np.nan))
+    return frame
+
+
+def _nothing_sure(rows: int) -> tuple[dict[str, Ints], Mask]:
+    return {name: np.zeros(rows, np.int64) for name in Record._fields}, np.zeros(rows, bool)
+
+
+def _or_null(value: int | None) -> int:
+    return NULL if value is None else value
+
+
+def tomorrow() -> int:
+    """The day number of tomorrow in UTC: the latest that a row may say."""
+    today: date = datetime.now(UTC).date()
+    return day_number(today + timedelta(days=1))

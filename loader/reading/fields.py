@@ -1,0 +1,156 @@
+"""What one field may say: exact converters from text to value. Missing is data, malformed is rejected.
+
+These are the truth. The fast path in `loader.reading.clean` may take a short cut only where it gives the same.
+"""
+
+import re
+import unicodedata
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from catalog.collections import MAX_AGE, MAX_AMOUNT_CENTS
+from catalog.dimensions import Dimension, Vocabulary, day_number
+from catalog.errors import nearest
+
+LONGEST = 200
+"""More characters than that are no field of this data set."""
+
+MAX_ID = 2**63 - 1
+_WHOLE = re.compile(r"[0-9]+")
+_DECIMAL = re.compile(r"(-?)([0-9]+)(?:\.([0-9]+))?")
+_ISO = re.compile(
+    r"([0-9]{4})-([0-9]{2})-([0-9]{2})"
+    r"(?:[T ]([0-9]{2}):([0-9]{2})(?::([0-9]{2})(?:\.([0-9]{1,6}))?)?(Z|[+-][0-9]{2}:?[0-5][0-9])?)?"
+)
+_US = re.compile(r"([0-9]{1,2})/([0-9]{1,2})/([0-9]{4})")
+_REFERRAL = {"": 0, "0": 1, "1": 2, "0.0": 1, "1.0": 2}
+EARLIEST = day_number(datetime(1970, 1, 1, tzinfo=UTC).date())
+
+
+class Reject(Exception):
+    """A field says something impossible.
+
+    Attributes:
+        reason: a short code that reports count by.
+        message: what is wrong and what is expected.
+    """
+
+    def __init__(self, reason: str, message: str) -> None:
+        self.reason = reason
+        self.message = message
+        super().__init__(message)
+
+
+def strip(text: str) -> str:
+    """The field without the spaces around it.
+
+    Raises:
+        Reject: it is over-long, or holds characters that are not seen.
+    """
+    text = text.strip(" \t")
+    if len(text) > LONGEST:
+        raise Reject("over_long", f"the field has {len(text)} characters, {LONGEST} are allowed")
+    for character in text:
+        if unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp"):
+            raise Reject("hidden_character", f"the field holds the hidden character U+{ord(character):04X}")
+    return text
+
+
+def transaction_id(text: str) -> int:
+    """A whole number from 0 to 2^63 - 1."""
+    if not text:
+        raise Reject("id_missing", "there is no transaction id")
+    if not _WHOLE.fullmatch(text):
+        raise Reject("id_malformed", "the id is not a whole number from 0 up")
+    if len(text) > 30 or int(text) > MAX_ID:
+        raise Reject("id_too_large", f"the id is above {MAX_ID}")
+    return int(text)
+
+
+def age(text: str) -> int | None:
+    """Whole years from 0 to 120, or None; `27.0` is 27."""
+    if not text:
+        return None
+    match = _DECIMAL.fullmatch(text)
+    if not match or len(text) > 30:
+        raise Reject("age_malformed", "the age is not a whole number")
+    sign, whole, fraction = match.groups()
+    if fraction and fraction.strip("0"):
+        raise Reject("age_malformed", "the age is not a whole number")
+    if sign or int(whole) > MAX_AGE:
+        raise Reject("age_out_of_range", f"the age is not between 0 and {MAX_AGE}")
+    return int(whole)
+
+
+def amount_cents(text: str) -> int | None:
+    """Dollars with at most two significant decimals, as cents; None where it is not known."""
+    if not text:
+        return None
+    match = _DECIMAL.fullmatch(text)
+    if not match or len(text) > 40:
+        raise Reject("amount_malformed", "the amount is not a plain decimal number such as 1557.50")
+    sign, whole, fraction = match.groups()
+    decimals = (fraction or "").rstrip("0")
+    if len(decimals) > 2:
+        raise Reject("amount_too_fine", "the amount has more than two decimals")
+    cents = int(whole) * 100 + int(decimals.ljust(2, "0"))
+    if sign and cents:
+        raise Reject("amount_negative", "the amount is negative")
+    if cents > MAX_AMOUNT_CENTS:
+        raise Reject("amount_too_large", f"the amount is above {MAX_AMOUNT_CENTS // 100:,} dollars")
+    return cents
+
+
+def referral(text: str) -> int:
+    """The code of a referral: `1`, `0` or empty."""
+    if text not in _REFERRAL:
+        raise Reject("referral_unknown", "the referral is neither 0 nor 1")
+    return _REFERRAL[text]
+
+
+def member(dimension: Dimension, text: str, vocabulary: Vocabulary) -> int:
+    """The code of a member by its name in any letter case; 0 where it is missing."""
+    if not text:
+        return 0
+    wanted = text.casefold()
+    members = vocabulary[dimension.name]
+    for code, name in enumerate(members):
+        if code and name.casefold() == wanted:
+            return code
+    like = nearest(text, members[1:])
+    hint = f"; did you mean {like}?" if like else ""
+    raise Reject(f"{dimension.name}_unknown", f"{text!r} is no known {dimension.label.lower()}{hint}")
+
+
+def timestamp_ms(text: str, timezone: ZoneInfo, latest_day: int) -> int:
+    """A timestamp as milliseconds of the store's wall clock since 1970.
+
+    ISO 8601 (`2018-01-01`, `2018-01-01T00:04`, with seconds, fraction, offset) or `M/D/YYYY`, which is midnight.
+    """
+    if not text:
+        raise Reject("date_missing", "there is no date")
+    moment = _moment(text)
+    if moment.tzinfo:
+        try:
+            moment = moment.astimezone(timezone).replace(tzinfo=None)
+        except OverflowError:
+            raise Reject("date_out_of_range", "the date is out of range") from None
+    if moment.microsecond % 1000:
+        raise Reject("date_too_fine", "the time is finer than a millisecond")
+    day = day_number(moment.date())
+    if not EARLIEST <= day <= latest_day:
+        raise Reject("date_out_of_range", f"the date {moment.date()} is before 1970 or after tomorrow")
+    return (moment - datetime(1970, 1, 1)) // timedelta(milliseconds=1)  # noqa: DTZ001  a wall clock has no zone
+
+
+def _moment(text: str) -> datetime:
+    expected = "the date is not like 2018-01-31T23:59:00 or 1/31/2018"
+    if match := _US.fullmatch(text):
+        month, day, year = match.groups()
+        text = f"{year}-{month:0>2}-{day:0>2}"
+    elif not _ISO.fullmatch(text):
+        raise Reject("date_malformed", expected)
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        raise Reject("date_impossible", f"{text} does not exist") from None

@@ -1,0 +1,82 @@
+"""Who may go on with a load: its document says who holds it, and its lanes how far it is."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+
+from catalog.collections import LOADS
+from catalog.errors import LoadError
+from loader.loads.options import Options
+from loader.loads.report import LoadReport
+from loader.reading.files import Survey
+from pipelines.state.lanes import close_lanes, lane_sessions, open_lanes, read_loads
+from store.client import Document, Session, Store, in_transaction
+from store.holder import end_session, is_alive, myself, session_name
+
+
+def claim(store: Store, found: Survey, options: Options, session: Session, lanes: Sequence[Session]) -> Document:
+    """Take up a load: a new one, or one that was interrupted. A complete one is given as it is.
+
+    Whoever held it before can no longer go on: its open transactions are ended, and its lanes are taken from it.
+
+    Attributes:
+        session: of the claim.
+        lanes: the sessions that may write the load's batches from now on.
+
+    Raises:
+        LoadError: a loader that is alive holds it, or its removal is not finished.
+    """
+    load_id = options.name(found.sha256)
+    loads = store.db[LOADS.name]
+    fresh = LoadReport(found.path.name, load_id)
+    now = datetime.now(UTC)
+    beginning = {
+        "offset": found.start, "line": found.start_line, "counts": fresh.counts, "missing": {}, "reasons": {},
+        "seconds": 0.0, "started_at": now,
+    }  # fmt: skip
+    named = {"file": found.path.name, "sha256": found.sha256, "bytes": found.size, "options": asdict(options)}
+    named["columns"] = list(found.header.names)
+    mine = {"status": "running", "updated_at": now, "holder": myself(), "session": session_name(session)}
+    state = next(iter(read_loads(store, loads.find({"_id": load_id}).to_list())), None)
+    if state and state["status"] == "complete":
+        return state
+    if state and state["status"] == "removing":  # its checkpoint counts rows that are gone
+        raise LoadError(
+            "This file's load is being removed",
+            f"Let that finish, or run `python -m loader remove {load_id}` again; then load the file",
+            retryable=True,
+        )
+    if state is None:
+        document = {"_id": load_id, **named, **beginning, **mine}
+        loads.update_one({"_id": load_id}, {"$setOnInsert": document}, upsert=True)
+    else:
+        is_mine = state["holder"] == mine["holder"]  # an earlier try of this very process
+        if state["status"] == "running" and not is_mine and is_alive(state["holder"], state["updated_at"]):
+            raise _held(state)
+        end_session(store, state["session"])
+        for name in lane_sessions(store, load_id):
+            end_session(store, name)
+        taken = mine | (beginning if state["status"] == "removed" else {})
+        loads.update_one({"_id": load_id, "session": state["session"]}, {"$set": taken})
+
+    def take_lanes(inner: Session) -> Document:
+        """Whoever kills us in this finds our session in the load, and ends it."""
+        close_lanes(store, inner, load_id)
+        ours = {"_id": load_id, "session": mine["session"]}
+        if not loads.update_one(ours, {"$set": {"updated_at": datetime.now(UTC)}}, session=inner).matched_count:
+            raise _held(loads.find_one({"_id": load_id}, session=inner) or {})
+        load = loads.find_one(ours, session=inner) or {}
+        open_lanes(store, inner, load, [session_name(lane) for lane in lanes])
+        return load
+
+    return in_transaction(session, take_lanes)
+
+
+def _held(state: Document) -> LoadError:
+    holder = state.get("holder", {})
+    who = f"process {holder.get('pid', '?')} on {holder.get('host', '?')}"
+    return LoadError(
+        f"This file is being loaded by {who}",
+        "Let it finish; `python -m loader status` shows how far it is",
+        retryable=True,
+    )

@@ -1,0 +1,1 @@
+"""From a plan to the answer: read, merge, compare, order, cache."""

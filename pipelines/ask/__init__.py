@@ -1,0 +1,1 @@
+"""What is asked: the queries, and questions made from request text. Pure."""

@@ -1,0 +1,1 @@
+"""What is built from the transactions: slices, pages, their refresh and their verification."""

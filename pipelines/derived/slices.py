@@ -1,0 +1,221 @@
+"""Build the rollups of a period from columns of transactions, all cells of a month at once.
+
+A slice is a document `{period, start, dimension, member, cells}`; `cells` holds for each other dimension an
+array of `{k, n, p, r}`: code, transactions, priced transactions, cents. Empty cells are absent.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from itertools import combinations, pairwise
+from typing import Any
+
+import bson
+import numpy as np
+from bson.raw_bson import RawBSONDocument
+
+from catalog.calendar import Grain, Period
+from catalog.dimensions import DATE, FILTERABLE, date_of, day_number, day_of
+from catalog.measures import Parts
+from pipelines.derived.columns import NULL, Array, Columns
+from pipelines.plan.rollups import ALL, TOTAL
+
+EXACT = 2**53
+"""Doubles add whole numbers exactly below this, and numpy's `bincount` adds doubles."""
+
+Pair = tuple[str, str]
+_MEMBERS = (ALL, *(each.name for each in FILTERABLE))
+
+
+@dataclass(frozen=True)
+class Slices:
+    """The slices of a month and of its days, or of a year, encoded; and how many cells they have."""
+
+    documents: list[RawBSONDocument]
+    cells: int
+
+
+def sums(keys: Array, cents: Array, size: int) -> tuple[Array, Array, Array]:
+    """Transactions, priced transactions and cents of each key from 0 to `size` - 1, exactly."""
+    known = cents != NULL
+    priced_keys, priced_cents = keys[known], cents[known]
+    total = np.zeros(size, np.int64)
+    for shift, doubles in _doubles(priced_cents):
+        total += np.bincount(priced_keys, doubles, size).astype(np.int64) << shift
+    return np.bincount(keys, minlength=size), np.bincount(priced_keys, minlength=size), total
+
+
+def _doubles(cents: Array) -> tuple[tuple[int, Array], ...]:
+    """Amounts as doubles that add up exactly: themselves, or two halves that stay below the bound for 2^27 rows."""
+    if cents.sum(dtype=np.int64) < EXACT:
+        return ((0, cents.astype(np.float64)),)
+    return (0, (cents & (2**26 - 1)).astype(np.float64)), (26, (cents >> 26).astype(np.float64))
+
+
+def of_month(columns: Columns, month: Period) -> Slices:
+    """The slices of a month and of its days, from its transactions."""
+    first = day_number(month.start)
+    dates = {DATE.name: columns.codes[DATE.name] - first}
+    cells = _Cells(_pairs(columns, dates), (*_MEMBERS, DATE.name), first)
+    documents = [cells.slice(of, member, month) for of in _MEMBERS for member in cells.members(of)]
+    days = [(day, Period(date_of(first + day), Grain.DAY)) for day in cells.members(DATE.name)]
+    return Slices([*documents, *(cells.slice(DATE.name, *day) for day in days)], cells.count)
+
+
+def of_year(year: Period, months: Iterable[Columns]) -> Slices:
+    """The slices of a year, from its transactions, a month in memory at a time. A year has no cells by date."""
+    total: dict[Pair, Array] = {}
+    for columns in months:
+        for pair, found in _pairs(columns, {}).items():
+            total[pair] = _added(total[pair], found) if pair in total else found
+    if not total:
+        return Slices([], 0)
+    cells = _Cells(total, _MEMBERS, 0)
+    return Slices([cells.slice(of, member, year) for of in _MEMBERS for member in cells.members(of)], cells.count)
+
+
+def _pairs(columns: Columns, dates: Mapping[str, Array]) -> dict[Pair, Array]:
+    """The sums of each pair of dimensions: transactions, priced and cents as |3| x |first| x |second|.
+
+    Rows with an amount come first, so that theirs are the first of each array and nothing has to be picked.
+    """
+    known = columns.cents != NULL
+    order = np.argsort(~known, kind="stable")
+    priced = int(np.count_nonzero(known))
+    codes = {each.name: columns.codes[each.name] for each in FILTERABLE} | dict(dates)
+    codes = {name: each[order].astype(np.int64) for name, each in codes.items()}
+    codes[ALL] = np.zeros(len(order), np.int64)
+    sizes = {name: int(each.max(initial=-1)) + 1 for name, each in codes.items()}
+    doubles = _doubles(columns.cents[order][:priced])
+    pairs = {}
+    for one, other in (*combinations(codes, 2), (ALL, ALL)):
+        size = sizes[one] * sizes[other]
+        keys = codes[one] * sizes[other] + codes[other]
+        found = np.zeros((3, size), np.int64)
+        found[0], found[1] = np.bincount(keys, minlength=size), np.bincount(keys[:priced], minlength=size)
+        for shift, each in doubles:
+            found[2] += np.bincount(keys[:priced], each, size).astype(np.int64) << shift
+        pairs[one, other] = found.reshape(3, sizes[one], sizes[other])
+    return pairs
+
+
+def _added(one: Array, other: Array) -> Array:
+    total = np.zeros(np.maximum(one.shape, other.shape), np.int64)
+    for each in (one, other):
+        total[:, : each.shape[1], : each.shape[2]] += each
+    return total
+
+
+class _Cells:
+    """All cells of a period as BSON, side by side, and where those of each slice and dimension lie.
+
+    Attributes:
+        count: how many there are.
+    """
+
+    def __init__(self, pairs: Mapping[Pair, Array], names: Iterable[str], first_day: int) -> None:
+        """Lay out the cells of the members of `names` by each other dimension; `ALL` stands for the total."""
+        every = [name for name, other in pairs if other == ALL]  # ALL comes last
+        self._by = {of: [by for by in every if by == ALL or by != of] for of in names}
+        parts, tables, sizes = [], [], []
+        for of, dimensions in self._by.items():
+            for by in dimensions:
+                table = pairs[of, by] if (of, by) in pairs else pairs[by, of].transpose(0, 2, 1)
+                members, codes = np.nonzero(table[0])
+                base = first_day if by == DATE.name else 0
+                parts.append(np.vstack((codes + base, table[:, members, codes])))
+                starts = np.flatnonzero(np.diff(members, prepend=-1))
+                tables += [(of, by, member) for member in members[starts].tolist()]
+                sizes.append(np.diff(starts, append=len(members)))
+        columns = np.concatenate(parts, axis=1)
+        self.count = columns.shape[1]
+        self._bytes, ends = _encode(columns, np.concatenate(sizes))
+        self._at = dict(zip(tables, pairwise([0, *ends.tolist()]), strict=True))
+
+    def members(self, of: str) -> Iterator[int]:
+        """The members that occur."""
+        return (member for name, by, member in self._at if name == of and by == ALL)
+
+    def slice(self, of: str, member: int, period: Period) -> RawBSONDocument:
+        """A slice as the document that is stored."""
+        is_day = period.grain is Grain.DAY
+        dimension, stored = (ALL, 0) if is_day else (of, member)
+        head = {
+            "_id": slice_id(dimension, stored, period), "period": period.name,
+            "start": day_of(day_number(period.start)), "dimension": dimension, "member": stored,
+        }  # fmt: skip
+        arrays = []
+        for by in self._by[of]:
+            begin, end = self._at[of, by, member]
+            name = TOTAL if by == ALL else by
+            arrays.append(b"\x04" + name.encode() + b"\0" + _framed(self._bytes[begin:end]))
+        body = bson.encode(head)[4:-1] + b"\x03cells\0" + _framed(b"".join(arrays))
+        return RawBSONDocument(_framed(body))
+
+
+def slice_id(dimension: str, member: int, period: Period) -> str:
+    """`_id` of a slice."""
+    return f"{period.name}:{dimension}:{member}"
+
+
+def decode(document: Mapping[str, Any]) -> dict[str, dict[int, Parts]]:
+    """The cells of a stored slice by dimension and code."""
+    return {
+        by: {cell["k"]: Parts(cell["n"], cell["p"], cell["r"]) for cell in cells}
+        for by, cells in document["cells"].items()
+    }
+
+
+def _framed(body: bytes) -> bytes:
+    return (len(body) + 5).to_bytes(4, "little") + body + b"\0"
+
+
+def _encode(columns: Array, sizes: Array) -> tuple[bytes, Array]:
+    """Cells as elements of BSON arrays of the given sizes; the bytes, and where each array ends.
+
+    Attributes:
+        columns: code, transactions, priced and cents as the rows of a table, the arrays one after another.
+    """
+    starts = np.cumsum(sizes) - sizes
+    positions = np.arange(columns.shape[1]) - np.repeat(starts, sizes)
+    digits = np.ones(len(positions), np.int64)
+    while (longer := positions >= 10**digits).any():
+        digits += longer
+    ends = np.cumsum(digits + _FIXED_BYTES)
+    encoded = np.empty(int(ends[-1]) if len(ends) else 0, np.uint8)
+    for width in range(1, int(digits.max(initial=0)) + 1):
+        here = np.flatnonzero(digits == width)
+        cells = _template(width)[positions[here] - (10 ** (width - 1) if width > 1 else 0)]
+        for name, column in zip("knpr", columns[:, here], strict=True):
+            cells[name] = column
+        size = cells.dtype.itemsize
+        encoded[(ends[here] - size)[:, None] + np.arange(size)] = cells.view(np.uint8).reshape(-1, size)
+    return encoded.tobytes(), ends[np.cumsum(sizes) - 1]
+
+
+_CELL_BYTES = 4 + 3 * (3 + 4) + (3 + 8) + 1
+_FIXED_BYTES = 1 + 1 + _CELL_BYTES
+"""Of an element, but for the digits of its position."""
+
+
+@cache
+def _template(digits: int) -> Array:
+    """The cells whose position in an array has so many digits, all but their numbers."""
+    first = 0 if digits == 1 else 10 ** (digits - 1)
+    numbers = [item for name in "knp" for item in ((f"t{name}", "V3"), (name, "<i4"))]
+    layout = [
+        ("head", "V1"),
+        ("index", f"S{digits}"),
+        ("frame", "V5"),
+        *numbers,
+        ("tr", "V3"),
+        ("r", "<i8"),
+        ("end", "V1"),
+    ]
+    cells = np.zeros(10**digits - first, layout)
+    cells["head"] = np.void(b"\x03")
+    cells["index"] = np.arange(first, 10**digits).astype(f"S{digits}")
+    cells["frame"] = np.void(b"\0" + _CELL_BYTES.to_bytes(4, "little"))
+    for name, kind in (("k", b"\x10"), ("n", b"\x10"), ("p", b"\x10"), ("r", b"\x12")):
+        cells[f"t{name}"] = np.void(kind + name.encode() + b"\0")
+    return cells

@@ -1,0 +1,1 @@
+"""What is read for a question, and why not something else. Pure."""

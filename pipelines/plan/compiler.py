@@ -1,0 +1,107 @@
+"""Turn a question into aggregation pipelines. Pure: no driver; every value in a pipeline is a literal of ours."""
+
+from datetime import date
+from typing import Any
+
+from catalog.dimensions import DATE, Dimension, day_number, day_of
+from catalog.measures import LIFT, merge
+from pipelines.ask.question import BUCKET, Filter, Interval, Question
+from pipelines.plan.planner import RollupRead
+from pipelines.plan.rollups import ALL, TOTAL
+
+Pipeline = list[dict[str, Any]]
+
+
+def raw_pipeline(question: Question, first: date | None, last: date | None) -> Pipeline:
+    """Group the transactions of a range of days.
+
+    Result: one document for each group: `_id` its key (see `group_key`), `n`, `p`, `r` its parts.
+    """
+    match = match_transactions(question.filters, first, last)
+    group = {"$group": {"_id": group_key(question), **LIFT}}
+    return [{"$match": match}, group] if match else [group]
+
+
+def rollup_pipeline(question: Question, read: RollupRead) -> Pipeline:
+    """Add up the cells of slices.
+
+    Result: one document for each group: `_id` its key (see `rollup_key`), `n`, `p`, `r` its parts; where each cell is
+    a group of its own, the cell, with `k` for the key.
+    """
+    match: dict[str, Any] = {
+        "period": {"$in": [period.name for period in read.periods]},
+        "dimension": read.slice_by.name if read.slice_by else ALL,
+    }
+    if read.slice_by and (condition := _among(question, read.slice_by)):
+        match["member"] = condition
+    cells = f"cells.{read.cells_by.name if read.cells_by else TOTAL}"
+    kept: dict[str, Any] = dict(_among(question, read.cells_by)) if read.cells_by else {}
+    if read.cells_by is DATE and any(not (read.first <= p.start and p.last <= read.last) for p in read.periods):
+        kept = {"$gte": day_number(read.first), "$lte": day_number(read.last)}
+    key = rollup_key(question, read)
+    unwound: Pipeline = [
+        {"$match": match},
+        {"$unwind": f"${cells}"},
+        *([{"$match": {f"{cells}.k": kept}}] if kept else []),
+    ]
+    if read.cells_by is DATE and not question.interval and _reads_one_slice(question, read):
+        return [*unwound, {"$replaceRoot": {"newRoot": f"${cells}"}}]  # each day once: grouping would double the time
+    return [
+        *unwound,
+        {"$group": {"_id": next(iter(key.values())) if len(key) == 1 else key or None, **merge(cells)}},
+    ]
+
+
+def rollup_key(question: Question, read: RollupRead) -> dict[str, str]:
+    """Where the parts of a group's key are: `interval` is a period's start or a day number, the others are codes."""
+    code = f"$cells.{read.cells_by.name if read.cells_by else TOTAL}.k"
+    key: dict[str, str] = {}
+    if question.interval:
+        key[BUCKET] = code if read.cells_by is DATE else "$start"
+    for dimension in question.query.by:
+        key[dimension.name] = code if dimension is read.cells_by else "$member"
+    return key
+
+
+def _reads_one_slice(question: Question, read: RollupRead) -> bool:
+    """Whether each period is read from one slice only."""
+    allowed = _among(question, read.slice_by).get("$in", ()) if read.slice_by else ()
+    return read.slice_by is None or len(allowed) == 1
+
+
+def _among(question: Question, dimension: Dimension) -> dict[str, list[int]]:
+    """The condition that the filters put on the codes of a dimension; an unfiltered one has none."""
+    condition: dict[str, list[int]] = {}
+    for each in question.filters:
+        if each.dimension is dimension:
+            condition["$nin" if each.negated else "$in"] = list(each.codes)
+    return condition
+
+
+def match_transactions(filters: tuple[Filter, ...], first: date | None, last: date | None) -> dict[str, Any]:
+    """The condition on transactions, as `$match` takes it."""
+    conditions: dict[str, dict[str, Any]] = {}
+    for each in filters:
+        operator = "$nin" if each.negated else "$in"
+        conditions.setdefault(each.dimension.field, {})[operator] = [each.dimension.stored(code) for code in each.codes]
+    if first:
+        conditions.setdefault(DATE.field, {})["$gte"] = day_of(day_number(first))
+    if last:
+        conditions.setdefault(DATE.field, {})["$lte"] = day_of(day_number(last))
+    return conditions
+
+
+def group_key(question: Question) -> Any:
+    """The group's `_id`: the interval's start, if one is asked for, and the dimensions; bare where it is only one."""
+    key: dict[str, Any] = {}
+    if question.interval is Interval.DAY:
+        key[BUCKET] = f"${DATE.field}"
+    elif question.interval:
+        unit = question.interval.value
+        week = {"startOfWeek": "monday"} if question.interval is Interval.WEEK else {}
+        key[BUCKET] = {"$dateTrunc": {"date": f"${DATE.field}", "unit": unit, **week}}
+    for dimension in question.query.by:
+        key[dimension.name] = f"${dimension.field}"
+    if len(key) == 1:
+        return next(iter(key.values()))
+    return key or None

@@ -1,0 +1,79 @@
+"""The lanes of running loads: what batches that are written side by side note, each in its lane's own document.
+
+Two transactions that write one document get in each other's way. So a batch notes its checkpoint, the periods that
+it makes stale and its step of the data version in the status document of its lane, which no other lane writes.
+Readers add these up. Folding moves them to where they stay: into the data version and the periods, and the
+checkpoint into the load.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from catalog.collections import CHECKPOINT, DATA_VERSION, LOADS, STATUS
+from pipelines.state.directory import VERSIONS, begin, bump_version_of, marked
+from store.client import Document, Session, Store
+
+LANES = {"$gt": DATA_VERSION, "$lt": VERSIONS["$lt"]}
+"""The ids of the lanes of all loads."""
+
+
+def lane_id(load_id: str, number: int) -> str:
+    """The id of a lane's document."""
+    return f"{DATA_VERSION}/{load_id}/{number}"
+
+
+def open_lanes(store: Store, session: Session, load: Mapping[str, Any], names: Sequence[Any]) -> None:
+    """In the transaction that claims a load, give it lanes, each of which only the session of that name may use."""
+    begin(store, session)
+    stands = {field: load[field] for field in CHECKPOINT}
+    documents = [
+        {"_id": lane_id(load["_id"], number), "load_id": load["_id"], "session": name, "version": 0, "periods": []}
+        for number, name in enumerate(names)
+    ]
+    store.db[STATUS.name].insert_many([{**document, **stands} for document in documents], session=session)
+
+
+def lane_sessions(store: Store, load_id: str) -> list[Any]:
+    """The names of the sessions that a load's batches were written in."""
+    return [lane["session"] for lane in store.db[STATUS.name].find({"_id": LANES, "load_id": load_id})]
+
+
+def close_lanes(store: Store, session: Session, load_id: str) -> None:
+    """In a transaction, fold a load's lanes and remove them: the load itself then says where it stands."""
+    lanes = store.db[STATUS.name].find({"_id": LANES, "load_id": load_id}, session=session).to_list()
+    if lanes:
+        _fold(store, session, lanes)
+        store.db[STATUS.name].delete_many({"_id": LANES, "load_id": load_id}, session=session)
+        stands = _checkpoint(lanes)
+        store.db[LOADS.name].update_one({"_id": load_id}, {"$set": stands}, session=session)
+
+
+def fold_lanes(store: Store, session: Session) -> None:
+    """In a transaction, fold what the lanes of all loads have noted; they go on with nothing noted."""
+    lanes = store.db[STATUS.name].find({"_id": LANES}, session=session).to_list()
+    if any(lane["version"] for lane in lanes):
+        _fold(store, session, lanes)
+        store.db[STATUS.name].update_many({"_id": LANES}, {"$set": {"version": 0, "periods": []}}, session=session)
+
+
+def read_loads(store: Store, found: Sequence[Document], session: Session | None = None) -> list[Document]:
+    """Loads as they stand: with the checkpoint of that lane which is furthest."""
+    lanes = store.db[STATUS.name].find({"_id": LANES}, session=session).to_list()
+    told = []
+    for load in found:
+        of_load = [lane for lane in lanes if lane["load_id"] == load["_id"]]
+        stands = _checkpoint(of_load) if of_load else {}
+        told.append({field: stands.get(field, value) for field, value in load.items()})
+    return told
+
+
+def _fold(store: Store, session: Session, lanes: Sequence[Document]) -> None:
+    commits = sum(lane["version"] for lane in lanes)
+    if commits:
+        bump_version_of(store, session, marked(lanes), commits)
+
+
+def _checkpoint(lanes: Sequence[Document]) -> Document:
+    """Batches are committed in the order of the file, so the furthest lane tells of all."""
+    furthest = max(lanes, key=lambda lane: lane["offset"])
+    return {field: furthest[field] for field in CHECKPOINT}

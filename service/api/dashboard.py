@@ -1,0 +1,44 @@
+"""All answers for one set of filters, in one request and as of one moment."""
+
+from typing import Any
+
+from flask import Response, request
+from flask_smorest import Blueprint
+from marshmallow import fields
+
+from pipelines.ask.queries import QUERIES
+from pipelines.ask.question import DASHBOARD_PARAMETERS, ask
+from pipelines.state.version import Version
+from service.api.formats import JSON
+from service.api.operations import operation
+from service.api.replies import conditional, head
+from service.api.schemas import AnswerSchema, DashboardParametersSchema, Document
+from service.around.connection import current_executor
+from service.around.requests import request_id, timer
+from service.fast.heads import own_part
+
+blueprint = Blueprint("dashboard", __name__, url_prefix="/v1/dashboard", description="All questions at once")
+
+
+class DashboardSchema(Document):
+    """All answers, in the order of the catalogue."""
+
+    answers = fields.List(fields.Nested(AnswerSchema), metadata={"description": "Each as its query's own reply"})
+
+
+@blueprint.route("")
+@operation(blueprint, DashboardSchema, DashboardParametersSchema, is_conditional=True, example="/v1/dashboard")
+def dashboard(_declared: Any) -> Response:
+    """Every query's answer, all read from one snapshot: they never disagree with each other."""
+    executor = current_executor()
+    with timer().stretch("mongo"):
+        directory = executor.present()
+    given = request.args.to_dict(flat=False)
+    questions = [ask(query, given, directory.vocabulary, DASHBOARD_PARAMETERS) for query in QUERIES]
+
+    def write() -> tuple[bytes, Version]:
+        found = executor.all_resolved(questions, directory, timer())
+        own = own_part(timer().timing_ms(), request_id())
+        return b'{"answers": [' + b", ".join(head(each, directory) + own for each in found) + b"]}", found[0].version
+
+    return conditional(questions, directory, JSON, write)

@@ -1,0 +1,65 @@
+"""The vocabulary: what can be grouped and filtered by, for whoever draws a form."""
+
+from typing import Any
+
+from flask_smorest import Blueprint
+from marshmallow import fields
+
+from catalog.dimensions import BY_NAME, DATE, DIMENSIONS, HOUR, Dimension, Vocabulary
+from catalog.errors import NotFound
+from pipelines.ask.question import NEGATION
+from service.api.operations import NOT_FOUND, operation
+from service.api.schemas import Document
+from service.around.connection import current_executor
+
+blueprint = Blueprint("dimensions", __name__, url_prefix="/v1/dimensions", description="What can be asked")
+
+
+class DimensionSchema(Document):
+    """A dimension and its members."""
+
+    name = fields.String(metadata={"description": "As a parameter and a column", "example": "payment_method"})
+    label = fields.String(metadata={"example": "Payment method"})
+    type = fields.String(metadata={"enum": ["string", "integer", "date"]})
+    members = fields.List(
+        fields.Raw(metadata={"type": ["string", "integer"]}),
+        allow_none=True,
+        metadata={"description": "In the order of the vocabulary; null for dates, which have no list"},
+    )
+    is_open = fields.Boolean(metadata={"description": "Whether a load may add members"})
+    parameters = fields.List(fields.String(), metadata={"description": "What filters by it"})
+
+
+class DimensionsSchema(Document):
+    """All dimensions."""
+
+    dimensions = fields.List(fields.Nested(DimensionSchema))
+
+
+@blueprint.route("")
+@operation(blueprint, DimensionsSchema, example="/v1/dimensions")
+def dimensions() -> dict[str, Any]:
+    """All dimensions with their members."""
+    vocabulary = current_executor().present().vocabulary
+    return {"dimensions": [_told(each, vocabulary) for each in DIMENSIONS]}
+
+
+@blueprint.route("/<name>")
+@operation(blueprint, DimensionSchema, problems=NOT_FOUND, example="/v1/dimensions/<name>")
+def dimension(name: str) -> dict[str, Any]:
+    """One dimension with its members."""
+    if name not in BY_NAME:
+        raise NotFound("dimension", name, BY_NAME)
+    return _told(BY_NAME[name], current_executor().present().vocabulary)
+
+
+def _told(dimension: Dimension, vocabulary: Vocabulary) -> dict[str, Any]:
+    types = {DATE: "date", HOUR: "integer"}
+    members = None
+    if dimension is not DATE:
+        members = [dimension.label_of(code, vocabulary) for code in range(len(vocabulary[dimension.name]))]
+    return {
+        "name": dimension.name, "label": dimension.label, "type": types.get(dimension, "string"), "members": members,
+        "is_open": dimension.is_open,
+        "parameters": ["from", "to"] if dimension is DATE else [dimension.name, NEGATION + dimension.name],
+    }  # fmt: skip

@@ -1,0 +1,139 @@
+"""The forms that rows are sent in: JSON with all that is around them, or the rows alone for tables and programs."""
+
+import csv
+import io
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+from importlib.util import find_spec
+from typing import Any
+
+from flask import request
+
+from catalog.errors import UnknownName
+from pipelines.answer.answer import Answer
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+
+
+@dataclass(frozen=True)
+class Format:
+    """One form of an answer.
+
+    Attributes:
+        suffix: what stands behind the path's dot, and names a download.
+        mimetype: what stands in Accept and Content-Type.
+        rows: makes the body of an answer's rows; None where the whole reply is sent, as JSON.
+        needs: the package that it is made with, where the service has no other use for it: it may be missing.
+    """
+
+    suffix: str
+    mimetype: str
+    rows: Callable[[Answer], bytes] | None
+    needs: str | None = None
+
+
+class NotAcceptable(UnknownName):
+    """None of the forms that the client takes is one that there is."""
+
+    status = 406
+
+
+class NotInstalled(UnknownName):
+    """The form is known, but what makes it is not installed here."""
+
+    status = 406
+
+    def __init__(self, form: Format) -> None:
+        usual = [each.suffix for each in FORMATS if not each.needs]
+        super().__init__("format", form.suffix, usual)
+        self.args = (f"{form.suffix} needs {form.needs}, which is not installed here: pip install {form.needs}",)
+
+
+def chosen(suffix: str | None) -> Format:
+    """The form that the path's suffix names, or else the one that the Accept header likes best; JSON by default.
+
+    Raises:
+        NotAcceptable: there is none.
+        NotInstalled: it cannot be made here.
+    """
+    accepted = request.accept_mimetypes
+    if suffix or not accepted:
+        found = BY_SUFFIX[suffix or JSON.suffix]
+    else:
+        best = accepted.best_match([each.mimetype for each in FORMATS])
+        if best is None:
+            raise NotAcceptable("Accept", str(accepted), [each.mimetype for each in FORMATS])
+        found = next(each for each in FORMATS if each.mimetype == best)
+    if found.needs and find_spec(found.needs) is None:
+        raise NotInstalled(found)
+    return found
+
+
+def csv_rows(found: Answer) -> bytes:
+    """The rows as CSV (RFC 4180) with a header; an empty field is a null.
+
+    A label that a spreadsheet would run as a formula gets an apostrophe before it.
+    """
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow([column.name for column in found.flat_columns])
+    writer.writerows([_harmless(value) for value in row] for row in found.tuples())
+    return text.getvalue().encode()
+
+
+def json_lines(found: Answer) -> bytes:
+    """The rows as JSON, one a line, each as in the reply."""
+    return "".join(json.dumps(record) + "\n" for record in found.records()).encode()
+
+
+def arrow_stream(found: Answer) -> bytes:
+    """The rows as an Arrow IPC stream, with types that hold them exactly."""
+    import pyarrow as pa  # 100 MB that only those who ask for it need
+
+    table, sink = _table(found), pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return bytes(sink.getvalue())
+
+
+def parquet(found: Answer) -> bytes:
+    """The rows as a Parquet file, with the same types."""
+    import pyarrow as pa
+    import pyarrow.parquet
+
+    sink = pa.BufferOutputStream()
+    pyarrow.parquet.write_table(_table(found), sink)
+    return bytes(sink.getvalue())
+
+
+def _table(found: Answer) -> Any:
+    import pyarrow as pa
+
+    types = {
+        "string": pa.utf8(), "integer": pa.int64(), "date": pa.date32(), "decimal": pa.decimal128(18, 2),
+        "percent": pa.decimal128(38, 1),
+    }  # fmt: skip
+    columns = found.flat_columns
+    values = list(zip(*found.tuples(), strict=True)) or [()] * len(columns)
+    arrays = [
+        pa.array([date.fromisoformat(each) for each in some] if column.type == "date" else some, types[column.type])
+        for column, some in zip(columns, values, strict=True)
+    ]
+    return pa.Table.from_arrays(arrays, names=[column.name for column in columns])
+
+
+def _harmless(value: Any) -> Any:
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+
+
+JSON = Format("json", "application/json", None)
+FORMATS = (
+    JSON,
+    Format("csv", "text/csv", csv_rows),
+    Format("ndjson", "application/x-ndjson", json_lines),
+    Format("arrow", "application/vnd.apache.arrow.stream", arrow_stream, needs="pyarrow"),
+    Format("parquet", "application/vnd.apache.parquet", parquet, needs="pyarrow"),
+)
+BY_SUFFIX = {each.suffix: each for each in FORMATS}

@@ -1,0 +1,70 @@
+"""Whether the process lives, and whether it can answer."""
+
+from typing import Any
+
+from flask import Response
+from flask_smorest import Blueprint
+from marshmallow import fields
+
+from pipelines.state.directory import read_directory
+from service.api.examples import real_examples
+from service.api.schemas import Document
+from service.around.connection import current_store
+
+blueprint = Blueprint("health", __name__, description="For load balancers and monitors")
+
+
+class VerificationSchema(Document):
+    """What the last `loader verify` found."""
+
+    ok = fields.Boolean(metadata={"description": "Whether every rollup and page equals the transactions"})
+    data_version = fields.Integer()
+    verified_at = fields.AwareDateTime()
+    months = fields.Integer()
+    years = fields.Integer()
+    cells = fields.Integer(metadata={"description": "Cells compared"})
+    rows = fields.Integer(metadata={"description": "Transactions compared"})
+    stale = fields.Integer()
+    differences = fields.Integer()
+    repaired = fields.Integer()
+
+
+class HealthSchema(Document):
+    """Whether the service is well."""
+
+    status = fields.String(metadata={"enum": ["ok", "no data"]})
+    data_version = fields.Integer()
+    stale_months = fields.Integer(
+        metadata={"description": "Months that wait for a refresh; answered from transactions"}
+    )
+    verification = fields.Nested(VerificationSchema, allow_none=True)
+
+
+@blueprint.after_request
+def _of_this_moment(response: Response) -> Response:
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+@blueprint.route("/healthz")
+@blueprint.response(200, HealthSchema, examples=real_examples("/healthz"))
+def healthz() -> dict[str, Any]:
+    """Liveness: the process answers. Stays 200 while MongoDB is away."""
+    return {"status": "ok"}
+
+
+@blueprint.route("/readyz")
+@blueprint.response(200, HealthSchema, examples=real_examples("/readyz"))
+@blueprint.alt_response(503, "SERVICE_UNAVAILABLE")
+def readyz() -> dict[str, Any]:
+    """Readiness: MongoDB answers. 503 while it is away."""
+    store = current_store()
+    with store.snapshot() as session:
+        directory = read_directory(store, session)
+    version = directory.version.number
+    return {
+        "status": "ok" if version else "no data",
+        "data_version": version,
+        "stale_months": len(directory.stale_months),
+        "verification": directory.verification,
+    }

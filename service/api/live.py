@@ -1,0 +1,54 @@
+"""Server-sent events: a new data version was committed."""
+
+import json
+import os
+import threading
+import time
+from collections.abc import Iterator
+
+from flask import Response
+from flask_smorest import Blueprint
+
+from catalog.errors import StoreUnavailable
+from pipelines.state.directory import parse_version
+from service.around.connection import current_executor
+from store.watch import Watcher
+
+blueprint = Blueprint("live", __name__, url_prefix="/v1/live", description="News")
+
+PING_S = 10
+LONGEST_S = 300
+"""A stream ends after this long, and the browser opens a new one: so no thread is held by a client that is gone."""
+
+_places = threading.BoundedSemaphore(max(1, int(os.environ.get("THREADS", "16")) // 4))
+
+
+@blueprint.route("")
+@blueprint.response(200, content_type="text/event-stream", description="One event for each new data version")
+@blueprint.alt_response(503, "SERVICE_UNAVAILABLE")
+def live() -> Response:
+    """News of the data, as server-sent events.
+
+    The event `version` carries `{"data_version": 7}`: the current one at once, then each new one.
+    """
+    watcher = current_executor().watcher
+    if watcher is None or not _places.acquire(blocking=False):
+        raise StoreUnavailable("Every place for listeners is taken", "Try again, or ask for /readyz from time to time")
+    response = Response(_events(watcher), mimetype="text/event-stream")
+    response.headers["Cache-Control"] = "no-store"
+    response.call_on_close(_places.release)
+    return response
+
+
+def _events(watcher: Watcher) -> Iterator[str]:
+    end = time.monotonic() + LONGEST_S
+    seen, told = watcher.changes, -1
+    while time.monotonic() < end:
+        status = watcher.current()
+        number = parse_version(status).number if status else told
+        if number != told:
+            told = number
+            yield f"event: version\ndata: {json.dumps({'data_version': number})}\n\n"
+        else:
+            yield ": still here\n\n"
+        seen = watcher.wait(seen, PING_S)

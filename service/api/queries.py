@@ -1,0 +1,79 @@
+"""One loop turns each query into an endpoint with its own reply schema."""
+
+from collections.abc import Callable
+from typing import Any
+
+from flask import Response, request
+from flask_smorest import Blueprint
+
+from pipelines.ask.queries import BY_SLUG, QUERIES, Query
+from pipelines.ask.question import Question
+from pipelines.plan.planner import plan
+from pipelines.state.version import Directory
+from service.api.formats import BY_SUFFIX
+from service.api.operations import any_of, operation
+from service.api.replies import Reply, answer
+from service.api.schemas import AnswerSchema, ExplanationSchema, ParametersSchema, answer_schema
+from service.around.connection import current_executor
+from service.around.requests import timer
+from store.explain import extended_json
+
+blueprint = Blueprint("queries", __name__, url_prefix="/v1/queries", description="The business questions")
+
+
+def resolve(query: Query) -> tuple[Question, Directory]:
+    """The question that the request's parameters make of a query, and the directory as it is now."""
+    # The parsed arguments keep one of a repeated value; the question has to see them all.
+    with timer().stretch("mongo"):
+        return current_executor().resolve(query, request.args.to_dict(flat=False))
+
+
+def explanation(question: Question, directory: Directory) -> Reply:
+    """How a question is answered, as the reply's document."""
+    told = current_executor().explain(question)
+    return {
+        "source": "+".join(dict.fromkeys(read.source for read, *_ in told)) or "none",
+        "reads": [
+            {
+                "source": read.source, "reads": str(read), "cost_us": read.cost_us, "collection": collection,
+                "pipeline": extended_json(pipeline), **vars(explained),
+            }
+            for read, collection, pipeline, explained in told
+        ],
+        "refused": dict(plan(question, directory).refused),
+    }  # fmt: skip
+
+
+def _endpoint(query: Query) -> Callable[[Any], Any]:
+    def view(_declared: Any) -> Response:
+        return answer(*resolve(query))
+
+    view.__name__ = query.slug.replace("-", "_")
+    view.__doc__ = f"{query.title}\n\n{query.question}"
+    return view
+
+
+def _explanation(query: Query) -> Callable[[Any], Any]:
+    def view(_declared: Any) -> Reply:
+        return explanation(*resolve(query))
+
+    view.__name__ = f"explain_{query.slug.replace('-', '_')}"
+    view.__doc__ = f"How it is answered: {query.title}\n\nThe reads, their pipelines, and what MongoDB does for them."
+    return view
+
+
+for each in QUERIES:
+    _path = f"/v1/queries/{each.slug}"
+    _answered = operation(
+        blueprint, answer_schema(each), ParametersSchema, has_forms=True, is_conditional=True, example=_path
+    )
+    blueprint.route(f"/{each.slug}")(_answered(_endpoint(each)))
+    _explained = operation(blueprint, ExplanationSchema, ParametersSchema, example=f"{_path}/explain")
+    blueprint.route(f"/{each.slug}/explain")(_explained(_explanation(each)))
+
+
+@blueprint.route(f"/<{any_of(BY_SLUG)}:slug>.<{any_of(BY_SUFFIX)}:suffix>")
+@operation(blueprint, AnswerSchema, ParametersSchema, has_forms=True, is_conditional=True)
+def download(_declared: Any, slug: str, suffix: str) -> Response:
+    """An answer in the form that the suffix names."""
+    return answer(*resolve(BY_SLUG[slug]), suffix)

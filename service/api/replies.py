@@ -1,0 +1,113 @@
+"""Replies: an answer as a document, named by an ETag, in the form that the client takes."""
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from http import HTTPStatus
+from typing import Any
+
+from flask import Response, current_app, request
+
+from catalog.dimensions import Vocabulary
+from pipelines.answer.answer import Answer
+from pipelines.ask.question import Question
+from pipelines.state.version import Directory, Version
+from service.api.formats import JSON, Format, chosen
+from service.api.performance import KEPT, UNCHANGED, measurements
+from service.api.schemas import AnswerSchema
+from service.around.connection import current_executor
+from service.around.requests import request_id, timer
+from service.fast import kept
+from service.fast.heads import heads, own_part
+
+Reply = dict[str, Any]
+_SURROUNDING = AnswerSchema()
+
+
+def head(found: Answer, directory: Directory) -> bytes:
+    """An answer as JSON, up to the request's own part of `meta`. `own_part` follows."""
+
+    def make() -> bytes:
+        body = current_app.json.dumps(_document(found, directory)).encode()
+        return body[: body.rindex(b"}}")] + b", "
+
+    is_present = found.version.has_data_of(directory.version)  # or else a commit came between the two
+    return heads().get(directory.version, found.question, make) if is_present else make()
+
+
+def _document(found: Answer, directory: Directory) -> Reply:
+    query = found.question.query
+    verification = directory.verification
+    compared: Reply = {}
+    if found.previous:
+        first, last = found.previous.first, found.previous.last
+        compared = {"compared_with": {"from": first, "to": last} if first else None}
+    surrounding = {
+        "query": {
+            "slug": query.slug, "title": query.title, "question": query.question, "answer": found.sentence,
+            "filters": found.filters, **compared,
+        },
+        "columns": found.columns,
+        "rows": (),
+        "totals": found.totals(),
+        "meta": {
+            "source": found.plan.source,
+            "reads": [str(read) for read in found.plan.reads],
+            "refused": dict(found.plan.refused),
+            "data_version": found.data_version,
+            "as_of": found.as_of,
+            "verified": verification["ok"] if verification else None,
+            "estimate_ms": query.estimate_ms,
+        },
+    }  # fmt: skip
+    document: Reply = _SURROUNDING.dump(surrounding)
+    return document | {"rows": found.records()}  # there may be thousands, and they are as their columns say already
+
+
+def etag(questions: Sequence[Question], vocabulary: Vocabulary, version: Version, form: Format = JSON) -> str:
+    """Names a reply: the data it is of, what is asked, and its form. The same names stand for the same rows."""
+    asked = [form.suffix, *([each.query.slug, each.echo(vocabulary), each.source] for each in questions)]
+    return f"{version.epoch[-8:]}-{version.number}-{hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:16]}"
+
+
+def answer(question: Question, directory: Directory, suffix: str | None = None) -> Response:
+    """The response to a question: rows in the form that is asked for, or 304 where the client has them.
+
+    Raises:
+        NotAcceptable: there is no such form.
+    """
+    form = chosen(suffix)
+    source = UNCHANGED
+
+    def write() -> tuple[bytes, Version]:
+        nonlocal source
+        is_known = (directory.version, question) in current_executor().answers
+        found = current_executor().resolved(question, directory, timer())
+        source = KEPT if is_known else found.plan.source
+        if form.rows:
+            return form.rows(found), found.version
+        begin = head(found, directory)
+        if found.version.has_data_of(directory.version):
+            kept.offer(found, directory.version, begin)
+        return begin + own_part(timer().timing_ms(), request_id()), found.version
+
+    response = conditional([question], directory, form, write)
+    response.vary.add("Accept")
+    if form is not JSON and response.status_code == HTTPStatus.OK:
+        response.headers["Content-Disposition"] = f'attachment; filename="{question.query.slug}.{form.suffix}"'
+    measurements().add(question.query.slug, source, timer().timing_ms())
+    return response
+
+
+def conditional(
+    questions: Sequence[Question], directory: Directory, form: Format, write: Callable[[], tuple[bytes, Version]]
+) -> Response:
+    """What `write` makes, and the version it is of, as a response with an ETag; 304 where the client has it."""
+    response = Response(mimetype=form.mimetype)
+    response.set_etag(etag(questions, directory.vocabulary, directory.version, form), weak=True)
+    response.cache_control.no_cache = True
+    if response.make_conditional(request).status_code != HTTPStatus.NOT_MODIFIED:
+        body, version = write()
+        response.set_etag(etag(questions, directory.vocabulary, version, form), weak=True)
+        response.set_data(body)
+    return response

@@ -1,0 +1,252 @@
+"""What requests and replies look like, as marshmallow schemas: they write the replies and the OpenAPI document."""
+
+from collections.abc import Iterable
+from functools import cache
+from typing import Any
+
+from marshmallow import INCLUDE, RAISE, Schema, fields
+
+from catalog.dimensions import BY_NAME, DATE, DIMENSIONS, HOUR, Dimension
+from catalog.measures import MEASURES, Measure
+from pipelines.ask.queries import BY, MOST_DIMENSIONS, Query
+from pipelines.ask.question import (
+    DASHBOARD_PARAMETERS,
+    EXPLORE_PARAMETERS,
+    FILTER_PARAMETERS,
+    MAX_ROWS,
+    NEGATION,
+    PARAMETERS,
+    Comparison,
+    Interval,
+    Source,
+)
+
+
+class Document(Schema):
+    """What a reply holds: these fields and no others."""
+
+    class Meta:
+        """Tells OpenAPI so."""
+
+        unknown = RAISE
+
+
+def money(**metadata: Any) -> fields.Decimal:
+    """An amount of dollars: a decimal string with two places."""
+    form = {"type": "string", "format": "decimal", "pattern": r"^\d+\.\d\d$", "example": "1557.50"}
+    return fields.Decimal(places=2, as_string=True, metadata=form | metadata)
+
+
+def _declared() -> dict[str, fields.Field[Any]]:
+    declared: dict[str, fields.Field[Any]] = {
+        BY: fields.List(
+            fields.String(metadata={"enum": list(BY_NAME)}),
+            metadata={
+                "description": "Group by these, in this order; none gives the total",
+                "maxItems": MOST_DIMENSIONS,
+                "uniqueItems": True,
+                "example": ["segment", "payment_method"],
+            },
+        ),
+        "from": fields.String(metadata={"format": "date", "description": "First day", "example": "2024-01-01"}),
+        "to": fields.String(metadata={"format": "date", "description": "Last day, inclusive", "example": "2024-12-31"}),
+    }
+    for name in FILTER_PARAMETERS:
+        dimension = BY_NAME[name.removeprefix(NEGATION)]
+        what = "Leave out these" if name.startswith(NEGATION) else "Only these"
+        values = {"enum": list(dimension.members)} if not dimension.is_open else {}
+        declared[name] = fields.List(
+            fields.String(metadata=values),
+            metadata={"description": f"{what}: {dimension.label.lower()}; in any letter case"},
+        )
+    declared["interval"] = fields.String(
+        metadata={"description": "Split along time; weeks begin on Monday", "enum": [each.value for each in Interval]}
+    )
+    declared["compare"] = fields.String(
+        metadata={
+            "description": "Beside the same days of an earlier period: as many just before, or a year before",
+            "enum": [each.value for each in Comparison],
+        }
+    )
+    declared["limit"] = fields.String(
+        metadata={
+            "type": "integer",
+            "minimum": 1,
+            "maximum": MAX_ROWS,
+            "description": "At most so many rows, in each interval if there are intervals",
+        }
+    )
+    declared["source"] = fields.String(
+        metadata={"description": "What to read", "enum": [each.value for each in Source], "default": "auto"}
+    )
+    return declared
+
+
+def parameters_schema(name: str, parameters: Iterable[str]) -> type[Schema]:
+    """The schema of some parameters. `pipelines.ask.question.ask` reads them; this declares them.
+
+    Unknown ones are let through to `ask`, which names the allowed ones.
+    """
+    declared = _declared()
+    chosen: dict[str, Any] = {each: declared[each] for each in parameters}
+    return type(name, (Schema.from_dict(chosen, name=name),), {"Meta": type("Meta", (), {"unknown": INCLUDE})})
+
+
+ParametersSchema = parameters_schema("ParametersSchema", PARAMETERS)
+ExploreParametersSchema = parameters_schema("ExploreParametersSchema", EXPLORE_PARAMETERS)
+DashboardParametersSchema = parameters_schema("DashboardParametersSchema", DASHBOARD_PARAMETERS)
+
+
+class TimingSchema(Document):
+    """Milliseconds spent."""
+
+    plan = fields.Float()
+    mongo = fields.Float(metadata={"description": "Waiting for MongoDB"})
+    compute = fields.Float(metadata={"description": "Adding up pages"})
+    shape = fields.Float()
+    total = fields.Float()
+
+
+class MetaSchema(Document):
+    """How the answer was obtained."""
+
+    source = fields.String(metadata={"example": "raw"})
+    reads = fields.List(fields.String(), metadata={"description": "What was read"})
+    refused = fields.Dict(
+        keys=fields.String(), values=fields.String(), metadata={"description": "What was not, and why"}
+    )
+    data_version = fields.Integer(metadata={"description": "Grows with each commit that changes an answer"})
+    as_of = fields.AwareDateTime(metadata={"description": "The moment at which the answer is exact"})
+    verified = fields.Boolean(
+        allow_none=True, metadata={"description": "Whether the last verification found all well; null before the first"}
+    )
+    estimate_ms = fields.List(fields.Integer(), allow_none=True, metadata={"description": "The time to beat"})
+    timing_ms = fields.Nested(TimingSchema)
+    request_id = fields.String()
+
+
+class ColumnSchema(Document):
+    """A column of the rows."""
+
+    name = fields.String(required=True)
+    type = fields.String(required=True, metadata={"enum": ["string", "integer", "date", "decimal", "object"]})
+    unit = fields.String(allow_none=True)
+
+
+SpanSchema = Document.from_dict(
+    {
+        "from": fields.Date(metadata={"example": "2023-01-01"}),
+        "to": fields.Date(metadata={"example": "2023-12-31"}),
+    },
+    name="Span",
+)
+"""A range of days, both inclusive."""
+
+
+class AskedSchema(Document):
+    """The question and its answer in a sentence."""
+
+    slug = fields.String()
+    title = fields.String()
+    question = fields.String()
+    answer = fields.String()
+    filters = fields.Dict(metadata={"description": "The parameters as they were understood"})
+    compared_with = fields.Nested(
+        SpanSchema, allow_none=True, metadata={"description": "The earlier period; null where there are no data"}
+    )
+
+
+def _measures() -> dict[str, fields.Field[Any]]:
+    return {measure.name: _measure(measure) for measure in MEASURES}
+
+
+def _measure(measure: Measure) -> fields.Field[Any]:
+    if measure.type == "decimal":
+        return money(description=measure.label, type=["string", "null"])
+    return fields.Integer(metadata={"description": measure.label})
+
+
+def _changes() -> dict[str, fields.Field[Any]]:
+    form = {"type": ["string", "null"], "format": "decimal", "pattern": r"^-?\d+\.\d$", "example": "-3.5"}
+    return {
+        each.name: fields.Decimal(places=1, as_string=True, metadata=form | {"description": each.label})
+        for each in MEASURES
+    }
+
+
+MeasuresSchema = Document.from_dict(_measures(), name="Measures")
+"""The four measures."""
+
+ChangesSchema = Document.from_dict(_changes(), name="Changes")
+"""The change of each in percent; null from nothing or from zero."""
+
+
+def _compared() -> dict[str, fields.Field[Any]]:
+    """What a comparison adds to a row and to the totals."""
+    return {
+        "previous": fields.Nested(
+            MeasuresSchema, allow_none=True, metadata={"description": "The earlier period; null where nothing was"}
+        ),
+        "change_percent": fields.Nested(ChangesSchema, metadata={"description": "The change since, in percent"}),
+    }
+
+
+TotalsSchema = Document.from_dict(_measures() | _compared(), name="Totals")
+"""The four measures over everything that matches."""
+
+
+def reply_schema(name: str, by: Iterable[Dimension]) -> type[Schema]:
+    """The schema of a reply whose rows have the columns of these dimensions."""
+    types: dict[Dimension, fields.Field[Any]] = {
+        DATE: fields.String(metadata={"format": "date"}),
+        HOUR: fields.Integer(),
+    }
+    interval: dict[str, fields.Field[Any]] = {
+        "interval": fields.String(metadata={"format": "date", "description": "The interval's first day"})
+    }
+    keys: dict[str, fields.Field[Any]] = {
+        each.name: types.get(each, fields.String(metadata={"description": each.label})) for each in by
+    }
+    row = Document.from_dict(interval | keys | _measures() | _compared(), name=f"{name}Row")
+    return Document.from_dict(
+        {
+            "query": fields.Nested(AskedSchema),
+            "columns": fields.List(fields.Nested(ColumnSchema)),
+            "rows": fields.List(fields.Nested(row)),
+            "totals": fields.Nested(TotalsSchema),
+            "meta": fields.Nested(MetaSchema),
+        },
+        name=name,
+    )
+
+
+@cache
+def answer_schema(query: Query) -> type[Schema]:
+    """The schema of one query's reply: its rows have the query's own columns."""
+    return reply_schema(query.slug.title().replace("-", ""), query.by)
+
+
+AnswerSchema = reply_schema("Answer", DIMENSIONS)
+"""Any query's reply: a row has the columns of the query's dimensions among these."""
+
+
+class ReadSchema(Document):
+    """One thing that a question reads."""
+
+    source = fields.String(metadata={"enum": ["rollup", "pages", "raw"]})
+    reads = fields.String()
+    cost_us = fields.Float(metadata={"description": "What the planner thought it would cost"})
+    collection = fields.String()
+    pipeline = fields.Raw(metadata={"type": "array", "items": {"type": "object"}})
+    stages = fields.List(fields.String(), metadata={"description": "MongoDB's winning plan, from the outside in"})
+    index = fields.String(allow_none=True)
+    keys_examined = fields.Integer(allow_none=True)
+    documents_examined = fields.Integer(allow_none=True)
+
+
+class ExplanationSchema(Document):
+    """How a question is answered."""
+
+    source = fields.String()
+    reads = fields.List(fields.Nested(ReadSchema))
+    refused = fields.Dict(keys=fields.String(), values=fields.String())

@@ -1,0 +1,120 @@
+"""API keys: who may ask. `python -m service.keys new NAME` makes one.
+
+A key is 256 random bits, so its plain SHA-256 can be stored: nobody can guess it from the digest.
+"""
+
+import hashlib
+import hmac
+import re
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+from flask import Flask, g, request
+
+from catalog.errors import UserError
+
+OPEN_PATHS = frozenset({"/healthz", "/readyz"})
+_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
+_LINE = re.compile(rf"({_NAME}):([0-9a-f]{{64}})", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Key:
+    """A key as it is stored: whose it is, and the SHA-256 of its text in hexadecimal digits."""
+
+    name: str
+    digest: str
+
+
+class Unauthorized(UserError):
+    """No key was given, or one that is not known."""
+
+    status = 401
+
+
+def new_key(name: str) -> tuple[str, Key]:
+    """A fresh key's text, and what is stored of it."""
+    text = f"ca_{secrets.token_urlsafe(32)}"
+    return text, Key(name, _digest(text))
+
+
+def read_keys(path: str) -> tuple[Key, ...]:
+    """The keys of a file: one `name:digest` a line; empty lines and lines that start with # do not count.
+
+    Raises:
+        UserError: the file cannot be read, is empty, or has another line.
+    """
+    try:
+        lines = Path(path).read_text(encoding="ascii").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not ASCII"
+        raise UserError(f"API_KEYS_FILE: {path} cannot be read ({reason}).") from None
+    keys = []
+    for number, line in enumerate(lines, 1):
+        text = line.strip()
+        if text and not text.startswith("#"):
+            found = _LINE.fullmatch(text)
+            if not found:  # the line is not shown: it may be a key that was stored by mistake
+                raise UserError(f"API_KEYS_FILE: {path}, line {number}, is not of the form name:sha256.")
+            keys.append(Key(found[1], found[2]))
+    if not keys:
+        raise UserError(f"API_KEYS_FILE: {path} holds no key. python -m service.keys new NAME makes one.")
+    if len({key.name for key in keys}) < len(keys):
+        raise UserError(f"API_KEYS_FILE: {path} has two keys of one name.")
+    return tuple(keys)
+
+
+def find_key(keys: Iterable[Key], text: str) -> Key | None:
+    """The key of this text. Every key is compared, in a time that does not tell how much of it was right."""
+    digest = _digest(text)
+    found = None
+    for key in keys:
+        if hmac.compare_digest(key.digest, digest):
+            found = key
+    return found
+
+
+def install(app: Flask, keys: tuple[Key, ...]) -> None:
+    """Ask every request for a key, the ones of health aside."""
+
+    def check() -> None:
+        is_preflight = request.method == "OPTIONS"  # browsers send these without credentials
+        if request.path in OPEN_PATHS or is_preflight:
+            return
+        scheme, _, text = request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not text.strip():
+            raise Unauthorized("A key is needed. Send it as `Authorization: Bearer KEY`.")
+        key = find_key(keys, text.strip())
+        if key is None:
+            raise Unauthorized("This key is not known.")
+        g.client = key.name
+
+    app.before_request(check)
+
+
+def client() -> str:
+    """Who asks: the name of the key, else the address of the connection."""
+    return str(g.get("client") or request.remote_addr or "unknown")
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+@click.group()
+def main() -> None:
+    """Make API keys for the file that API_KEYS_FILE names."""
+
+
+@main.command("new")
+@click.argument("name")
+def new_command(name: str) -> None:
+    """Print a fresh key for NAME, which is shown this once, and the line to store."""
+    if not re.fullmatch(_NAME, name, re.ASCII):
+        raise click.UsageError(f"{name!r} is no name. Use a letter or digit, then up to 63 of those, '.', '-', '_'.")
+    text, key = new_key(name)
+    click.echo(f"{key.name}:{key.digest}")
+    click.echo(f"The key of {name}, shown only now: {text}\nAppend the line on standard output to the file.", err=True)

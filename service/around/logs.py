@@ -1,0 +1,167 @@
+"""Logs: one line for each event, as JSON or as text, the same for the service and for gunicorn.
+
+LOG_LEVEL is debug, info (default), warning or error; LOG_FORMAT json or text, by default text on a terminal.
+A request's line tells its parameters, but of the ones that no query has only the names: a client may have put a
+credential there. Headers are not logged.
+"""
+
+import json
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from flask import Flask, Response, request
+from gunicorn.glogging import Logger
+
+from catalog.errors import UserError
+from pipelines.ask.question import PARAMETERS
+from service.around import requests
+from service.around.keys import client
+
+log = logging.getLogger("service")
+LEVELS = ("debug", "info", "warning", "error")
+FORMATS = ("json", "text")
+MAX_VALUE = 200
+_TOLD = frozenset(PARAMETERS) | {"by", "compare"}
+
+
+class JsonFormatter(logging.Formatter):
+    """A record as one line of JSON."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line."""
+        return json.dumps(_told(record), ensure_ascii=False, default=str)
+
+
+class TextFormatter(logging.Formatter):
+    """A record as one line of text: time, level, process, message, then what else is known as name=value."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line; a traceback follows on lines of its own."""
+        told = _told(record)
+        time, level, _, message, pid = (told.pop(name) for name in ("time", "level", "logger", "message", "pid"))
+        trace = told.pop("exception", None)
+        more = "".join(f" {name}={_bare(value)}" for name, value in told.items() if value not in (None, {}, []))
+        return f"{time} {level} [{pid}] {_escaped(message)}{more}" + (f"\n{trace}" if trace else "")
+
+
+class ServerLogger(Logger):
+    """Gunicorn's own log, and the root logger's, in our form on standard error."""
+
+    def setup(self, cfg: Any) -> None:
+        """Set the handlers; gunicorn calls it at the start and when it is told to read its settings again."""
+        super().setup(cfg)
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(formatter())
+        logging.basicConfig(level=level().upper(), handlers=[handler], force=True)
+        logging.captureWarnings(True)
+        logging.getLogger("pymongo").setLevel(logging.WARNING)
+        for each in self.error_log.handlers:
+            each.setFormatter(formatter())
+
+
+def level(environment: Mapping[str, str] = os.environ) -> str:
+    """The level that LOG_LEVEL names.
+
+    Raises:
+        UserError: there is no such level.
+    """
+    return _one_of(environment.get("LOG_LEVEL") or "info", "LOG_LEVEL", LEVELS)
+
+
+def formatter(environment: Mapping[str, str] = os.environ) -> logging.Formatter:
+    """The formatter that LOG_FORMAT names.
+
+    Raises:
+        UserError: there is no such form.
+    """
+    default = "text" if sys.stderr.isatty() else "json"
+    form = _one_of(environment.get("LOG_FORMAT") or default, "LOG_FORMAT", FORMATS)
+    return JsonFormatter() if form == "json" else TextFormatter()
+
+
+def install(app: Flask) -> None:
+    """Log each request when its response is made."""
+    app.after_request(_log_request)
+
+
+def _one_of(text: str, name: str, allowed: tuple[str, ...]) -> str:
+    if text.lower() not in allowed:
+        raise UserError(f"{name}: {text!r} is not one of {', '.join(allowed)}.")
+    return text.lower()
+
+
+def log_kept(fields: Mapping[str, Any], sent: requests.Sent) -> None:
+    """Log a request that got a kept reply.
+
+    Attributes:
+        fields: what was logged of the request that the reply was made for.
+    """
+    own = {
+        "request_id": sent.request_id, "trace_id": sent.trace_id, "status": sent.status, "client": sent.client,
+        "duration_ms": sent.timing_ms["total"], "timing_ms": sent.timing_ms, "bytes": sent.bytes, "kept": [True],
+    }  # fmt: skip
+    log.info("request", extra={"fields": {**fields, **own}})
+
+
+def _log_request(response: Response) -> Response:
+    log.info("request", extra={"fields": fields(response)})
+    return response
+
+
+def fields(response: Response) -> dict[str, Any]:
+    """What is logged of the present request."""
+    timing = requests.timer().timing_ms()
+    answers = [answer for answer, _ in requests.answers()]
+    return {
+        "request_id": requests.request_id(),
+        "trace_id": requests.trace_id(),
+        "method": request.method[:MAX_VALUE],
+        "path": request.path[:MAX_VALUE],
+        "parameters": _parameters(),
+        "status": response.status_code,
+        "duration_ms": timing["total"],
+        "client": client(),
+        "query": requests.slug(),
+        "source": [answer.plan.source for answer in answers],
+        "reads": [str(read) for answer in answers for read in answer.plan.reads],
+        "kept": [kept for _, kept in requests.answers()],
+        "data_version": answers[0].data_version if answers else None,
+        "timing_ms": timing,
+        "bytes": response.content_length,
+    }
+
+
+def _parameters() -> dict[str, Any]:
+    given = request.args.to_dict(flat=False)
+    return {
+        name[:MAX_VALUE]: [value[:MAX_VALUE] for value in values] if name in _TOLD else "not logged"
+        for name, values in given.items()
+    }
+
+
+def _told(record: logging.LogRecord) -> dict[str, Any]:
+    told: dict[str, Any] = {
+        "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+        "level": record.levelname.lower(),
+        "logger": record.name,
+        "message": record.getMessage(),
+        "pid": record.process,
+    }
+    told |= getattr(record, "fields", {})
+    if record.exc_info:
+        told["exception"] = "".join(traceback.format_exception(*record.exc_info))
+    return told
+
+
+def _bare(value: Any) -> str:
+    return _escaped(value) if isinstance(value, str) else json.dumps(value, default=str)
+
+
+def _escaped(text: str) -> str:
+    """Text without line ends and other control characters: what a client sends cannot start a line of its own."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)

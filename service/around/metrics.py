@@ -1,0 +1,134 @@
+"""/metrics in Prometheus' text form, right for all workers together.
+
+Under gunicorn each worker writes its counts into files of a private folder (PROMETHEUS_MULTIPROC_DIR, made in
+`gunicorn.conf.py`), and whichever worker is asked adds them up; the files of a killed worker stay and count.
+What is true of the database and not of a worker is read from it when asked.
+A label is never text of a client's: routes are rules, queries are declared ones.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from functools import partial
+
+from flask import Blueprint, Flask, Response, current_app, g
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+from prometheus_client.multiprocess import MultiProcessCollector
+
+from catalog.errors import AnalyticsError
+from pipelines.answer.answer import Answer
+from pipelines.state.directory import read_directory
+from pipelines.state.version import Directory
+from service.around import requests
+from service.around.connection import current_store
+
+blueprint = Blueprint("metrics", __name__)
+FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+class Metrics:
+    """What is counted. Each application has its own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        counter = partial(Counter, registry=self.registry)
+        histogram = partial(Histogram, registry=self.registry, buckets=BUCKETS)
+        self.requests = counter("analytics_requests", "Requests", ("route", "status"))
+        self.unread = self.requests.labels("none", "503")
+        self.shed = counter("analytics_shed_requests", "Requests refused because too much was going on")
+        self.kept = counter("analytics_answer_cache_hits", "Answers that were kept from before")
+        self.made = counter("analytics_answer_cache_misses", "Answers that had to be made")
+        self.seconds = histogram("analytics_request_seconds", "Time of requests for answers", ("query", "source"))
+        self.mongo_seconds = histogram(
+            "analytics_mongodb_seconds", "Time that requests for answers waited for MongoDB", ("query", "source")
+        )
+
+    def count(self, response: Response) -> Response:
+        """Count a request; an `after_request` function."""
+        self.requests.labels(requests.route(), str(response.status_code)).inc()
+        if g.get("is_shed"):
+            self.shed.inc()
+        answers = requests.answers()
+        for _, kept in answers:
+            (self.kept if kept else self.made).inc()
+        if answers:
+            timing = requests.timer().timing_ms()
+            source = answers[0][0].plan.source if len(answers) == 1 else "several"
+            self.seconds.labels(requests.slug(), source).observe(timing["total"] / 1000)
+            self.mongo_seconds.labels(requests.slug(), source).observe(timing.get("mongo", 0.0) / 1000)
+        return response
+
+    def count_unread(self) -> None:
+        """Count a request that was refused before it was read."""
+        self.shed.inc()
+        self.unread.inc()
+
+    def of_kept(self, route: str, answer: Answer) -> Callable[[requests.Sent], None]:
+        """What counts the requests that get one kept reply."""
+        by_status = {status: self.requests.labels(route, str(status)) for status in (200, 304)}
+        seconds = self.seconds.labels(answer.question.query.slug, answer.plan.source)
+        mongo_seconds = self.mongo_seconds.labels(answer.question.query.slug, answer.plan.source)
+
+        def count(sent: requests.Sent) -> None:
+            by_status[sent.status].inc()
+            self.kept.inc()
+            seconds.observe(sent.timing_ms["total"] / 1000)
+            mongo_seconds.observe(0.0)
+
+        return count
+
+
+class DatabaseFacts:
+    """What the database says of itself at this moment, as gauges."""
+
+    def __init__(self, directory: Directory | None) -> None:
+        self._directory = directory
+
+    def collect(self) -> Iterator[Metric]:
+        """The gauges; while MongoDB is away only that it is."""
+        yield GaugeMetricFamily("analytics_mongodb_up", "Whether MongoDB answers", float(self._directory is not None))
+        if self._directory is None:
+            return
+        yield GaugeMetricFamily("analytics_data_version", "The data version", self._directory.version.number)
+        stale = len(self._directory.stale_months)
+        yield GaugeMetricFamily("analytics_stale_months", "Months that wait for a refresh", stale)
+        verification = self._directory.verification
+        if verification:
+            at = verification["verified_at"]
+            seconds = at.timestamp() if isinstance(at, datetime) else 0.0
+            yield GaugeMetricFamily("analytics_verification_ok", "Whether the last one was", float(verification["ok"]))
+            yield GaugeMetricFamily("analytics_verification_timestamp_seconds", "When the last one was", seconds)
+
+
+def install(app: Flask) -> None:
+    """Count each request, and serve the counts."""
+    metrics = Metrics()
+    app.extensions["metrics"] = metrics
+    app.after_request(metrics.count)
+    app.register_blueprint(blueprint)
+
+
+@blueprint.get("/metrics")
+def page() -> Response:
+    """The counts of all workers, and the database's facts."""
+    counts = CollectorRegistry()
+    if os.environ.get(FOLDER):
+        MultiProcessCollector(counts)  # type: ignore[no-untyped-call]
+    else:
+        counts = current_app.extensions["metrics"].registry
+    facts = CollectorRegistry()
+    facts.register(DatabaseFacts(_directory()))
+    response = Response(generate_latest(counts) + generate_latest(facts), content_type=CONTENT_TYPE_LATEST)
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def _directory() -> Directory | None:
+    try:
+        store = current_store()
+        with store.snapshot() as session:
+            return read_directory(store, session)
+    except AnalyticsError:
+        return None

@@ -1,0 +1,55 @@
+"""How often each client may ask. The counts are in MongoDB, so they hold for all workers and machines together."""
+
+from http import HTTPStatus
+from typing import Any
+
+from flask import Flask, Response, request
+from flask_limiter import Limiter
+from limits.storage import MongoDBStorageBase
+from pymongo import WriteConcern
+
+from service.around.connection import current_store
+from service.around.keys import OPEN_PATHS, client
+from service.fast.admission import ALWAYS
+
+EXEMPT = ALWAYS | OPEN_PATHS
+
+
+class StoreStorage(MongoDBStorageBase):
+    """Flask-Limiter's counts in our own database, through the client that the process has anyway."""
+
+    STORAGE_SCHEME = ["store"]  # noqa: RUF012  so the library wants it
+
+    @property
+    def _database(self) -> Any:
+        # A lost count is a request more for somebody: it need not wait for a journal.
+        return self.storage.get_database(current_store().settings.database, write_concern=WriteConcern(1))
+
+    def _init_mongo_client(self, uri: str | None, **options: Any) -> Any:
+        found = current_store().client
+        found.admin.command("ping")  # raises where MongoDB is away, so that the indexes are made later
+        return found
+
+
+def install(app: Flask, limit: str) -> None:
+    """Count the requests of each client, and refuse those above the limit.
+
+    While MongoDB is away each process counts for itself.
+    """
+    limiter = Limiter(
+        client,
+        application_limits=[limit],
+        headers_enabled=True,
+        storage_uri="store://",
+        storage_options={"counter_collection_name": "rate_counters", "window_collection_name": "rate_windows"},
+        in_memory_fallback_enabled=True,
+    )
+    limiter.request_filter(lambda: request.path in EXEMPT)
+    app.after_request(_only_when_refused)  # before the limiter's own, so it runs after that
+    limiter.init_app(app)
+
+
+def _only_when_refused(response: Response) -> Response:
+    if response.status_code not in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
+        response.headers.pop("Retry-After", None)
+    return response

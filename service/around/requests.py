@@ -1,0 +1,141 @@
+"""What surrounds every request: id, trace, timer, MongoDB's deadline, and the headers of every response."""
+
+import re
+import uuid
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from flask import Flask, Response, g, has_request_context, request
+
+from pipelines.answer.answer import Answer
+from pipelines.ask.queries import BY_SLUG
+from store.scope import scope
+from store.timing import Timer
+
+_SAFE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
+_TRACE_PARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(-.*)?", re.ASCII)
+SECURITY = {
+    "Content-Security-Policy": "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; "
+    "frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
+_TRANSPORT_SECURITY = "max-age=31536000"
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What a kept reply was sent to, for logs and metrics: no Flask request is there then.
+
+    Attributes:
+        client: the client's address.
+        timing_ms, status, bytes: of the response.
+    """
+
+    request_id: str
+    trace_id: str | None
+    client: str
+    timing_ms: dict[str, float]
+    status: int
+    bytes: int
+
+
+def install(app: Flask, budget_ms: int) -> None:
+    """Give each request an id, a timer and a deadline, and each response their headers."""
+
+    def begin() -> None:
+        g.timer = Timer()
+        g.answers = []
+        g.request_id = own_id(request.headers.get("X-Request-Id", ""))
+        g.trace_id = parse_trace_parent(request.headers.get("traceparent", ""))
+        g.ending = ExitStack()
+        g.ending.enter_context(scope(g.trace_id or g.request_id, budget_ms))
+
+    app.before_request(begin)
+    app.after_request(_finish)
+    app.teardown_request(_end)
+
+
+def own_id(given: str) -> str:
+    """The id of a request: what the client gave, where that is harmless."""
+    return given if _SAFE_ID.fullmatch(given) else uuid.uuid4().hex
+
+
+def request_id() -> str:
+    """The id of this request: the client's own, where it sent a harmless one."""
+    return str(g.request_id)
+
+
+def trace_id() -> str | None:
+    """The trace that the client says this request belongs to (W3C Trace Context), or None."""
+    found: str | None = g.trace_id
+    return found
+
+
+def timer() -> Timer:
+    """The timer of this request."""
+    found: Timer = g.timer
+    return found
+
+
+def ending() -> ExitStack:
+    """What is undone when this request ends."""
+    found: ExitStack = g.ending
+    return found
+
+
+def note_answer(answer: Answer, kept: bool) -> None:
+    """Remember an answer that this request got, and whether it was kept from before."""
+    if has_request_context():
+        g.answers.append((answer, kept))
+
+
+def answers() -> Sequence[tuple[Answer, bool]]:
+    """The answers that this request got, each with whether it was kept from before."""
+    found: Sequence[tuple[Answer, bool]] = g.answers
+    return found
+
+
+def route() -> str:
+    """The rule that this request's path fits, or `none`."""
+    return request.url_rule.rule if request.url_rule else "none"
+
+
+def slug() -> str:
+    """The declared query that this request is about: never text of the client's."""
+    parts = route().split("/")
+    asked = parts[3] if parts[1:3] == ["v1", "queries"] and len(parts) > 3 else ""
+    return asked if asked in BY_SLUG else "none"
+
+
+def parse_trace_parent(text: str) -> str | None:
+    """The trace id of a `traceparent` header, or None where the header is not valid.
+
+    https://www.w3.org/TR/trace-context/#traceparent-header: a version above 00 may have more fields, ff is none.
+    """
+    found = _TRACE_PARENT.fullmatch(text)
+    if not found:
+        return None
+    version, trace, parent, more = found.groups()
+    if version == "ff" or (version == "00" and more) or not trace.strip("0") or not parent.strip("0"):
+        return None
+    return str(trace)
+
+
+def _finish(response: Response) -> Response:
+    response.headers["Server-Timing"] = timer().header()
+    response.headers["X-Request-Id"] = request_id()
+    for name, value in SECURITY.items():
+        response.headers.setdefault(name, value)
+    if request.is_secure:
+        response.headers["Strict-Transport-Security"] = _TRANSPORT_SECURITY
+    if "Cache-Control" not in response.headers:
+        response.headers["Cache-Control"] = "no-cache" if response.status_code < 400 else "no-store"
+    return response
+
+
+def _end(_error: BaseException | None) -> None:
+    stack: ExitStack | None = g.pop("ending", None)
+    if stack:
+        stack.close()

@@ -1,0 +1,1 @@
+"""Only speed: kept replies and admission."""
