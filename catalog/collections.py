@@ -1,41 +1,15 @@
 """The six collections and the operational ones beside them, each with the validator that MongoDB enforces."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from catalog.dimensions import AGE_GROUP, GENDER, MARITAL_STATUS, REFERENCES, REFERRAL
+from catalog.kinds import ID, Attribute, Home, Schema
+from catalog.purchases import PURCHASES
 
-MAX_AGE = 120
-MAX_AMOUNT_CENTS = 10**11
-"""A single purchase above a billion dollars is a typing error; the cap also keeps every sum exact."""
-
-MAX_MEMBERS = 2**16
-"""Codes of an open dimension fit an unsigned 16-bit column."""
-
-Schema = Mapping[str, Any]
-
-_INT: Schema = {"bsonType": "int"}
-_ID: Schema = {"bsonType": "int", "minimum": 0, "maximum": MAX_MEMBERS - 1}
 _LONG: Schema = {"bsonType": ["int", "long"], "minimum": 0}
 _TEXT: Schema = {"bsonType": "string"}
 _DATE: Schema = {"bsonType": "date"}
-_AGE: Schema = {"bsonType": ["int", "null"], "minimum": 0, "maximum": MAX_AGE}
-
-_ATTRIBUTES: Schema = {
-    "age": _AGE,
-    "age_group": {"enum": list(AGE_GROUP.members)},
-    "gender": {"enum": list(GENDER.members)},
-    "marital_status": {"enum": list(MARITAL_STATUS.members)},
-    "referral": {"enum": list(REFERRAL.members)},
-    "state_id": _ID,
-    "segment_id": _ID,
-    "employment_status_id": _ID,
-}
-PROFILE = ("age", "age_group", "gender", "marital_status")
-"""What identifies a customer when customers are profiles; the other attributes then live on transactions only."""
-
-ATTRIBUTES = tuple(_ATTRIBUTES)
 
 
 @dataclass(frozen=True)
@@ -67,30 +41,31 @@ class Collection:
         return {"$jsonSchema": schema}
 
 
+def _fields(attributes: Iterable[Attribute]) -> dict[str, Any]:
+    return {field: schema for each in attributes for field, schema in each.properties.items()}
+
+
 TRANSACTIONS = Collection(
     "transactions",
     "One purchase each, with the customer's attributes as they were at the sale",
     {
-        "_id": {"bsonType": "long"},
+        **PURCHASES.key.properties,
         "customer_id": {"bsonType": "long"},
-        "payment_method_id": _ID,
-        "transaction_date": _DATE,
-        "day": _DATE,
-        "hour": {"bsonType": "int", "minimum": 0, "maximum": 23},
-        "amount_cents": {"bsonType": ["long", "null"], "minimum": 0, "maximum": MAX_AMOUNT_CENTS},
-        **_ATTRIBUTES,
+        **PURCHASES.clock.properties,
+        **PURCHASES.amount.properties,
+        **_fields(PURCHASES.attributes),
         "load_id": _TEXT,
     },
 )
 CUSTOMERS = Collection(
     "customers",
     "One customer each: of a single purchase, or of all purchases of one profile",
-    {"_id": {"bsonType": "long"}, **_ATTRIBUTES},
-    optional=tuple(name for name in ATTRIBUTES if name not in PROFILE),
+    {"_id": {"bsonType": "long"}, **_fields(PURCHASES.customer)},
+    optional=tuple(_fields(PURCHASES.at_home(Home.CUSTOMER))),
 )
 REFERENCE_COLLECTIONS = tuple(
-    Collection(str(dimension.collection), f"{dimension.label}: the names behind the ids", {"_id": _ID, "name": _TEXT})
-    for dimension in REFERENCES
+    Collection(each.collection, f"{each.label}: the names behind the ids", {"_id": ID, "name": _TEXT})
+    for each in PURCHASES.references
 )
 SIX = (TRANSACTIONS, CUSTOMERS, *REFERENCE_COLLECTIONS)
 
@@ -143,9 +118,6 @@ QUARANTINE = Collection(
         "raw": _TEXT,
     },
 )
-FORMAT = 1
-"""The form of rollups and pages. What was built in another form is stale."""
-
 _CODE: Schema = {"bsonType": "int", "minimum": 0}
 PERIODS = Collection(
     "periods",
@@ -155,7 +127,7 @@ PERIODS = Collection(
         "start": _DATE,
         "changed": _LONG,
         "built": _LONG,
-        "format": _CODE,
+        "format": {"bsonType": ["string", "int"]},  # an int where it was built before the fingerprint
         "rows": _LONG,
     },
     optional=("built", "format", "rows"),

@@ -1,119 +1,94 @@
-"""The ten dimensions: what a purchase can be grouped and filtered by.
+"""What a dimension is: one way to group and filter purchases. `catalog.purchases` declares which there are.
 
 Everything below the labels works on *codes*: small integers, one for each member of a dimension. A
 reference id is its own code, an hour too, a fixed label's code is its position here, and a date's
 code is its day number (days since 1970-01-01).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
-from typing import Any
+from typing import Any, ClassVar
 
 UNKNOWN = "Unknown"
 _EPOCH = date(1970, 1, 1)
 
-STATES = tuple(
-    """Alabama|Alaska|Arizona|Arkansas|California|Colorado|Connecticut|Delaware|Florida|Georgia|Hawaii|Idaho|Illinois|
-Indiana|Iowa|Kansas|Kentucky|Louisiana|Maine|Maryland|Massachusetts|Michigan|Minnesota|Mississippi|Missouri|Montana|
-Nebraska|Nevada|New Hampshire|New Jersey|New Mexico|New York|North Carolina|North Dakota|Ohio|Oklahoma|Oregon|
-Pennsylvania|Rhode Island|South Carolina|South Dakota|Tennessee|Texas|Utah|Vermont|Virginia|Washington|West Virginia|
-Wisconsin|Wyoming""".replace("\n", "").split("|")
-)
+Vocabulary = Mapping[str, Sequence[str]]
+"""The members of each dimension that has labels, by its name, in the order of their codes."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Dimension:
     """One way to group and filter transactions. Each is itself only: compared, and hashed, by identity.
+
+    This one has a fixed list of labels, which transactions store as text; other kinds (`catalog.kinds`) differ.
 
     Attributes:
         name: the parameter and the column, such as `payment_method`.
         label: what a person reads.
-        field: the field of a transaction that holds it.
-        column: the CSV column that it comes from.
-        members: the labels in the order of their codes; those a new database begins with, where `collection` is set.
-        collection: the reference collection that holds the members, or None where they are fixed.
+        members: the labels in the order of their codes; those a new database begins with, where it is open.
+        type: the type of its column in a reply: `string`, `integer` or `date`.
+        bson: the type that a transaction stores it as: `string`, `int` or `date`.
+        is_open: whether a load may add members.
+        is_date: whether its members are the days themselves, filtered by `from` and `to`.
+        in_time: whether its members follow each other in time.
+        is_stored: whether it is a field of a transaction; otherwise it follows from the date.
+        absent: the code of a transaction without the field, as it was loaded before the field was declared; None where
+            each transaction has it.
     """
 
     name: str
     label: str
-    field: str
-    column: str
     members: tuple[str, ...] = ()
-    collection: str | None = None
+    type: ClassVar[str] = "string"
+    bson: ClassVar[str] = "string"
+    is_open: ClassVar[bool] = False
+    is_date: ClassVar[bool] = False
+    in_time: ClassVar[bool] = False
+    is_stored: ClassVar[bool] = True
+    absent: ClassVar[int | None] = 0
 
     @property
-    def is_open(self) -> bool:
-        """Whether a load may add members."""
-        return self.collection is not None
+    def field(self) -> str:
+        """The field of a transaction that holds it."""
+        return self.name
+
+    @property
+    def properties(self) -> Mapping[str, Any]:
+        """The field and its schema, for validators."""
+        return {self.field: {"enum": list(self.members)}}
+
+    @property
+    def expression(self) -> Any:
+        """What an aggregation pipeline has for it."""
+        return f"${self.field}"
+
+    @property
+    def form(self) -> list[Any]:
+        """What its codes mean and where they are, as JSON; what was built under another form is stale."""
+        return [type(self).__name__, self.name, self.expression, [] if self.is_open else self.members]
 
     def code(self, stored: Any) -> int:
-        """The code of a value as a transaction stores it."""
-        if isinstance(stored, str):
-            return self.members.index(stored)
-        if isinstance(stored, datetime):
-            return (stored.date() - _EPOCH).days
-        return int(stored)
+        """The code of a value as a transaction stores it; None is a field that is not there."""
+        return 0 if stored is None else self.members.index(stored)
 
     def stored(self, code: int) -> Any:
         """The value that a transaction stores for `code`."""
-        if self is DATE:
-            return day_of(code)
-        return code if self.is_open or self is HOUR else self.members[code]
+        return self.members[code]
 
-    def label_of(self, code: int, vocabulary: "Vocabulary") -> str | int:
-        """What a reply shows for `code`: a label, an hour 0-23, or a date YYYY-MM-DD."""
-        if self is DATE:
-            return iso_date(code)
-        return code if self is HOUR else vocabulary[self.name][code]
+    def stored_as(self, codes: Iterable[int]) -> list[Any]:
+        """All that a field may hold for these codes: None, which MongoDB also takes for no field, where it may lack."""
+        some = list(codes)
+        return [*map(self.stored, some), *([None] if self.absent in some else [])]
 
+    def labels(self, vocabulary: Vocabulary) -> Callable[[int], str | int]:
+        """What turns a code into what a reply shows: a label, an hour 0-23, or a date YYYY-MM-DD."""
+        return vocabulary[self.name].__getitem__
 
-Vocabulary = Mapping[str, Sequence[str]]
-"""The members of each dimension that has labels, by its name, in the order of their codes."""
-
-SEGMENT = Dimension(
-    "segment", "Customer segment", "segment_id", "Segment",
-    (UNKNOWN, "Basic", "Gold", "Missing", "Platinum", "Silver"), "segments",
-)  # fmt: skip
-PAYMENT_METHOD = Dimension(
-    "payment_method", "Payment method", "payment_method_id", "Payment_method",
-    (UNKNOWN, "Card", "Other", "PayPal"), "payment_methods",
-)  # fmt: skip
-GENDER = Dimension("gender", "Gender", "gender", "Gender", (UNKNOWN, "Female", "Male"))
-MARITAL_STATUS = Dimension(
-    "marital_status", "Marital status", "marital_status", "Marital_status", (UNKNOWN, "Married", "Single")
-)
-STATE = Dimension("state", "State", "state_id", "State_names", (UNKNOWN, *STATES), "states")
-REFERRAL = Dimension("referral", "Referral", "referral", "Referral", (UNKNOWN, "Non-referral", "Referral"))
-EMPLOYMENT_STATUS = Dimension(
-    "employment_status", "Employment status", "employment_status_id", "Employees_status",
-    (UNKNOWN, "Employees", "Self-Employed", "Unemployment", "Workers"), "employment_status",
-)  # fmt: skip
-AGE_GROUP = Dimension(
-    "age_group", "Age group", "age_group", "Age",
-    (UNKNOWN, "Under 18", "18-24", "25-34", "35-44", "45-54", "55-64", "65+"),
-)  # fmt: skip
-HOUR = Dimension("hour", "Hour of day", "hour", "Transaction_date", tuple(str(hour) for hour in range(24)))
-DATE = Dimension("date", "Date", "day", "Transaction_date")
-
-FILTERABLE = (
-    SEGMENT, PAYMENT_METHOD, GENDER, MARITAL_STATUS, STATE, REFERRAL, EMPLOYMENT_STATUS, AGE_GROUP, HOUR,
-)  # fmt: skip
-"""The dimensions that have members to filter by; a date is filtered by `from` and `to` instead."""
-
-DIMENSIONS = (*FILTERABLE, DATE)
-REFERENCES = tuple(dimension for dimension in FILTERABLE if dimension.is_open)
-BY_NAME = {dimension.name: dimension for dimension in DIMENSIONS}
-
-_AGE_BOUNDS = ((18, "Under 18"), (25, "18-24"), (35, "25-34"), (45, "35-44"), (55, "45-54"), (65, "55-64"))
-
-
-def age_group(age: int | None) -> str:
-    """The age group's label for an age in whole years; `Unknown` for None."""
-    if age is None:
-        return UNKNOWN
-    return next((label for bound, label in _AGE_BOUNDS if age < bound), "65+")
+    def label_of(self, code: int, vocabulary: Vocabulary) -> str | int:
+        """What a reply shows for `code`."""
+        return self.labels(vocabulary)(code)
 
 
 def date_of(day_number: int) -> date:

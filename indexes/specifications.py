@@ -13,7 +13,8 @@ from typing import Any
 
 from catalog.calendar import Grain, Period
 from catalog.collections import CUSTOMERS, LOADS, PAGES, QUARANTINE, REFERENCE_COLLECTIONS, ROLLUPS, TRANSACTIONS
-from catalog.dimensions import SEGMENT, STATE, day_of
+from catalog.dimensions import day_of
+from catalog.purchases import SEGMENT, STATE
 from pipelines.ask.queries import BY_SLUG
 from pipelines.ask.question import Filter, Question
 from pipelines.plan.compiler import raw_pipeline, rollup_pipeline

@@ -6,7 +6,8 @@ from typing import Any
 from pymongo.errors import BulkWriteError, CollectionInvalid
 
 from catalog.collections import CLUSTERED, COLLECTIONS
-from catalog.dimensions import FILTERABLE, REFERENCES, UNKNOWN, Vocabulary
+from catalog.dimensions import UNKNOWN, Vocabulary
+from catalog.purchases import PURCHASES
 from store.client import Session, Store, translated
 from store.scope import comment
 
@@ -29,11 +30,11 @@ def apply_schema(store: Store) -> None:
                     store.db.create_collection(collection.name, validator=collection.validator, **options)
             elif existing[collection.name].get("validator") != collection.validator:
                 store.db.command("collMod", collection.name, validator=collection.validator)
-        for dimension in REFERENCES:
-            if store.db[str(dimension.collection)].estimated_document_count() == 0:
+        for dimension in PURCHASES.references:
+            if store.db[dimension.collection].estimated_document_count() == 0:
                 members = [{"_id": code, "name": name} for code, name in enumerate(dimension.members)]
                 with suppress(BulkWriteError):  # as above
-                    store.db[str(dimension.collection)].insert_many(members)
+                    store.db[dimension.collection].insert_many(members)
 
 
 def read_vocabulary(store: Store, session: Session | None = None) -> Vocabulary:
@@ -41,12 +42,9 @@ def read_vocabulary(store: Store, session: Session | None = None) -> Vocabulary:
 
     Members are only ever added, and never change their code. Before the first load the catalog's own are given.
     """
-    vocabulary: dict[str, tuple[str, ...]] = {}
-    for dimension in FILTERABLE:
-        members = dimension.members
-        if dimension.is_open:
-            documents = store.db[str(dimension.collection)].find({}, session=session, comment=comment()).sort("_id")
-            names = {document["_id"]: document["name"] for document in documents}
-            members = tuple(names.get(code, UNKNOWN) for code in range(max(names) + 1)) if names else members
-        vocabulary[dimension.name] = members
+    vocabulary = dict(PURCHASES.vocabulary)
+    for dimension in PURCHASES.references:
+        documents = store.db[dimension.collection].find({}, session=session, comment=comment()).sort("_id")
+        if names := {document["_id"]: document["name"] for document in documents}:
+            vocabulary[dimension.name] = tuple(names.get(code, UNKNOWN) for code in range(max(names) + 1))
     return vocabulary

@@ -5,9 +5,10 @@ from pathlib import Path
 
 from catalog.collections import LOADS, QUARANTINE, TRANSACTIONS
 from catalog.errors import UserError
+from catalog.kinds import NULL
 from catalog.measures import AMOUNT
 from loader.loads.report import CONFLICT
-from loader.reading.clean import NULL, Cleaner, tomorrow
+from loader.reading.clean import Cleaner, tomorrow
 from loader.reading.files import read_chunks, survey
 from store.client import Store, any_of, translated
 from store.schema import read_vocabulary

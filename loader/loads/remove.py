@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from catalog.collections import CUSTOMERS, LOADS, QUARANTINE, TRANSACTIONS
-from catalog.dimensions import DATE
 from catalog.errors import LoadError, UnknownName
+from catalog.purchases import DATE
 from pipelines.derived.refresh import refresh
 from pipelines.state.directory import bump_version
 from store.client import Session, Store, any_of, in_transaction, translated

@@ -28,6 +28,7 @@ from pymongo.errors import BulkWriteError
 
 from catalog.collections import CUSTOMERS, QUARANTINE, STATUS, TRANSACTIONS
 from catalog.errors import LoadError
+from catalog.purchases import PURCHASES
 from loader.loads.report import CONFLICT, LoadReport
 from loader.reading.clean import Clean, Ints, Refused
 from loader.reading.files import Chunk
@@ -257,7 +258,7 @@ class _Lane:
     def _add_members(self, session: Session, batch: Batch) -> None:
         """Add the names that the batch's rows bring; another loader may have taken their codes for others."""
         for dimension, code, name in batch.clean.new_members:
-            member = self._store.db[str(dimension.collection)].find_one_and_update(
+            member = self._store.db[dimension.collection].find_one_and_update(
                 {"_id": code},
                 {"$setOnInsert": {"name": name}},
                 upsert=True,
@@ -290,12 +291,13 @@ def _first_of_each(batch: Batch, ids: list[int], new: list[int], refused: list[R
 def _conflict(batch: Batch, row: int, transaction_id: int) -> Refused:
     message = f"transaction {transaction_id} exists with other content; the one that was there first is kept"
     line, raw = int(batch.clean.lines[row]), batch.clean.raw[row].decode()
-    return Refused(line, "Transaction_ID", str(transaction_id), CONFLICT, message, raw)
+    return Refused(line, PURCHASES.key.column, str(transaction_id), CONFLICT, message, raw)
 
 
 def _content(document: dict[str, Any]) -> dict[str, Any]:
-    """What a transaction says, whoever loaded it and whoever is its customer."""
-    return {name: value for name, value in document.items() if name not in ("load_id", "customer_id")}
+    """What a transaction says, whoever loaded it and whoever is its customer; a field that it lacks is unknown."""
+    said = {name: value for name, value in document.items() if name not in ("load_id", "customer_id")}
+    return PURCHASES.unknown | said
 
 
 def _decode(document: Encoded) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from itertools import groupby, islice
 from operator import itemgetter
 from typing import Any
 
-from catalog.dimensions import DATE, HOUR, Dimension, Vocabulary, iso_date
+from catalog.dimensions import Vocabulary, iso_date
 from catalog.measures import MEASURES, NOTHING, Measure, Parts
 from pipelines.ask.queries import Descending
 from pipelines.ask.question import BUCKET, Question
@@ -98,8 +98,7 @@ class Answer:
     @property
     def _keys(self) -> tuple[Column, ...]:
         bucket = (Column(BUCKET, "date"),) if self.question.interval else ()
-        types = {DATE: "date", HOUR: "integer"}
-        keys = (Column(dimension.name, types.get(dimension, "string")) for dimension in self.question.query.by)
+        keys = (Column(dimension.name, dimension.type) for dimension in self.question.query.by)
         return (*bucket, *keys)
 
     def records(self) -> list[dict[str, Any]]:
@@ -165,7 +164,7 @@ def arrange(
 
     The order is total: by interval, then by the query's order, then by the group's label.
     """
-    vocabularies = [_labels(dimension, vocabulary) for dimension in question.query.by]
+    vocabularies = [dimension.labels(vocabulary) for dimension in question.query.by]
     labelled: list[tuple[Key, Parts]] = []
     for key, parts in cells.items():
         if parts.transactions:
@@ -189,13 +188,6 @@ def cut(question: Question, rows: Iterable[tuple[Key, Parts]]) -> tuple[tuple[Ke
         return tuple(islice(rows, question.limit))
     by_interval = groupby(rows, key=lambda row: row[0][0])
     return tuple(row for _, each in by_interval for row in islice(each, question.limit))
-
-
-def _labels(dimension: Dimension, vocabulary: Vocabulary) -> Callable[[int], str | int]:
-    """What turns a code of a dimension into what a reply shows."""
-    if dimension is DATE:
-        return iso_date
-    return int if dimension is HOUR else vocabulary[dimension.name].__getitem__
 
 
 def order(question: Question) -> Callable[[tuple[Key, Parts]], Any]:

@@ -8,9 +8,10 @@ from typing import Any
 
 from catalog.calendar import Period, Piece, year_of
 from catalog.collections import PAGES, ROLLUPS, STATUS, TRANSACTIONS
-from catalog.dimensions import DATE, Dimension, date_of, day_number, day_of
+from catalog.dimensions import Dimension, date_of, day_number, day_of
 from catalog.errors import InternalError
 from catalog.measures import NOTHING, Parts
+from catalog.purchases import DATE
 from pipelines.answer.answer import Answer, Cells, arrange
 from pipelines.answer.cache import MAX_ROWS, AnswerCache
 from pipelines.answer.comparison import Span, compare, halves, spans
@@ -297,7 +298,7 @@ def parse_groups(question: Question, documents: Sequence[dict[str, Any]], *, is_
         name = "k" if documents and "k" in documents[0] else "_id"
         keys = [(document[name],) for document in documents]
     else:
-        keys = [tuple(document["_id"][name] for name in names) for document in documents]
+        keys = [tuple(map(document["_id"].get, names)) for document in documents]
     if not is_coded or question.interval:  # an interval's key may be the start of a period
         keys = [
             tuple(
@@ -306,7 +307,12 @@ def parse_groups(question: Question, documents: Sequence[dict[str, Any]], *, is_
             )
             for key in keys
         ]
-    return zip(keys, parts, strict=True)
+    if is_coded:
+        return zip(keys, parts, strict=True)
+    merged: dict[tuple[int, ...], Parts] = {}
+    for key, each in zip(keys, parts, strict=True):  # a field that is not there and one that says Unknown are one
+        merged[key] = merged[key].merge(each) if key in merged else each
+    return merged.items()
 
 
 def _add(cells: dict[tuple[int, ...], Parts], groups: Groups, interval: Interval | None) -> None:

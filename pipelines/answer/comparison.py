@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
-from catalog.dimensions import DATE
 from catalog.errors import BadValue
 from catalog.measures import NOTHING
+from catalog.purchases import DATE
 from pipelines.answer.answer import Answer, Key, Previous, cut, order
 from pipelines.ask.question import Comparison, Interval, Question
 from pipelines.plan.planner import Plan

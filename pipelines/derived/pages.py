@@ -18,8 +18,9 @@ import numpy as np
 
 from catalog.calendar import Period
 from catalog.collections import PAGES
-from catalog.dimensions import DATE, DIMENSIONS, day_number, day_of
+from catalog.dimensions import day_number, day_of
 from catalog.measures import Parts
+from catalog.purchases import DATE, PURCHASES
 from pipelines.ask.question import Filter, Question
 from pipelines.derived.columns import Array, Columns
 from pipelines.derived.slices import sums
@@ -55,7 +56,7 @@ def pack(columns: Columns, month: Period, built: int) -> Iterator[dict[str, Any]
 
 def unpack(pages: Iterable[Mapping[str, Any]]) -> Columns:
     """The transactions of pages, in the order given; dates are day numbers again."""
-    names = [*(dimension.name for dimension in DIMENSIONS), CENTS]
+    names = [*(dimension.name for dimension in PURCHASES.dimensions), CENTS]
     parts: dict[str, list[Array]] = {name: [] for name in names}
     for page in pages:
         first = day_number(page["month"].date())
@@ -93,7 +94,7 @@ def evaluate(columns: Columns, question: Question, first: int, last: int) -> dic
     bases, sizes = [], []
     for dimension in dimensions:
         codes = columns.codes[dimension.name][rows].astype(np.int64)
-        base = int(codes.min(initial=2**31)) if dimension is DATE and len(codes) else 0
+        base = int(codes.min(initial=2**31)) if dimension.is_date and len(codes) else 0
         size = int(codes.max(initial=-1)) - base + 1
         keys = keys * size + (codes - base)
         bases.append(base)

@@ -12,8 +12,9 @@ from datetime import UTC, datetime
 from bson.raw_bson import RawBSONDocument
 
 from catalog.calendar import Grain, Period
-from catalog.collections import FORMAT, PAGES, PERIODS, REFRESH, ROLLUPS, STATUS
+from catalog.collections import PAGES, PERIODS, REFRESH, ROLLUPS, STATUS
 from catalog.dimensions import day_number, day_of
+from catalog.purchases import PURCHASES
 from pipelines.derived.ahead import ahead
 from pipelines.derived.columns import read_columns
 from pipelines.derived.pages import pack, read_pages
@@ -119,7 +120,7 @@ def _write(store: Store, writing: Session, built: Built) -> bool:
 
     def replace(session: Session) -> bool:
         mine = {"_id": period.name, "changed": built.changed}
-        now = {"$set": {"built": built.changed, "format": FORMAT, "rows": built.rows}}
+        now = {"$set": {"built": built.changed, "format": PURCHASES.fingerprint, "rows": built.rows}}
         state = store.db[PERIODS.name].update_one(mine, now, session=session)
         if not state.modified_count:
             return False

@@ -15,16 +15,18 @@ import numpy as np
 from bson.raw_bson import RawBSONDocument
 
 from catalog.calendar import Grain, Period
-from catalog.dimensions import DATE, FILTERABLE, date_of, day_number, day_of
+from catalog.dimensions import date_of, day_number, day_of
+from catalog.kinds import NULL
 from catalog.measures import Parts
-from pipelines.derived.columns import NULL, Array, Columns
+from catalog.purchases import DATE, PURCHASES
+from pipelines.derived.columns import Array, Columns
 from pipelines.plan.rollups import ALL, TOTAL
 
 EXACT = 2**53
 """Doubles add whole numbers exactly below this, and numpy's `bincount` adds doubles."""
 
 Pair = tuple[str, str]
-_MEMBERS = (ALL, *(each.name for each in FILTERABLE))
+_MEMBERS = (ALL, *(each.name for each in PURCHASES.filterable))
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ def _pairs(columns: Columns, dates: Mapping[str, Array]) -> dict[Pair, Array]:
     known = columns.cents != NULL
     order = np.argsort(~known, kind="stable")
     priced = int(np.count_nonzero(known))
-    codes = {each.name: columns.codes[each.name] for each in FILTERABLE} | dict(dates)
+    codes = {each.name: columns.codes[each.name] for each in PURCHASES.filterable} | dict(dates)
     codes = {name: each[order].astype(np.int64) for name, each in codes.items()}
     codes[ALL] = np.zeros(len(order), np.int64)
     sizes = {name: int(each.max(initial=-1)) + 1 for name, each in codes.items()}

@@ -14,8 +14,9 @@ import numpy as np
 
 from catalog.calendar import Grain, Period, month_of
 from catalog.collections import CUSTOMERS, PERIODS, ROLLUPS, STATUS, TRANSACTIONS, VERIFICATION
-from catalog.dimensions import DATE, REFERENCES, Vocabulary, day_number, day_of
+from catalog.dimensions import Vocabulary, day_number, day_of
 from catalog.measures import LIFT, Parts
+from catalog.purchases import DATE, PURCHASES
 from pipelines.derived.ahead import ahead
 from pipelines.derived.columns import Array, Columns, read_columns
 from pipelines.derived.pages import read_pages
@@ -256,7 +257,7 @@ def _missing_customers(store: Store, session: Session, month: Period, columns: C
 
 def _strangers(month: Period, columns: Columns, vocabulary: Vocabulary) -> Iterator[Difference]:
     """Reference ids in transactions that no reference collection holds."""
-    for dimension in REFERENCES:
+    for dimension in PURCHASES.references:
         known = len(vocabulary[dimension.name])
         strange = columns.codes[dimension.name] >= known
         if strange.any():

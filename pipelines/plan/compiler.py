@@ -3,8 +3,9 @@
 from datetime import date
 from typing import Any
 
-from catalog.dimensions import DATE, Dimension, day_number, day_of
+from catalog.dimensions import Dimension, day_number, day_of
 from catalog.measures import LIFT, merge
+from catalog.purchases import DATE
 from pipelines.ask.question import BUCKET, Filter, Interval, Question
 from pipelines.plan.planner import RollupRead
 from pipelines.plan.rollups import ALL, TOTAL
@@ -36,7 +37,8 @@ def rollup_pipeline(question: Question, read: RollupRead) -> Pipeline:
         match["member"] = condition
     cells = f"cells.{read.cells_by.name if read.cells_by else TOTAL}"
     kept: dict[str, Any] = dict(_among(question, read.cells_by)) if read.cells_by else {}
-    if read.cells_by is DATE and any(not (read.first <= p.start and p.last <= read.last) for p in read.periods):
+    by_date = read.cells_by is not None and read.cells_by.is_date
+    if by_date and any(not (read.first <= p.start and p.last <= read.last) for p in read.periods):
         kept = {"$gte": day_number(read.first), "$lte": day_number(read.last)}
     key = rollup_key(question, read)
     unwound: Pipeline = [
@@ -44,7 +46,7 @@ def rollup_pipeline(question: Question, read: RollupRead) -> Pipeline:
         {"$unwind": f"${cells}"},
         *([{"$match": {f"{cells}.k": kept}}] if kept else []),
     ]
-    if read.cells_by is DATE and not question.interval and _reads_one_slice(question, read):
+    if by_date and not question.interval and _reads_one_slice(question, read):
         return [*unwound, {"$replaceRoot": {"newRoot": f"${cells}"}}]  # each day once: grouping would double the time
     return [
         *unwound,
@@ -57,7 +59,7 @@ def rollup_key(question: Question, read: RollupRead) -> dict[str, str]:
     code = f"$cells.{read.cells_by.name if read.cells_by else TOTAL}.k"
     key: dict[str, str] = {}
     if question.interval:
-        key[BUCKET] = code if read.cells_by is DATE else "$start"
+        key[BUCKET] = code if read.cells_by and read.cells_by.is_date else "$start"
     for dimension in question.query.by:
         key[dimension.name] = code if dimension is read.cells_by else "$member"
     return key
@@ -80,10 +82,17 @@ def _among(question: Question, dimension: Dimension) -> dict[str, list[int]]:
 
 def match_transactions(filters: tuple[Filter, ...], first: date | None, last: date | None) -> dict[str, Any]:
     """The condition on transactions, as `$match` takes it."""
-    conditions: dict[str, dict[str, Any]] = {}
+    conditions: dict[str, Any] = {}
+    computed: list[Any] = []
     for each in filters:
-        operator = "$nin" if each.negated else "$in"
-        conditions.setdefault(each.dimension.field, {})[operator] = [each.dimension.stored(code) for code in each.codes]
+        if each.dimension.is_stored:
+            operator = "$nin" if each.negated else "$in"
+            conditions.setdefault(each.dimension.field, {})[operator] = each.dimension.stored_as(each.codes)
+        else:
+            among = {"$in": [each.dimension.expression, list(each.codes)]}
+            computed.append({"$not": [among]} if each.negated else among)
+    if computed:
+        conditions["$expr"] = {"$and": computed}
     if first:
         conditions.setdefault(DATE.field, {})["$gte"] = day_of(day_number(first))
     if last:
@@ -101,7 +110,7 @@ def group_key(question: Question) -> Any:
         week = {"startOfWeek": "monday"} if question.interval is Interval.WEEK else {}
         key[BUCKET] = {"$dateTrunc": {"date": f"${DATE.field}", "unit": unit, **week}}
     for dimension in question.query.by:
-        key[dimension.name] = f"${dimension.field}"
+        key[dimension.name] = dimension.expression
     if len(key) == 1:
         return next(iter(key.values()))
     return key or None

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from catalog.calendar import Grain, Period, Piece, days_between, tile
-from catalog.dimensions import DATE, Dimension
+from catalog.dimensions import Dimension
 from catalog.errors import SourceRefused
+from catalog.purchases import DATE
 from pipelines.ask.question import Interval, Question, Source
 from pipelines.plan.rollups import BY_DIMENSIONS, ROLLUPS, Rollup
 from pipelines.state.version import Directory
@@ -114,7 +115,7 @@ class _Shape:
 
     def cost_us(self, period: Period) -> float:
         days_in = (period.last - period.start).days + 1
-        cells = days_in if self.cells_by is DATE else self.cells
+        cells = days_in if self.cells_by and self.cells_by.is_date else self.cells
         return self.slices * (SLICE_US + cells * CELL_US)
 
 
@@ -183,9 +184,9 @@ def _shape(question: Question, directory: Directory) -> _Shape | None:
         ways = [(None, None)]
     shapes = []
     for slice_by, cells_by in ways:
-        if slice_by is not DATE:
+        if not (slice_by and slice_by.is_date):
             slices = _allowed(question, slice_by, directory) if slice_by else 1
-            cells = len(directory.vocabulary[cells_by.name]) if cells_by and cells_by is not DATE else 1
+            cells = len(directory.vocabulary[cells_by.name]) if cells_by and not cells_by.is_date else 1
             kept = grains if slice_by is None else tuple(grain for grain in grains if grain is not Grain.DAY)
             shapes.append(_Shape(rollup, slice_by, cells_by, slices, cells, kept))
     return min(shapes, key=lambda shape: (shape.slices * (SLICE_US + shape.cells * CELL_US), -len(shape.grains)))
@@ -220,7 +221,7 @@ def _periods(piece: Piece, shape: _Shape | None) -> tuple[Period, ...]:
     """The periods whose rollups make up a piece; none where they cannot."""
     if shape is None:
         return ()
-    if piece.is_whole or shape.cells_by is DATE:
+    if piece.is_whole or (shape.cells_by and shape.cells_by.is_date):
         return (piece.period,)
     return days_between(piece.first, piece.last) if Grain.DAY in shape.grains else ()
 

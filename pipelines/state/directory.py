@@ -12,8 +12,9 @@ from bson import ObjectId
 from pymongo import ReturnDocument, UpdateOne
 
 from catalog.calendar import Grain, Period, month_of, parse, year_of
-from catalog.collections import DATA_VERSION, FORMAT, PERIODS, STATUS, VERIFICATION
+from catalog.collections import DATA_VERSION, PERIODS, STATUS, VERIFICATION
 from catalog.dimensions import date_of, day_number, day_of
+from catalog.purchases import PURCHASES
 from pipelines.state.version import EMPTY, Directory, Month, Version
 from store.client import Document, Session, Store
 from store.schema import read_vocabulary
@@ -77,8 +78,8 @@ def read_directory(store: Store, session: Session, known: Directory | None = Non
 
 
 def as_built(period: Mapping[str, Any]) -> int | None:
-    """The data version that a period's rollups and pages show; None where there are none of today's form."""
-    return period.get("built") if period.get("format") == FORMAT else None
+    """The data version that a period's rollups and pages show; None where there are none of what is declared today."""
+    return period.get("built") if period.get("format") == PURCHASES.fingerprint else None
 
 
 def bump_version(store: Store, session: Session, day_numbers: Iterable[int]) -> int:

@@ -6,7 +6,8 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from catalog.calendar import Period, year_of
-from catalog.dimensions import FILTERABLE, Vocabulary
+from catalog.dimensions import Vocabulary
+from catalog.purchases import PURCHASES
 
 
 class Version(NamedTuple):
@@ -67,7 +68,7 @@ class Directory:
     months: Mapping[Period, Month] = field(default_factory=dict)
     fresh_years: frozenset[Period] = frozenset()
     stale_years: frozenset[Period] = frozenset()
-    vocabulary: Vocabulary = field(default_factory=lambda: {each.name: each.members for each in FILTERABLE})
+    vocabulary: Vocabulary = field(default_factory=lambda: PURCHASES.vocabulary)
 
     verification: Mapping[str, Any] | None = None
 

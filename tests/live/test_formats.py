@@ -19,7 +19,7 @@ import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from catalog.dimensions import SEGMENT
+from catalog.purchases import SEGMENT
 from pipelines.answer.answer import arrange
 from pipelines.answer.cache import AnswerCache
 from pipelines.ask.queries import QUERIES, Query

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from catalog.purchases import PURCHASES
 from loader.load import load
 from loader.loads.options import Options
 from loader.loads.quarantine import export, refused_rows
 from loader.loads.remove import remove
-from loader.reading.header import COLUMNS
 from pipelines.answer.answerer import Executor
 from pipelines.ask.queries import BY_SLUG
 from pipelines.ask.question import Question
@@ -26,7 +26,7 @@ def quietly(done: int, total: int) -> None:
 
 def write(path: Path, *rows: str) -> Path:
     """A CSV of these rows."""
-    path.write_text("\n".join([",".join(COLUMNS), *rows]) + "\n")
+    path.write_text("\n".join([",".join(PURCHASES.header), *rows]) + "\n")
     return path
 
 

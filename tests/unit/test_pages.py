@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from catalog.calendar import parse
-from catalog.collections import MAX_AMOUNT_CENTS
-from catalog.dimensions import DATE, DIMENSIONS, FILTERABLE, GENDER, STATE, date_of, day_number
+from catalog.dimensions import date_of, day_number
 from catalog.measures import TRANSACTIONS, Parts
+from catalog.purchases import DATE, GENDER, MAX_AMOUNT_CENTS, PURCHASES, STATE
 from pipelines.ask.queries import ByKey, Query
 from pipelines.ask.question import Filter, Interval, Question
 from pipelines.ask.sentences import Summary
@@ -29,7 +29,7 @@ MARCH, APRIL = parse("2024-03"), parse("2024-04")
 def same(one: Columns, other: Columns) -> bool:
     """Whether two sets of columns say the same, whatever their types."""
     return one.cents.tolist() == other.cents.tolist() and all(
-        one.codes[each.name].tolist() == other.codes[each.name].tolist() for each in DIMENSIONS
+        one.codes[each.name].tolist() == other.codes[each.name].tolist() for each in PURCHASES.dimensions
     )
 
 
@@ -114,10 +114,10 @@ def naively(rows: list[Row], question: Question, first: int, last: int) -> dict[
 
 def random_question(random: Random) -> Question:
     """Up to three dimensions, up to three filters, with codes that do not occur among them."""
-    by = tuple(random.sample(DIMENSIONS, random.choice((0, 1, 1, 2, 3))))
+    by = tuple(random.sample(PURCHASES.dimensions, random.choice((0, 1, 1, 2, 3))))
     filters = tuple(
         Filter(each, tuple(sorted(random.sample(range(70), random.randint(1, 40)))), random.random() < 0.5)
-        for each in random.sample(FILTERABLE, random.choice((0, 0, 1, 2, 3)))
+        for each in random.sample(PURCHASES.filterable, random.choice((0, 0, 1, 2, 3)))
     )
     interval = random.choice((None, *Interval))
     return Question(Query("any", "", "", by, TRANSACTIONS, ByKey(), Summary()), None, None, filters, interval)
@@ -153,7 +153,7 @@ def test_pages_add_up_beyond_2_to_the_53_exactly() -> None:
     """100,000 of the largest amounts and one cent."""
     count = 100_001
     zeros = np.zeros(count, np.int64)
-    codes = {each.name: zeros for each in DIMENSIONS} | {DATE.name: zeros + day_number(MARCH.start)}
+    codes = {each.name: zeros for each in PURCHASES.dimensions} | {DATE.name: zeros + day_number(MARCH.start)}
     cents = np.full(count, MAX_AMOUNT_CENTS, np.int64)
     cents[-1] = 1
     question = Question(Query("any", "", "", (), TRANSACTIONS, ByKey(), Summary()))
@@ -167,7 +167,7 @@ def test_pages_add_up_beyond_2_to_the_53_exactly() -> None:
 
 def block(rows: int) -> Columns:
     """A block of 88 bytes a row."""
-    return Columns({each.name: np.zeros(rows, np.int64) for each in DIMENSIONS}, np.zeros(rows, np.int64))
+    return Columns({each.name: np.zeros(rows, np.int64) for each in PURCHASES.dimensions}, np.zeros(rows, np.int64))
 
 
 def kept(cache: BlockCache, names: Mapping[Any, int]) -> int:

@@ -1,0 +1,373 @@
+"""The kinds of columns and dimensions that a data set is declared of: what each is in the file, stored and shown."""
+
+from bisect import bisect_right
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from enum import StrEnum
+from functools import cached_property
+from typing import Any, ClassVar
+
+from catalog.dimensions import Dimension, Vocabulary, date_of, day_number, day_of, iso_date
+
+MAX_MEMBERS = 2**16
+"""Codes of an open dimension fit an unsigned 16-bit column."""
+
+NULL = -1
+"""What stands for an unknown number in a column of numbers, which are never negative."""
+
+Schema = Mapping[str, Any]
+ID: Schema = {"bsonType": "int", "minimum": 0, "maximum": MAX_MEMBERS - 1}
+_DATE: Schema = {"bsonType": "date"}
+_DAY = "day"
+
+
+class Home(StrEnum):
+    """Where an attribute is at home. A transaction holds all of them, as they were at the sale."""
+
+    PROFILE = "profile"
+    """On the customer, whom it identifies where customers are profiles: their ids are made of these."""
+
+    CUSTOMER = "customer"
+    """On the customer, but not on one who is a profile."""
+
+    TRANSACTION = "transaction"
+    """On the transaction alone."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Column:
+    """A column of the file.
+
+    Attributes:
+        name: what its numbers are called, once it is read.
+        label: what a person reads.
+        column: its name in the header.
+        spellings: other names that it may have there.
+        optional: whether a file may lack it, which is as if each of its fields were empty.
+        missing: the share of empty fields in the sample.
+        empty: the number that an empty field is read to; None where it must not be empty.
+    """
+
+    name: str
+    label: str
+    column: str
+    spellings: tuple[str, ...] = ()
+    optional: bool = False
+    missing: float = 0.0
+    empty: ClassVar[int | None] = None
+
+    @property
+    def field(self) -> str:
+        """The field of a transaction that holds it."""
+        return self.name
+
+    @property
+    def properties(self) -> Schema:
+        """The fields of a transaction that hold it, each with its schema."""
+        raise NotImplementedError
+
+
+class Key(Column):
+    """The transaction's id, a whole number; the rows of one id are one transaction."""
+
+    @property
+    def field(self) -> str:
+        """`_id`."""
+        return "_id"
+
+    @property
+    def properties(self) -> Schema:
+        """A long."""
+        return {self.field: {"bsonType": "long"}}
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Clock(Column):
+    """The moment of a purchase, in milliseconds of the store's wall clock.
+
+    Attributes:
+        stored_in: the field that holds it.
+        date, hour: the dimensions of its day and its hour.
+    """
+
+    stored_in: str
+    date: "Day"
+    hour: "Hour"
+
+    @property
+    def field(self) -> str:
+        """The one declared."""
+        return self.stored_in
+
+    @property
+    def properties(self) -> Schema:
+        """The moment, its day and its hour."""
+        return {self.field: _DATE, **self.date.properties, **self.hour.properties}
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Money(Column):
+    """An amount in whole cents.
+
+    Attributes:
+        most: the largest, in cents.
+        sample: the cents in the sample.
+    """
+
+    most: int
+    sample: range
+    empty: ClassVar[int | None] = NULL
+
+    @property
+    def properties(self) -> Schema:
+        """A long or null."""
+        return {self.field: {"bsonType": ["long", "null"], "minimum": 0, "maximum": self.most}}
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Attribute(Column):
+    """A column that says something of the customer or of the purchase.
+
+    Attributes:
+        home: where it is at home.
+    """
+
+    home: Home
+    empty: ClassVar[int] = 0
+
+    @property
+    def dimension(self) -> Dimension:
+        """What groups and filters by it."""
+        raise NotImplementedError
+
+    @property
+    def size(self) -> int:
+        """How many numbers it may be read to, from `empty` up."""
+        raise NotImplementedError
+
+    def document(self, number: int) -> dict[str, Any]:
+        """The fields of a transaction, or of a customer, for what it is read to."""
+        return {self.field: self.dimension.stored(number)}
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Bands(Dimension):
+    """Bands of a number, stored as labels.
+
+    Attributes:
+        bounds: where each band but the first begins; `members` are `Unknown` and the bands.
+    """
+
+    bounds: tuple[int, ...]
+
+    @property
+    def form(self) -> list[Any]:
+        """With the bounds."""
+        return [*super().form, self.bounds]
+
+    def band(self, number: int) -> str:
+        """The label of the band that a number is in; `Unknown` for NULL."""
+        return self.members[0 if number == NULL else bisect_right(self.bounds, number) + 1]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Banded(Attribute):
+    """A whole number, stored with its band.
+
+    Attributes:
+        most: the largest; the smallest is 0.
+        bands: the dimension of its bands.
+        sample: the numbers in the sample.
+    """
+
+    most: int
+    bands: Bands
+    sample: range
+    empty: ClassVar[int] = NULL
+
+    @property
+    def dimension(self) -> Dimension:
+        """Its bands."""
+        return self.bands
+
+    @property
+    def properties(self) -> Schema:
+        """An int or null, and the band."""
+        number = {"bsonType": ["int", "null"], "minimum": 0, "maximum": self.most}
+        return {self.field: number, **self.bands.properties}
+
+    @property
+    def size(self) -> int:
+        """From 0 to the largest, and NULL."""
+        return self.most + 2
+
+    def document(self, number: int) -> dict[str, Any]:
+        """The number and its band."""
+        return {self.field: None if number == NULL else number, self.bands.field: self.bands.band(number)}
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Listed(Dimension, Attribute):
+    """A column of names, each of which is a member; code 0 is `Unknown`, an empty field.
+
+    Attributes:
+        shares: the share of each text in the sample; empty where all members are as frequent.
+    """
+
+    shares: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def dimension(self) -> Dimension:
+        """Itself."""
+        return self
+
+    @property
+    def size(self) -> int:
+        """The members that are declared."""
+        return len(self.members)
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """What the file has for each member that is known."""
+        return self.members[1:]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Enumerated(Listed):
+    """A column of few names that never change, stored as text.
+
+    Attributes:
+        written: what the file has for each member, where it is not its label; the usual text first.
+    """
+
+    written: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The usual text of each."""
+        return tuple(texts[0] for texts in self.written.values()) or super().texts
+
+    @cached_property
+    def codes(self) -> Mapping[str, int]:
+        """The code of each of these texts."""
+        return {text: self.members.index(member) for member, texts in self.written.items() for text in texts}
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Referred(Listed):
+    """A column of names that a load may add to, stored as the id of a document in a reference collection.
+
+    Attributes:
+        collection: the reference collection.
+    """
+
+    collection: str
+    bson: ClassVar[str] = "int"
+    is_open: ClassVar[bool] = True
+
+    @property
+    def field(self) -> str:
+        """The reference."""
+        return f"{self.name}_id"
+
+    @property
+    def properties(self) -> Schema:
+        """A small int."""
+        return {self.field: ID}
+
+    def code(self, stored: Any) -> int:
+        """The id is the code."""
+        return int(stored or 0)
+
+    def stored(self, code: int) -> Any:
+        """The code is the id."""
+        return code
+
+
+class Hour(Dimension):
+    """The hour of the day, 0 to 23."""
+
+    type: ClassVar[str] = "integer"
+    bson: ClassVar[str] = "int"
+    in_time: ClassVar[bool] = True
+    absent: ClassVar[int | None] = None
+
+    @property
+    def properties(self) -> Schema:
+        """A small int."""
+        return {self.field: {"bsonType": "int", "minimum": 0, "maximum": len(self.members) - 1}}
+
+    def code(self, stored: Any) -> int:
+        """The hour is the code."""
+        return int(stored)
+
+    def stored(self, code: int) -> Any:
+        """The code is the hour."""
+        return code
+
+    def labels(self, vocabulary: Vocabulary) -> Callable[[int], str | int]:
+        """The hour as a number."""
+        return int
+
+
+class Day(Dimension):
+    """The date; it has no list of members."""
+
+    type: ClassVar[str] = "date"
+    bson: ClassVar[str] = "date"
+    is_date: ClassVar[bool] = True
+    in_time: ClassVar[bool] = True
+    absent: ClassVar[int | None] = None
+
+    @property
+    def field(self) -> str:
+        """The day's midnight."""
+        return _DAY
+
+    @property
+    def properties(self) -> Schema:
+        """A date."""
+        return {self.field: _DATE}
+
+    def code(self, stored: Any) -> int:
+        """Its day number."""
+        return day_number(stored.date())
+
+    def stored(self, code: int) -> Any:
+        """The midnight of a day number."""
+        return day_of(code)
+
+    def labels(self, vocabulary: Vocabulary) -> Callable[[int], str | int]:
+        """The date as YYYY-MM-DD."""
+        return iso_date
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class DatePart(Dimension):
+    """What follows from the date, such as its quarter: declared at any time, as no transaction stores it.
+
+    Attributes:
+        part: the code of a date.
+        formula: the same for MongoDB, made of the expression for the date.
+    """
+
+    part: Callable[[date], int]
+    formula: Callable[[str], Any]
+    bson: ClassVar[str] = "int"
+    in_time: ClassVar[bool] = True
+    is_stored: ClassVar[bool] = False
+    absent: ClassVar[int | None] = None
+
+    @property
+    def expression(self) -> Any:
+        """The formula."""
+        return self.formula(f"${_DAY}")
+
+    def code(self, stored: Any) -> int:
+        """What the formula gives is the code."""
+        return int(stored)
+
+    def code_of_day(self, number: int) -> int:
+        """The code of a day number."""
+        return self.part(date_of(number))
