@@ -3,7 +3,8 @@
 import gc
 import json
 import sys
-from collections.abc import Callable, Iterator
+import textwrap
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ import click
 
 from catalog.collections import LOADS, OPERATIONAL, SIX
 from catalog.errors import AnalyticsError, InternalError, TooManyQuarantined, nearest
+from catalog.kinds import Attribute, Home
+from catalog.purchases import PURCHASES
 from loader.load import Progress, check, load
 from loader.loads.control import Control, compare_with_file
 from loader.loads.options import Options
@@ -93,6 +96,24 @@ Exit codes:
 """
 
 
+_NAMES = textwrap.fill(", ".join(PURCHASES.header), 68, initial_indent="  ", subsequent_indent="  ")
+COLUMNS = f"""
+\b
+The columns, in any order and letter case:
+{_NAMES}
+"""
+
+
+def _listed(attributes: Iterable[Attribute], joint: str) -> str:
+    """Their labels for a sentence: `gender, age and marital status`."""
+    *labels, last = (each.label.lower() for each in attributes)
+    return f"{', '.join(labels)} {joint} {last}" if labels else last
+
+
+PROFILE = _listed((each for each in PURCHASES.attributes if each.home is Home.PROFILE), "and")
+REFERENCE = _listed(PURCHASES.references, "or")
+
+
 @click.group(cls=DefaultToLoad, epilog=ENVIRONMENT + EXIT_CODES)
 def main() -> None:
     """Load purchases from CSV files into MongoDB, look after the loads, and prove what was derived from them.
@@ -101,15 +122,15 @@ def main() -> None:
     """
 
 
-@main.command("load", epilog=ENVIRONMENT + EXIT_CODES)
+@main.command("load", epilog=COLUMNS + ENVIRONMENT + EXIT_CODES)
 @files
 @click.option(
     "--customers", type=click.Choice(["transaction", "profile"]), default="transaction", show_default=True,
-    help="Make a customer of each transaction, or one of each profile: gender, age and marital status.",
+    help=f"Make a customer of each transaction, or one of each profile: {PROFILE}.",
 )  # fmt: skip
 @click.option(
     "--new-members", type=click.Choice(["refuse", "add"]), default="refuse", show_default=True,
-    help="A state, segment, employment status or payment method that is not known yet: refuse its row, or add it. "
+    help=f"What to do with an unknown {REFERENCE}: refuse its row, or add it. "
     "Look for misspelt ones with `check` first: what was added stays.",
 )  # fmt: skip
 @max_quarantined
@@ -126,12 +147,6 @@ def load_command(
 
     Run the same command again whenever it was interrupted: it goes on where it was, and no row counts twice. A file
     that was loaded before, under whatever name, is passed over. `python -m loader remove LOAD` takes a load out again.
-
-    \b
-    The columns, in any order and letter case:
-      Transaction_ID, Transaction_date, Gender, Age, Marital_status,
-      State_names, Segment, Employees_status, Payment_method, Referral,
-      Amount_spent
     """
     gc.set_threshold(GARBAGE_THRESHOLD)
     settings = Settings.from_environment()

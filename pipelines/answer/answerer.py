@@ -298,7 +298,7 @@ def parse_groups(question: Question, documents: Sequence[dict[str, Any]], *, is_
         name = "k" if documents and "k" in documents[0] else "_id"
         keys = [(document[name],) for document in documents]
     else:
-        keys = [tuple(map(document["_id"].get, names)) for document in documents]
+        keys = [tuple(map(document["_id"].get, names)) if names else () for document in documents]
     if not is_coded or question.interval:  # an interval's key may be the start of a period
         keys = [
             tuple(
