@@ -5,8 +5,8 @@ import sys
 
 import click
 
-from catalog.errors import AnalyticsError
-from indexes.manage import apply, usage, verify
+from catalog.errors import AnalyticsError, UserError
+from indexes.manage import Change, apply, usage, verify
 from store.client import Store
 from store.settings import Settings
 
@@ -26,7 +26,7 @@ def apply_command(as_json: bool) -> None:
         changes = apply(store)
     refused = [change for change in changes if change.kind == "refused"]
     if as_json:
-        click.echo(json.dumps([vars(change) for change in changes], indent=2))
+        click.echo(json.dumps([_as_document(change) for change in changes], indent=2))
     else:
         done = {"missing": "created", "changed": "made anew", "extra": "dropped", "refused": "REFUSED"}
         for change in changes:
@@ -35,6 +35,10 @@ def apply_command(as_json: bool) -> None:
         click.echo(f"{count} changes" if changes else "all indexes are as specified")
     if refused:
         raise UserError(" ".join(f"{change.why}." for change in refused))
+
+
+def _as_document(change: Change) -> dict[str, str]:
+    return {name: value for name, value in vars(change).items() if value}
 
 
 @main.command("verify")

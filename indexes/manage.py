@@ -79,41 +79,37 @@ def apply(
             try:
                 store.db[collection].create_indexes(together)
             except OperationFailure as error:
-                if error.code != _DUPLICATE_KEY or not (why := _repeated_names(store, collection)):
+                why = _repeated_names(store, collection) if error.code == _DUPLICATE_KEY else ""
+                if not why:
                     raise
+                refused = {(collection, model.document["name"]) for model in together}
                 changes = [
-                    replace(each, kind="refused", why=why)
-                    if each.collection == collection and each.kind != "extra"
-                    else each
+                    replace(each, kind="refused", why=why) if (each.collection, each.index) in refused else each
                     for each in changes
                 ]
     return changes
 
 
 def _repeated_names(store: Store, collection: str) -> str:
-    """Which members of a reference collection have one name; empty where none have."""
-    if collection not in _REFERENCES:
-        return ""
-    pipeline = [{"$sort": {"_id": 1}}, {"$group": {"_id": "$name", "members": {"$push": "$$ROOT"}}}]
-    groups = store.db[collection].aggregate(pipeline, collation=IGNORING_CASE)
+    """Which members of a reference collection have one name, and what to do; empty where none have."""
+    dimension = next((each.name for each in REFERENCES if each.collection == collection), None)
+    pipeline: list[Document] = [{"$sort": {"_id": 1}}, {"$group": {"_id": "$name", "members": {"$push": "$$ROOT"}}}]
+    groups = store.db[collection].aggregate(pipeline, collation=IGNORING_CASE) if dimension else ()
     repeated = [each["members"] for each in groups if len(each["members"]) > 1]
     if not repeated:
         return ""
-    told = "; ".join(
-        " and ".join(f"{each['_id']} {each['name']!r}" for each in members) for members in repeated[:_TOLD]
-    )
-    more = f"; and {len(repeated) - _TOLD} more" if len(repeated) > _TOLD else ""
+    told = [" and ".join(f"{each['_id']} {each['name']!r}" for each in members) for members in repeated]
+    more = [f"{len(told) - _TOLD} more"] if len(told) > _TOLD else []
     last = repeated[0][-1]
     return (
-        f"{collection} has members of one name: {told}{more}. Give each of them a name of its own, such as "
-        f'`python -m loader rename {_REFERENCES[collection]} {last["_id"]} "{last["name"]} ({last["_id"]})"`, '
-        "then run `python -m indexes apply` again"
+        f"{collection} has members of one name: {'; '.join((*told[:_TOLD], *more))}. Give each a name of its own, like "
+        f"`python -m loader rename {dimension} {last['_id']} '{last['name']} ({last['_id']})'`, and run "
+        "`python -m indexes apply` again"
     )
 
 
 _DUPLICATE_KEY = 11000
 _TOLD = 5
-_REFERENCES = {str(dimension.collection): dimension.name for dimension in REFERENCES}
 
 
 def verify(store: Store) -> Iterator[tuple[IndexSpec, Use, str | None]]:
