@@ -5,7 +5,7 @@ import sys
 
 import click
 
-from catalog.errors import AnalyticsError, UserError
+from catalog.errors import AnalyticsError
 from indexes.manage import Change, apply, usage, verify
 from store.client import Store
 from store.settings import Settings
@@ -34,7 +34,7 @@ def apply_command(as_json: bool) -> None:
         count = len(changes) - len(refused)
         click.echo(f"{count} changes" if changes else "all indexes are as specified")
     if refused:
-        raise UserError(" ".join(f"{change.why}." for change in refused))
+        raise AnalyticsError(" ".join(f"{change.why}." for change in refused))
 
 
 def _as_document(change: Change) -> dict[str, str]:
