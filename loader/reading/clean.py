@@ -21,12 +21,13 @@ from pyarrow import csv
 
 from catalog.dimensions import Vocabulary, day_number
 from catalog.errors import InternalError
-from catalog.kinds import MAX_MEMBERS, NULL, Banded, Clock, Column, Enumerated, Key, Listed, Money, Referred
+from catalog.kinds import NULL, Banded, Clock, Column, Key, Listed, Money
 from catalog.purchases import PURCHASES
 from loader.reading import fields
 from loader.reading.fields import Reject
 from loader.reading.files import Chunk
 from loader.reading.header import Header
+from loader.reading.members import Members, NewMember
 
 Ints = np.ndarray[Any, np.dtype[np.int64]]
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
@@ -57,14 +58,6 @@ class Refused(NamedTuple):
     reason: str
     message: str
     raw: str
-
-
-class NewMember(NamedTuple):
-    """A name that the vocabulary did not hold, and the code that it gets."""
-
-    dimension: Referred
-    code: int
-    name: str
 
 
 @dataclass(frozen=True)
@@ -112,9 +105,11 @@ class Cleaner:
     ) -> None:
         """With `add_members`, an unknown state, segment or the like becomes a new member of its dimension."""
         self._header = header
-        self._vocabulary = {name: list(members) for name, members in vocabulary.items()}
-        self._add_members = add_members
-        self._added: list[NewMember] = []
+        self._members: dict[Column, Members] = {
+            column: Members(column, vocabulary[column.name], may_grow=add_members)
+            for column in PURCHASES.attributes
+            if isinstance(column, Listed) and not column.written
+        }
         self._converters = {column: self._converter(column, timezone, latest_day) for column in PURCHASES.columns}
         self._shortcuts: dict[type[Column], Shortcut] = {
             Key: self._ids, Clock: self._timestamps, Money: self._amounts,
@@ -124,6 +119,8 @@ class Cleaner:
 
     def clean_record(self, record: list[str]) -> list[int]:
         """The exact reading of one record: ids and codes, in the order of the data set's columns.
+
+        Only one that is right in all of its fields brings new members.
 
         Raises:
             _RowReject: tells the first malformed field.
@@ -139,6 +136,8 @@ class Cleaner:
                 values.append(self._converters[column](fields.strip(text)))
             except Reject as reject:
                 raise _RowReject(reject, column.column, text) from reject
+        for members in self._members.values():
+            members.settle()
         return values
 
     def clean(self, chunk: Chunk) -> Clean:
@@ -158,8 +157,8 @@ class Cleaner:
         if refused:
             columns = {name: values[keep] for name, values in columns.items()}
             lines, raw = lines[keep], [text for text, kept in zip(raw, keep, strict=True) if kept]
-        added, self._added = self._added, []
-        return Clean(lines, raw, columns, refused, tuple(added))
+        added = tuple(new for members in self._members.values() for new in members.take_added())
+        return Clean(lines, raw, columns, refused, added)
 
     def _clean_plain(self, raw: list[bytes]) -> tuple[dict[str, Ints], Mask]:
         """Read all rows at once: the columns, and for each row whether it is surely right."""
@@ -194,16 +193,17 @@ class Cleaner:
                 return lambda text: _or_null(fields.amount_cents(text))
             case Banded():
                 return lambda text: _or_null(fields.number(column, text))
-            case Enumerated() if column.written:
+            case Listed() if column.written:
                 return lambda text: fields.written(column, text)
             case Listed():
-                return lambda text: self._member(column, text)
+                return self._members[column].code
         raise InternalError(f"there is no way to read {column.column}")
 
     def _distinct(self, column: Column, texts: "pd.Series[str]") -> tuple[Mask, Ints]:
         """Each distinct text through the exact converter, once."""
         positions, members = pd.factorize(texts)
-        found = [self._code(column, member) for member in members]
+        code = self._known if column in self._members else self._code
+        found = [code(column, member) for member in members]
         known = np.array([code is not None for code in found], bool)
         return known[positions], np.array([code or 0 for code in found], np.int64)[positions]
 
@@ -231,21 +231,17 @@ class Cleaner:
         values = moments.to_numpy("datetime64[ms]").astype(np.int64)
         return plain & moments.notna().to_numpy() & (values >= 0) & (values <= self._latest_ms), values
 
-    def _member(self, dimension: Listed, text: str) -> int:
-        members = self._vocabulary[dimension.name]
-        try:
-            return fields.member(dimension, text, self._vocabulary)
-        except Reject:
-            if not (self._add_members and isinstance(dimension, Referred) and len(members) < MAX_MEMBERS):
-                raise
-        members.append(text)
-        self._added.append(NewMember(dimension, len(members) - 1, text))
-        return len(members) - 1
-
     def _code_or_none(self, column: Column, text: str) -> int | None:
         """What the exact converter makes of a field, or None where it rejects it."""
         try:
             return self._converters[column](fields.strip(text))
+        except Reject:
+            return None
+
+    def _known(self, column: Column, text: str) -> int | None:
+        """The same without anything that is new, and without remembering that it was."""
+        try:
+            return self._members[column].find(fields.strip(text))
         except Reject:
             return None
 

@@ -8,9 +8,8 @@ import unicodedata
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from catalog.dimensions import Dimension, Vocabulary, day_number
-from catalog.errors import nearest
-from catalog.kinds import Banded, Enumerated
+from catalog.dimensions import day_number
+from catalog.kinds import Banded, Listed
 from catalog.purchases import PURCHASES
 
 LONGEST = 200
@@ -100,27 +99,12 @@ def amount_cents(text: str) -> int | None:
     return cents
 
 
-def written(column: Enumerated, text: str) -> int:
-    """The code of what the file has for a member instead of its label; 0 where it is missing."""
-    if not text:
-        return 0
-    if text not in column.codes:
+def written(column: Listed, text: str) -> int:
+    """The code of what the file has for a member instead of its label; 0 for an empty field, as for `Unknown`."""
+    code = column.codes.get(text.casefold())
+    if code is None:
         raise Reject(f"{column.name}_unknown", f"the {column.label.lower()} is neither {' nor '.join(column.texts)}")
-    return column.codes[text]
-
-
-def member(dimension: Dimension, text: str, vocabulary: Vocabulary) -> int:
-    """The code of a member by its name in any letter case; 0 where it is missing."""
-    if not text:
-        return 0
-    wanted = text.casefold()
-    members = vocabulary[dimension.name]
-    for code, name in enumerate(members):
-        if code and name.casefold() == wanted:
-            return code
-    like = nearest(text, members[1:])
-    hint = f"; did you mean {like}?" if like else ""
-    raise Reject(f"{dimension.name}_unknown", f"{text!r} is no known {dimension.label.lower()}{hint}")
+    return code
 
 
 def timestamp_ms(text: str, timezone: ZoneInfo, latest_day: int) -> int:

@@ -13,6 +13,7 @@ from typing import Any
 
 from catalog.dimensions import Dimension, Vocabulary
 from catalog.errors import BadValue, UnknownName
+from catalog.labels import index, key
 from catalog.purchases import PURCHASES
 from pipelines.ask.queries import BY, BY_SLUG, EXPLORE, Query, exploration
 
@@ -126,7 +127,8 @@ class Question:
         if self.last:
             said["to"] = self.last.isoformat()
         for each in self.filters:
-            said[each.parameter] = [each.dimension.label_of(code, vocabulary) for code in each.codes]
+            labels = (each.dimension.label_of(code, vocabulary) for code in each.codes)
+            said[each.parameter] = list(dict.fromkeys(labels))
         if self.interval:
             said["interval"] = self.interval.value
         if self.compare:
@@ -234,11 +236,12 @@ def _choice(name: str, value: str, allowed: Sequence[str]) -> str:
 
 def _filter(parameter: str, values: Sequence[str], vocabulary: Vocabulary) -> Filter:
     dimension = PURCHASES.by_name[parameter.removeprefix(NEGATION)]
-    members = vocabulary[dimension.name]
-    codes = {member.casefold(): code for code, member in enumerate(members)}
-    found = []
+    members = tuple(vocabulary[dimension.name])
+    codes = index(members)
+    found: set[int] = set()
     for value in values:
-        if value.casefold() not in codes:
-            raise UnknownName(parameter, value, members)
-        found.append(codes[value.casefold()])
-    return Filter(dimension, tuple(sorted(set(found))), parameter.startswith(NEGATION))
+        named = codes.get(key(value))
+        if named is None:
+            raise UnknownName(parameter, value, members, f"/v1/dimensions/{dimension.name}")
+        found.update(named)
+    return Filter(dimension, tuple(sorted(found)), parameter.startswith(NEGATION))

@@ -1,12 +1,14 @@
-"""Run the program as if one entry more were declared: `python -m tests.live.declared ENTRY MODULE ARGUMENT...`.
+"""The program as if one entry more were declared: `python -m tests.live.declared ENTRY`, where none is an empty one.
 
-The module `http` stands for the service: it is asked each path, and prints the replies as JSON, one a line.
+Reads requests, one a line, and answers each by a line: a command and its environment, by what it says and its exit
+code; `http` and paths, by the replies of the service.
 """
 
 import json
-import runpy
+import os
 import sys
 from dataclasses import replace
+from traceback import format_exception
 from typing import Any
 
 from catalog import purchases
@@ -42,25 +44,31 @@ def declare(entry: Attribute | DatePart) -> None:
         purchases.PURCHASES = replace(declared, parts=(*declared.parts, entry))
 
 
-def ask(paths: list[str]) -> None:
-    """Print the replies of the service."""
+def obey(arguments: list[str]) -> dict[str, Any]:
+    """Run one command in the terminal's way, or ask the service the paths after `http`."""
+    from click.testing import CliRunner
+
+    from catalog.errors import AnalyticsError
+    from loader.__main__ import main as loader
     from service.app import create_app
 
+    commands = {"loader": loader}
+    if arguments[0] != "http":
+        done = CliRunner().invoke(commands[arguments[0]], arguments[1:])
+        if isinstance(done.exception, AnalyticsError):
+            return {"code": done.exception.exit_code, "said": str(done.exception)}
+        trace = "".join(format_exception(done.exception)) if done.exit_code else ""
+        return {"code": done.exit_code, "said": done.stdout or trace}
     app = create_app()
-    client = app.test_client()
-    for path in paths:
-        reply = client.get(path)
-        body = reply.json if reply.is_json else reply.text
-        print(json.dumps({"status": reply.status_code, "body": body}))
+    replies = [app.test_client().get(path) for path in arguments[1:]]
     app.extensions["connection"].close()
+    return {"replies": [[reply.status_code, reply.json if reply.is_json else reply.text] for reply in replies]}
 
 
 if __name__ == "__main__":
-    _, name, module, *arguments = sys.argv
-    if name:
-        declare(ENTRIES[name])
-    if module == "http":
-        ask(arguments)
-    else:
-        sys.argv = [module, *arguments]
-        runpy.run_module(module, run_name="__main__", alter_sys=True)
+    if sys.argv[1]:
+        declare(ENTRIES[sys.argv[1]])
+    for line in sys.stdin:
+        request = json.loads(line)
+        os.environ.update(request["environment"])
+        print(json.dumps(obey(request["arguments"])), flush=True)

@@ -6,10 +6,11 @@ answer is compared with counting the rows of the CSV here.
 
 import csv
 import json
+import os
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -21,7 +22,6 @@ from bson.int64 import Int64
 from pymongo.errors import WriteError
 
 from store.client import Store
-from store.settings import Settings
 from tests.conftest import ROOT
 from tests.live.declared import ENTRIES
 
@@ -50,31 +50,58 @@ def name_of(entry: str) -> str:
     return "quarter" if entry == "part of the date" else "channel"
 
 
+class Programs:
+    """The program with each entry more, and (an empty one) as it is: a process each, started when it is asked first."""
+
+    def __init__(self, environment: dict[str, str]) -> None:
+        self._environment = environment
+        self._running: dict[str, subprocess.Popen[str]] = {}
+
+    def obey(self, entry: str, arguments: list[str], database: str) -> Any:
+        """What the program says to a command."""
+        if entry not in self._running:
+            self._running[entry] = subprocess.Popen(
+                [sys.executable, "-m", "tests.live.declared", entry], cwd=ROOT, env=self._environment, text=True,
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            )  # fmt: skip
+        process = self._running[entry]
+        assert process.stdin
+        assert process.stdout
+        request = {"arguments": arguments, "environment": {"MONGODB_DATABASE": database}}
+        process.stdin.write(json.dumps(request) + "\n")
+        process.stdin.flush()
+        return json.loads(process.stdout.readline())
+
+    def end(self) -> None:
+        """End the processes."""
+        for process in self._running.values():
+            process.communicate(timeout=30)
+
+
 @dataclass(frozen=True)
 class Program:
-    """The program with one entry more; with an empty one as it is."""
+    """The program on one database."""
 
-    environment: dict[str, str]
+    programs: Programs
+    database: str
 
     def run(self, entry: str, *arguments: str | Path, code: int = 0) -> str:
         """Run a command; gives what it says."""
-        command = [sys.executable, "-m", "tests.live.declared", entry, *map(str, arguments)]
-        done = subprocess.run(command, cwd=ROOT, env=self.environment, capture_output=True, text=True, timeout=120)
-        assert done.returncode == code, done.stderr
-        assert "Traceback" not in done.stderr
-        return done.stdout
+        done = self.programs.obey(entry, [*map(str, arguments)], self.database)
+        assert done["code"] == code, done["said"]
+        return str(done["said"])
 
     def ask(self, entry: str, *paths: str) -> list[Any]:
         """The bodies of the service's replies."""
-        replies = [json.loads(line) for line in self.run(entry, "http", *paths).splitlines()]
-        assert [reply["status"] for reply in replies] == [200] * len(paths), replies
-        return [reply["body"] for reply in replies]
+        replies = self.programs.obey(entry, ["http", *paths], self.database)["replies"]
+        assert [status for status, _ in replies] == [200] * len(paths), replies
+        return [body for _, body in replies]
 
     def refused(self, entry: str, path: str) -> str:
         """What a reply of 422 says."""
-        reply = json.loads(self.run(entry, "http", path))
-        assert reply["status"] == 422
-        return str(reply["body"]["detail"])
+        ((status, body),) = self.programs.obey(entry, ["http", path], self.database)["replies"]
+        assert status == 422
+        return str(body["detail"])
 
     def verify(self, entry: str) -> dict[str, Any]:
         """What `loader verify` finds."""
@@ -84,18 +111,19 @@ class Program:
         return found
 
 
-@pytest.fixture
-def program(environment: dict[str, str], data_dir: Path, server: Store) -> Iterable[Program]:
-    """The program on an empty database, dropped afterwards."""
-    yield Program(environment)
-    server.client.drop_database(environment["MONGODB_DATABASE"])
+@pytest.fixture(scope="module")
+def programs(data_dir: Path, server: Store) -> Iterator[Programs]:
+    """The program in all its forms, on this run's server."""
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+    started = Programs(kept | {"DATA_DIR": str(data_dir)})
+    yield started
+    started.end()
 
 
 @pytest.fixture
-def database(program: Program, data_dir: Path) -> Iterable[Any]:
-    """Its database."""
-    with Store(Settings(database=program.environment["MONGODB_DATABASE"], data_dir=data_dir)) as store:
-        yield store.db
+def program(programs: Programs, store: Store) -> Program:
+    """The program on an empty database."""
+    return Program(programs, store.settings.database)
 
 
 def read(path: Path) -> list[Row]:
@@ -249,7 +277,7 @@ def test_a_malformed_field_of_it_goes_to_quarantine(program: Program, tmp_path: 
 
 @each_entry
 def test_a_database_from_before_the_entry_is_brought_up_to_date(
-    program: Program, database: Any, tmp_path: Path, entry: str
+    program: Program, store: Store, tmp_path: Path, entry: str
 ) -> None:
     """Its months are stale until a refresh; an older file loads as Unknown, and a file with the column beside it."""
     old_file, new_file = tmp_path / "old.csv", tmp_path / "new.csv"
@@ -279,7 +307,7 @@ def test_a_database_from_before_the_entry_is_brought_up_to_date(
     lacking = [{**row, "Transaction_ID": row["Transaction_ID"]} for row in reversed(read(old_file))]
     report = json.loads(program.run(entry, "loader", "load", write(tmp_path / "again.csv", lacking), "--json"))
     assert (report["already_present"], report["quarantined"]) == (ROWS, 0), "what it lacks is unknown, as in the file"
-    is_guarded(database, entry)
+    is_guarded(store.db, entry)
 
 
 def is_guarded(database: Any, entry: str) -> None:
@@ -309,7 +337,7 @@ def test_a_file_with_the_column_is_loaded_in_place_of_one_without(program: Progr
     column = list(rows[0])[-2]
     write(old_file, [{name: value for name, value in row.items() if name != column} for row in rows])
     former = json.loads(program.run("", "loader", "load", old_file, "--json"))
-    assert "is no column" in refusal(program, new_file)
+    assert "is no column" in program.run("", "loader", "load", new_file, code=3)
     known = sum(bool(row[column]) for row in rows)
     report = json.loads(program.run(entry, "loader", "load", new_file, "--json", "--max-quarantined", "1"))
     assert (report["already_present"], report["reasons"]) == (500 - known, {"id_conflict": known})
@@ -319,11 +347,3 @@ def test_a_file_with_the_column_is_loaded_in_place_of_one_without(program: Progr
     assert json.loads(program.run(entry, "loader", "load", new_file, "--json"))["inserted"] == 500
     program.verify(entry)
     is_answered_exactly(program, entry, rows, ("rollup", "pages", "raw"))
-
-
-def refusal(program: Program, file: Path) -> str:
-    """Why the program as it is refuses a file."""
-    command = [sys.executable, "-m", "loader", "load", str(file)]
-    done = subprocess.run(command, cwd=ROOT, env=program.environment, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 3
-    return done.stderr
