@@ -369,6 +369,10 @@ class DatePart(Dimension):
         """What the formula gives is the code."""
         return int(stored)
 
+    def stored(self, code: int) -> Any:
+        """The code is what the formula gives."""
+        return code
+
     def code_of_day(self, number: int) -> int:
         """The code of a day number."""
         return self.part(date_of(number))

@@ -124,7 +124,7 @@ small_database = cache(Small)
 def transaction(row: Row) -> dict[str, Any]:
     """A transaction of these codes, as it is stored."""
     codes, cents = row
-    fields = {each.field: each.stored(codes[each.name]) for each in PURCHASES.dimensions}
+    fields = {each.field: each.stored(codes[each.name]) for each in PURCHASES.stored}
     return fields | {"amount_cents": None if cents == NULL else cents}
 
 

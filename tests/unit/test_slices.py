@@ -32,6 +32,7 @@ def random_rows(random: Random, month: Period, count: int, largest: int = 300_00
     for _ in range(count):
         codes = {name: random.randrange(random.randint(1, size)) for name, size in sizes.items()}
         codes[DATE.name] = random.randint(first, last)
+        codes |= {part.name: part.code_of_day(codes[DATE.name]) for part in PURCHASES.parts}
         rows.append((codes, NULL if random.random() < 0.1 else random.randint(0, largest)))
     return sorted(rows, key=lambda row: row[0][DATE.name])
 
