@@ -19,7 +19,7 @@ from pipelines.derived import columns
 from pipelines.plan.compiler import match_transactions
 
 QUARTER = DatePart(
-    name="quarter", label="Quarter", members=("Q1", "Q2", "Q3", "Q4"), part=lambda day: (day.month - 1) // 3,
+    name="a_quarter", label="Quarter", members=("Q1", "Q2", "Q3", "Q4"), part=lambda day: (day.month - 1) // 3,
     formula=lambda day: {"$floor": {"$divide": [{"$subtract": [{"$month": day}, 1]}, 3]}},
 )  # fmt: skip
 CHANNEL = Referred(
@@ -38,7 +38,7 @@ def with_one(former: Any, new: Any) -> Dataset:
     [
         pytest.param(replace(PURCHASES, attributes=(*PURCHASES.attributes, CHANNEL)), id="a column more"),
         pytest.param(replace(PURCHASES, attributes=PURCHASES.attributes[1:]), id="a column less"),
-        pytest.param(replace(PURCHASES, parts=(QUARTER,)), id="a dimension more"),
+        pytest.param(replace(PURCHASES, parts=(*PURCHASES.parts, QUARTER)), id="a dimension more"),
         pytest.param(with_one(GENDER, replace(GENDER, members=(*GENDER.members, "Other"))), id="a label more"),
         pytest.param(with_one(GENDER, replace(GENDER, members=(UNKNOWN, "Male", "Female"))), id="other codes"),
         pytest.param(with_one(GENDER, replace(GENDER, name="sex")), id="another name"),

@@ -165,8 +165,11 @@ def test_pages_add_up_beyond_2_to_the_53_exactly() -> None:
 # The cache.
 
 
+ROW_BYTES = 8 * (len(PURCHASES.dimensions) + 1)
+
+
 def block(rows: int) -> Columns:
-    """A block of 88 bytes a row."""
+    """A block of so many rows."""
     return Columns({each.name: np.zeros(rows, np.int64) for each in PURCHASES.dimensions}, np.zeros(rows, np.int64))
 
 
@@ -193,7 +196,7 @@ def test_the_cache_stays_within_its_bound() -> None:
 
 def test_the_least_recently_used_block_goes_first() -> None:
     """Room for two; asking keeps one, the other makes place."""
-    cache = BlockCache(2 * 88 * 10)
+    cache = BlockCache(2 * ROW_BYTES * 10)
     for name in "ab":
         cache.put(name, block(10))
     cache.get("a")
@@ -203,7 +206,7 @@ def test_the_least_recently_used_block_goes_first() -> None:
 
 def test_a_block_larger_than_the_bound_is_not_kept_and_throws_nothing_out() -> None:
     """The rest stays; and a bound of nothing keeps nothing."""
-    cache = BlockCache(88 * 10)
+    cache = BlockCache(ROW_BYTES * 10)
     cache.put("a", block(10))
     cache.put("b", block(11))
     assert cache.get("a") is not None
@@ -218,4 +221,4 @@ def test_the_same_block_again_is_counted_once() -> None:
     cache = BlockCache(10_000)
     for _ in range(50):
         cache.put("a", block(10))
-    assert cache.bytes == 88 * 10
+    assert cache.bytes == ROW_BYTES * 10
