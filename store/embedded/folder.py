@@ -20,7 +20,7 @@ _PORTS = range(20_000, 32_000)
 """Below those that systems give to outgoing connections, so that a folder's port is free again at its next start."""
 
 _URI = re.compile(r"mongodb://[^:/@]+:(?P<password>[A-Za-z0-9_-]{32,})@127\.0\.0\.1:(?P<port>\d{1,5})/")
-_PORT_PATIENCE_S = 2.0
+_PORT_PATIENCE_S = 1.0
 
 
 @dataclass(frozen=True)

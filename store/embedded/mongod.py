@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pymongo import MongoClient
-from pymongo.errors import OperationFailure, PyMongoError
+from pymongo.errors import AutoReconnect, OperationFailure, PyMongoError
 
 from store.embedded.folder import USER, Folder
 
@@ -23,7 +23,7 @@ SCRAM_ROUNDS = 5_000
 """Rounds protect a password that can be guessed; ours has 256 random bits. A login takes 2 ms with so many."""
 
 _PR_SET_PDEATHSIG = 1
-_NOT_INITIATED = 94
+_INITIATED, _NOT_INITIATED = 23, 94
 _USER_EXISTS = 51003
 
 
@@ -135,18 +135,9 @@ def _make_usable(port: int, key: str, password: str) -> None:
         "127.0.0.1", port, directConnection=True, username="__system", password=key, authSource="local",
         authMechanism="SCRAM-SHA-256",
     ) as client:  # fmt: skip
-        try:
-            config = client.admin.command("replSetGetConfig")["config"]
-        except OperationFailure as error:
-            if error.code != _NOT_INITIATED:
-                raise
-            settings = {"electionTimeoutMillis": 500}
-            client.admin.command("replSetInitiate", {"_id": REPLICA_SET, "members": [member], "settings": settings})
-        else:
-            if config["members"][0]["host"] != member["host"]:
-                config |= {"members": [config["members"][0] | member], "version": config["version"] + 1}
-                client.admin.command("replSetReconfig", config, force=True)
-        while not client.admin.command("hello")["isWritablePrimary"]:
+        while not _configure(client, member):
+            time.sleep(0.1)
+        while not _is_primary(client):
             time.sleep(0.02)
         user: dict[str, Any] = {"pwd": password, "roles": ["root"], "mechanisms": ["SCRAM-SHA-256"]}
         try:
@@ -156,6 +147,38 @@ def _make_usable(port: int, key: str, password: str) -> None:
                 raise
             if not _can_log_in(port, password):
                 client.admin.command("updateUser", USER, **user)
+
+
+def _configure(client: MongoClient[dict[str, Any]], member: dict[str, Any]) -> bool:
+    """Give the replica set its one member; False while mongod still reads what it was.
+
+    That may take half a minute where the port that it had is a stranger's now, who does not answer mongod's question
+    whether it is itself.
+    """
+    try:
+        config = client.admin.command("replSetGetConfig")["config"]
+        if config["members"][0]["host"] != member["host"]:
+            config |= {"members": [config["members"][0] | member], "version": config["version"] + 1}
+            client.admin.command("replSetReconfig", config, force=True)
+    except OperationFailure as error:
+        if error.code != _NOT_INITIATED:
+            raise
+        settings = {"electionTimeoutMillis": 500}
+        new = {"_id": REPLICA_SET, "members": [member], "settings": settings}
+        try:
+            client.admin.command("replSetInitiate", new)
+        except OperationFailure as refused:
+            if refused.code != _INITIATED:
+                raise
+            return False
+    return True
+
+
+def _is_primary(client: MongoClient[dict[str, Any]]) -> bool:
+    try:
+        return bool(client.admin.command("hello")["isWritablePrimary"])
+    except AutoReconnect:  # it ends its connections when its address becomes another one
+        return False
 
 
 def _can_log_in(port: int, password: str) -> bool:
