@@ -2,7 +2,6 @@
 
 import ctypes
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -107,7 +106,6 @@ def _command(program: Path, folder: Folder, port: int) -> list[str]:
         "--networkMessageCompressors", "snappy,zstd",  # without zlib: CVE-2025-14847 reads memory through it
         "--wiredTigerCacheSizeGB", str(CACHE_GB), "--oplogSize", "990", "--nounixsocket",
         "--logpath", str(folder.log), "--logappend", "--setParameter", "diagnosticDataCollectionEnabled=false",
-        *os.environ.get("EMBEDDED_MONGOD_OPTIONS", "").split(),
     ]  # fmt: skip
 
 

@@ -157,10 +157,14 @@ def _start(folder: Folder) -> None:
 def _is_there(folder: Folder) -> bool:
     """Whether the folder has a server that takes writes; waits for one that a guardian is starting."""
     deadline = time.monotonic() + START_SECONDS
-    while _is_guarded(folder) and time.monotonic() < deadline:
+    while _is_guarded(folder):
         try:
             address = json.loads(folder.address.read_text())["address"]
         except FileNotFoundError:
+            if said := folder.shortage():
+                raise StoreUnavailable(f"{said} ({folder.path})", ROOM) from None
+            if time.monotonic() > deadline:
+                raise StoreUnavailable("The embedded MongoDB does not answer", f"Look into {folder.log}") from None
             time.sleep(0.02)
             continue
         if not folder.uri.exists() or f"@{address}/" not in folder.read_uri():

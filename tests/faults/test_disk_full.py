@@ -103,7 +103,8 @@ def test_a_service_whose_disk_was_full_heals_when_there_is_room_again(disk: Path
         assert "disk of the embedded MongoDB is full" in away.json["detail"]
         assert service.get("/healthz").status == 200
         process = loader(environment, "status")
-        assert process.wait(90) == 1
+        assert process.wait(20) == 1
+        assert process.output.startswith("error: The disk of the embedded MongoDB is full")
         assert process.output.count("\n") == 1, process.output
         resize(disk, 2 << 30)
         begin = time.monotonic()
