@@ -7,6 +7,7 @@ from itertools import count
 from pathlib import Path
 from random import random
 from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
 
 import pymongo
 from bson.codec_options import CodecOptions
@@ -37,7 +38,7 @@ Session = ClientSession
 Result = TypeVar("Result")
 APP_NAME = "customer-analytics"
 PATIENCE_MS = 5_000
-AWAY_S = 8.0
+AWAY_S = 6.0
 TRIES_S = 120.0
 CLOSE_S = 0.5
 CHECK = "Check that it runs and that MONGODB_URI names it"
@@ -176,7 +177,7 @@ def in_transaction(session: Session, work: Callable[[Session], Result]) -> Resul
             has_waited_s = session.client.options.server_selection_timeout
             since = time.monotonic() - (has_waited_s if isinstance(error, ServerSelectionTimeoutError) else 0)
             is_over = not _is_transient(error) or time.monotonic() > deadline
-            is_away = not is_over and not _is_reachable(session.client, since + AWAY_S)
+            is_away = not is_over and not _is_reachable(session.client, since)
             if session.in_transaction:
                 with pymongo.timeout(CLOSE_S) if is_away else nullcontext():
                     session.abort_transaction()
@@ -198,7 +199,7 @@ def _commit(session: Session, deadline: float) -> bool:
             is_unknown = error.has_error_label("UnknownTransactionCommitResult")
             if not (is_unknown or _is_transient(error)) or time.monotonic() > deadline:
                 raise
-            if not _is_reachable(session.client, begin + AWAY_S):
+            if not _is_reachable(session.client, begin):
                 raise
             if not is_unknown:
                 return False
@@ -210,8 +211,13 @@ def _is_transient(error: BaseException) -> bool:
     return isinstance(error, PyMongoError) and error.has_error_label("TransientTransactionError")
 
 
-def _is_reachable(client: MongoClient[Document], deadline: float) -> bool:
-    """Whether some server answers, primary or not; waits for one."""
+_away_since: "WeakKeyDictionary[MongoClient[Document], float]" = WeakKeyDictionary()
+"""A loader writes with two sessions: what one has waited for, the other need not wait for again."""
+
+
+def _is_reachable(client: MongoClient[Document], since: float) -> bool:
+    """Whether some server answers, primary or not; waits for one until it has been away for AWAY_S."""
+    deadline = _away_since.setdefault(client, since) + AWAY_S
     while (left := deadline - time.monotonic()) > 0:
         try:
             with pymongo.timeout(left):
@@ -219,6 +225,7 @@ def _is_reachable(client: MongoClient[Document], deadline: float) -> bool:
         except ConnectionFailure:
             time.sleep(0.05)
         else:
+            _away_since.pop(client, None)
             return True
     return False
 
