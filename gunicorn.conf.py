@@ -32,6 +32,7 @@ graceful_timeout = 30
 keepalive = 75
 limit_request_line = 8190
 control_socket_disable = True
+forwarder_headers = ""  # else SCRIPT_NAME, sent as a header, would move the paths
 logger_class = ServerLogger
 
 try:

@@ -41,21 +41,19 @@ class DefaultToLoad(click.Group):
         return super().parse_args(ctx, args)
 
 
-class Share(click.ParamType[float]):
-    """A share such as `1%` or `0.01`, as a number from 0 to 1."""
+def share(text: str) -> float:
+    """A share such as `1%` or `0.01`, as a number from 0 to 1.
 
-    name = "share"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Read the share."""
-        text = str(value)
-        try:
-            share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
-        except ValueError:
-            share = -1
-        if not 0 <= share <= 1:
-            self.fail(f"{text!r} is no share; give it like 1% or 0.01", param, ctx)
-        return share
+    Raises:
+        click.BadParameter: it is something else.
+    """
+    try:
+        found = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        found = -1
+    if not 0 <= found <= 1:
+        raise click.BadParameter(f"{text!r} is not a share; give it like 1% or 0.01")
+    return found
 
 
 GARBAGE_THRESHOLD = 100_000
@@ -63,7 +61,7 @@ GARBAGE_THRESHOLD = 100_000
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Report as JSON.")
 max_quarantined = click.option(
-    "--max-quarantined", type=Share(), default="1%", show_default=True,
+    "--max-quarantined", type=share, metavar="SHARE", default="1%", show_default=True,
     help="The share of rows that may be refused, like 1% or 0.01. Above it the exit code is 4, and a load of 10,000 "
     "rows or more stops; run it again with a higher share, and it goes on from there.",
 )  # fmt: skip

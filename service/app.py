@@ -33,7 +33,7 @@ def create_app(settings: Settings | None = None, behaviour: ServiceSettings | No
         API_SPEC_OPTIONS={"info": {"description": DESCRIPTION}},
     )
     app.json.sort_keys = False  # type: ignore[attr-defined]  # columns have an order
-    app.url_map.strict_slashes = False
+    app.url_map.strict_slashes = app.url_map.merge_slashes = False  # a redirect would lead to the Host that was sent
     behaviour = behaviour or ServiceSettings.from_environment()
     places = admission.Places(behaviour.places)
     connection = Connection(settings or Settings.from_environment(), places.take)
@@ -52,7 +52,9 @@ def create_app(settings: Settings | None = None, behaviour: ServiceSettings | No
     if behaviour.keys:
         keys.install(app, behaviour.keys)
     if behaviour.rate_limit:
-        rates.install(app, behaviour.rate_limit)
+        rates.install(app, behaviour.rate_limit)  # also counts requests without a known key, by their address
+    if behaviour.keys:
+        keys.require(app)
     api: Api = problems.ProblemApi(app)
     for part in (queries, explore, dashboard, catalogue, dimensions, loads, performance, health, live):
         api.register_blueprint(part.blueprint)

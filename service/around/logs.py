@@ -2,7 +2,7 @@
 
 LOG_LEVEL is debug, info (default), warning or error; LOG_FORMAT json or text, by default text on a terminal.
 A request's line tells its parameters, but of the ones that no query has only the names: a client may have put a
-credential there. Headers are not logged.
+credential there. Headers are not logged. What looks like a key is masked in every line, whoever wrote it.
 """
 
 import json
@@ -20,7 +20,7 @@ from gunicorn.glogging import Logger
 from catalog.errors import UserError
 from pipelines.ask.question import PARAMETERS
 from service.around import requests
-from service.around.keys import client
+from service.around.keys import client, masked
 
 log = logging.getLogger("service")
 LEVELS = ("debug", "info", "warning", "error")
@@ -34,19 +34,23 @@ class JsonFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """The line."""
-        return json.dumps(_told(record), ensure_ascii=False, default=str)
+        line = json.dumps(_told(record), ensure_ascii=False, default=str)
+        if not line.isprintable():  # JSON leaves alone what ends a line or steers a terminal beyond ASCII
+            line = "".join(char if char.isprintable() else json.dumps(char)[1:-1] for char in line)
+        return masked(line)
 
 
 class TextFormatter(logging.Formatter):
     """A record as one line of text: time, level, process, message, then what else is known as name=value."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line; a traceback follows on lines of its own."""
+        """The line; a traceback follows on lines of its own, indented, so that none of them looks like a record."""
         told = _told(record)
         time, level, _, message, pid = (told.pop(name) for name in ("time", "level", "logger", "message", "pid"))
         trace = told.pop("exception", None)
         more = "".join(f" {name}={_bare(value)}" for name, value in told.items() if value not in (None, {}, []))
-        return f"{time} {level} [{pid}] {_escaped(message)}{more}" + (f"\n{trace}" if trace else "")
+        below = "".join(f"\n    {_escaped(line)}" for line in trace.splitlines()) if trace else ""
+        return masked(f"{time} {level} [{pid}] {_escaped(message)}{more}{below}")
 
 
 class ServerLogger(Logger):
@@ -60,7 +64,7 @@ class ServerLogger(Logger):
         logging.basicConfig(level=level().upper(), handlers=[handler], force=True)
         logging.captureWarnings(True)
         logging.getLogger("pymongo").setLevel(logging.WARNING)
-        for each in self.error_log.handlers:
+        for each in (*self.error_log.handlers, *self.access_log.handlers):
             each.setFormatter(formatter())
 
 

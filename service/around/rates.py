@@ -34,7 +34,9 @@ class StoreStorage(MongoDBStorageBase):
 def install(app: Flask, limit: str) -> None:
     """Count the requests of each client, and refuse those above the limit.
 
-    While MongoDB is away each process counts for itself.
+    A client is a key, or else an address. What is refused later (an unknown key, an unknown path) counts, too; what
+    monitors ask does not, nor does OPTIONS: browsers send it of their own, without a key. While MongoDB is away each
+    process counts for itself.
     """
     limiter = Limiter(
         client,
@@ -43,8 +45,9 @@ def install(app: Flask, limit: str) -> None:
         storage_uri="store://",
         storage_options={"counter_collection_name": "rate_counters", "window_collection_name": "rate_windows"},
         in_memory_fallback_enabled=True,
+        request_identifier=lambda: "any",  # by default what fits no route, and static files, would not count
     )
-    limiter.request_filter(lambda: request.path in EXEMPT)
+    limiter.request_filter(lambda: request.path in EXEMPT or request.method == "OPTIONS")
     app.after_request(_only_when_refused)  # before the limiter's own, so it runs after that
     limiter.init_app(app)
 
