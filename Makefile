@@ -3,11 +3,9 @@
 PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
-DATA_DIR ?= var
+DATA_DIR ?= $(or $(shell sed -n 's/^DATA_DIR=//p' .env 2>/dev/null),var)
 ROWS ?= 1000000
-PORT ?= 8000
 SAMPLE := $(DATA_DIR)/sample-$(ROWS).csv
-export DATA_DIR PORT
 
 .PHONY: run serve test setup lint unit live slow timing faults
 

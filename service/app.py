@@ -40,6 +40,7 @@ def create_app(settings: Settings | None = None, behaviour: ServiceSettings | No
     app.extensions["connection"] = connection
     if not (behaviour.keys or behaviour.rate_limit or behaviour.cors_origins):  # which have to see each request
         kept.install(app, lambda: connection.executor)
+    live.install(app)
     # Before a request these run in this order, after it in the opposite one.
     logs.install(app)
     metrics.install(app)

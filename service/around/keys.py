@@ -15,6 +15,7 @@ import click
 from flask import Flask, g, request
 
 from catalog.errors import UserError
+from store.command import version
 
 OPEN_PATHS = frozenset({"/healthz", "/readyz"})
 _NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
@@ -121,6 +122,7 @@ def _digest(text: str) -> str:
 
 
 @click.group()
+@version
 def main() -> None:
     """Make API keys for the file that API_KEYS_FILE names."""
 

@@ -1,13 +1,11 @@
 """Logs: one line for each event, as JSON or as text, the same for the service and for gunicorn.
 
-LOG_LEVEL is debug, info (default), warning or error; LOG_FORMAT json or text, by default text on a terminal.
 A request's line tells its parameters, but of the ones that no query has only the names: a client may have put a
 credential there. Headers are not logged. What looks like a key is masked in every line, whoever wrote it.
 """
 
 import json
 import logging
-import os
 import sys
 import traceback
 from collections.abc import Mapping
@@ -17,14 +15,12 @@ from typing import Any
 from flask import Flask, Response, request
 from gunicorn.glogging import Logger
 
-from catalog.errors import UserError
 from pipelines.ask.question import PARAMETERS
 from service.around import requests
 from service.around.keys import client, masked
+from service.settings import ServerSettings
 
 log = logging.getLogger("service")
-LEVELS = ("debug", "info", "warning", "error")
-FORMATS = ("json", "text")
 MAX_VALUE = 200
 _TOLD = frozenset(PARAMETERS) | {"by", "compare"}
 
@@ -59,44 +55,25 @@ class ServerLogger(Logger):
     def setup(self, cfg: Any) -> None:
         """Set the handlers; gunicorn calls it at the start and when it is told to read its settings again."""
         super().setup(cfg)
+        settings = ServerSettings.from_environment()
         handler = logging.StreamHandler(sys.stderr)
-        handler.setFormatter(formatter())
-        logging.basicConfig(level=level().upper(), handlers=[handler], force=True)
+        handler.setFormatter(formatter(settings.log_format))
+        logging.basicConfig(level=settings.log_level.upper(), handlers=[handler], force=True)
         logging.captureWarnings(True)
         logging.getLogger("pymongo").setLevel(logging.WARNING)
         for each in (*self.error_log.handlers, *self.access_log.handlers):
-            each.setFormatter(formatter())
+            each.setFormatter(formatter(settings.log_format))
 
 
-def level(environment: Mapping[str, str] = os.environ) -> str:
-    """The level that LOG_LEVEL names.
-
-    Raises:
-        UserError: there is no such level.
-    """
-    return _one_of(environment.get("LOG_LEVEL") or "info", "LOG_LEVEL", LEVELS)
-
-
-def formatter(environment: Mapping[str, str] = os.environ) -> logging.Formatter:
-    """The formatter that LOG_FORMAT names.
-
-    Raises:
-        UserError: there is no such form.
-    """
-    default = "text" if sys.stderr.isatty() else "json"
-    form = _one_of(environment.get("LOG_FORMAT") or default, "LOG_FORMAT", FORMATS)
-    return JsonFormatter() if form == "json" else TextFormatter()
+def formatter(form: str | None) -> logging.Formatter:
+    """The formatter for `json` or `text`; for None that depends on whether standard error is a terminal."""
+    is_text = sys.stderr.isatty() if form is None else form == "text"
+    return TextFormatter() if is_text else JsonFormatter()
 
 
 def install(app: Flask) -> None:
     """Log each request when its response is made."""
     app.after_request(_log_request)
-
-
-def _one_of(text: str, name: str, allowed: tuple[str, ...]) -> str:
-    if text.lower() not in allowed:
-        raise UserError(f"{name}: {text!r} is not one of {', '.join(allowed)}.")
-    return text.lower()
 
 
 def log_kept(fields: Mapping[str, Any], sent: requests.Sent) -> None:

@@ -48,6 +48,14 @@ def guarded(
         yield running, log
 
 
+@pytest.fixture(scope="module")
+def locked(keys: tuple[Path, dict[str, str]], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A service that asks for keys and limits nobody."""
+    environment = {"MONGODB_URI": AWAY, "API_KEYS_FILE": str(keys[0])}
+    with serving(tmp_path_factory.mktemp("locked") / "gunicorn.log", environment) as running:
+        yield running
+
+
 def bearer(text: str) -> dict[str, str]:
     """The header that brings a key."""
     return {"Authorization": f"Bearer {text}"}
@@ -56,14 +64,13 @@ def bearer(text: str) -> dict[str, str]:
 @pytest.mark.parametrize(
     "path", [path for path in [*OK, "/metrics", "/nowhere"] if path not in ("/healthz", "/readyz")]
 )
-def test_without_a_key_nothing_is_told(guarded: tuple[Service, Path], path: str) -> None:
+def test_without_a_key_nothing_is_told(locked: Service, path: str) -> None:
     """401 with the scheme to use; not even whether a path exists."""
-    service, _ = guarded
     for headers in (
         {}, bearer("ca_wrong"), bearer(""), {"Authorization": "Basic c2hvcDpzZWNyZXQ="}, {"Authorization": "Bearer"},
         bearer("\u00ff"),
     ):  # fmt: skip
-        reply = service.request("GET", path, headers)
+        reply = locked.request("GET", path, headers)
         problem(reply, 401)
         assert reply.headers["WWW-Authenticate"].startswith("Bearer ")
 
@@ -217,7 +224,16 @@ def test_others_cannot_reach_a_service_without_keys(environment: Mapping[str, st
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("LOG_LEVEL", "loud"), ("LOG_FORMAT", "xml"), ("RATE_LIMIT", "often"), ("API_KEYS_FILE", "/nowhere")],
+    [
+        ("LOG_LEVEL", "loud"),
+        ("LOG_FORMAT", "xml"),
+        ("RATE_LIMIT", "often"),
+        ("API_KEYS_FILE", "/nowhere"),
+        ("WORKERS", "x"),
+        ("THREADS", "0"),
+        ("PORT", "http"),
+        ("HOST", "a b"),
+    ],
 )
 def test_an_unusable_setting_ends_the_start_with_one_line(name: str, value: str) -> None:
     """Before any worker is started, and without a traceback."""

@@ -13,12 +13,13 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from catalog.collections import CUSTOMERS, LOADS, PERIODS, QUARANTINE, REFERENCE_COLLECTIONS, TRANSACTIONS
-from loader.__main__ import main, run
+from loader.__main__ import main
 from loader.load import load
 from loader.loads.options import Options
 from loader.loads.quarantine import export
 from loader.loads.report import LoadReport
 from store.client import Store
+from store.command import run
 from store.schema import apply_schema
 from store.settings import Settings
 from tests.conftest import ROOT

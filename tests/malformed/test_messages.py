@@ -6,10 +6,11 @@ import pytest
 from click.testing import CliRunner
 
 from catalog.errors import TooManyQuarantined
-from loader.__main__ import main, run
+from loader.__main__ import main
 from loader.load import load
 from loader.loads.options import Options
 from store.client import Store
+from store.command import run
 from tests.malformed.corpus import FIRST, changed, text
 from tests.malformed.reader import COLUMNS
 from tests.malformed.test_corpus import quietly

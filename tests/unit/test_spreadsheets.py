@@ -1,4 +1,4 @@
-"""Text that a spreadsheet would run as a formula gets an apostrophe, however it is dressed; a negative number does not."""
+"""Text that a spreadsheet would run as a formula gets an apostrophe, however it is dressed; a negative number none."""
 
 import pytest
 
