@@ -7,7 +7,7 @@ from flask_smorest import Api
 
 from service.api import catalogue, dashboard, dimensions, explore, health, live, loads, performance, queries
 from service.api.examples import real_examples
-from service.around import bounds, compression, cors, keys, logs, metrics, problems, rates, requests
+from service.around import bounds, compression, cors, keys, libraries, logs, metrics, problems, rates, requests
 from service.around.connection import Connection
 from service.fast import admission, kept
 from service.pages import docs, home
@@ -22,7 +22,9 @@ def create_app(settings: Settings | None = None, behaviour: ServiceSettings | No
 
     Raises:
         UserError: a setting in the environment has no usable value.
+        InternalError: a library lacks what is used of it.
     """
+    libraries.check()
     app = Flask(__name__, static_url_path="/static", static_folder="pages/static", template_folder="pages/templates")
     app.config.update(
         API_TITLE="Customer transaction analytics",
