@@ -237,7 +237,7 @@ def test_others_cannot_reach_a_service_without_keys(environment: Mapping[str, st
 )
 def test_an_unusable_setting_ends_the_start_with_one_line(name: str, value: str) -> None:
     """Before any worker is started, and without a traceback."""
-    result = start({name: value, "PORT": "0"})
+    result = start({"PORT": "0", name: value})
     assert result.returncode != 0
     assert result.stderr.splitlines()[-1].startswith(f"{name}: ")
     assert "Traceback" not in result.stderr
