@@ -207,11 +207,11 @@ def start(environment: Mapping[str, str], *options: str) -> "subprocess.Complete
 def test_the_server_s_settings_may_stand_in_a_dotenv_file(tmp_path: Path) -> None:
     """In the folder where it is started; a wrong one there is told like any other."""
     (tmp_path / ".env").write_text(f"MONGODB_URI={AWAY}\nHOST=0.0.0.0\nLOG_FORMAT=text\nTHREADS=x\n")
-    kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-    command = [sys.executable, "-m", "gunicorn", "-c", str(ROOT / "gunicorn.conf.py"), "--pythonpath", str(ROOT)]
+    kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ} | {"PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "gunicorn", "-c", str(ROOT / "gunicorn.conf.py"), "wsgi:app"]
     for more, said in (({}, "THREADS: 'x' is not a whole number"), ({"THREADS": "4"}, "would listen on 0.0.0.0")):
         result = subprocess.run(
-            [*command, "wsgi:app"],
+            command,
             cwd=tmp_path,
             env=kept | more,
             capture_output=True,
