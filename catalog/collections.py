@@ -126,7 +126,9 @@ LOADS = Collection(
         "started_at": _DATE,
         "session": {"bsonType": "binData"},
         "holder": {"bsonType": "object"},
+        "runs": {"bsonType": "array", "items": {"bsonType": "object"}},
     },
+    optional=("runs",),
 )
 QUARANTINE = Collection(
     "quarantine",
@@ -198,6 +200,7 @@ STATUS = Collection(
         "holder": {"bsonType": "object"},
         "load_id": _TEXT,
         "periods": {"bsonType": "array", "items": _TEXT},
+        "members": {"bsonType": "object"},
         **_CHECKPOINT,
     },
     optional=(
@@ -210,6 +213,7 @@ STATUS = Collection(
         "holder",
         "load_id",
         "periods",
+        "members",
         *_CHECKPOINT,
     ),
 )

@@ -35,6 +35,7 @@ from loader.writing.documents import Encoded, encode, profile, profile_ids
 from loader.writing.turns import Behind, Stopped, Turns
 from pipelines.state.directory import period_names
 from pipelines.state.lanes import lane_id
+from pipelines.state.members import noting
 from store.client import Session, Store, any_of, in_transaction, translated
 from store.holder import session_name
 
@@ -244,6 +245,7 @@ class _Lane:
             "$set": progress,
             "$inc": {"version": int(bool(len(rows) or batch.clean.new_members))},
             "$addToSet": {"periods": {"$each": sorted(period_names(days))}},
+            **noting((str(each.dimension.collection), each.code, each.name) for each in batch.clean.new_members),
         }
         expected = {**self._mine, "offset": self._offset}
         if not self._store.db[STATUS.name].update_one(expected, changes, session=session).matched_count:
