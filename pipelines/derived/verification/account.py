@@ -139,8 +139,7 @@ def _profiles(
     stored = {each["_id"]: each for each in store.db[CUSTOMERS.name].find({"_id": {"$lt": 0}}, session=session)}
     for customer_id in sorted(used.keys() - stored.keys()):
         checked.customerless.append(customer_id)
-        remedy = "--repair makes it again from its id"
-        yield Difference(CUSTOMERS.name, str(customer_id), "missing", "the customer of a profile", remedy)
+        yield Difference(CUSTOMERS.name, f"profile {customer_id}", "missing", "the customer of a profile")
     for customer_id, each in stored.items():
         right = {"_id": customer_id, **profile_attributes(customer_id)}
         if each != right:

@@ -26,7 +26,7 @@ class Difference:
         period: the month or year, or the collection where it is of none.
         what: the rollup's slice and cell, the page, the field, the load.
         stored, expected: what is there, and what should be.
-        remedy: what mends it; empty for derived data, which a refresh builds anew.
+        remedy: what mends it; empty where `--repair` does: derived data, and customers that are gone.
     """
 
     period: str
@@ -45,7 +45,7 @@ class Verification:
         months, years, cells, rows: how many were compared.
         stale: the months that were not, as they wait for a refresh.
         differences: how many there are; `shown` tells the first of them.
-        lasting: how many of them are in what was loaded, so that no refresh mends them.
+        lasting: how many of them are in what was loaded, so that no repair mends them.
         repaired: how many periods were marked to be built anew, and customers were made again.
     """
 

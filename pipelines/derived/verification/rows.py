@@ -147,11 +147,11 @@ def _told(
     store: Store, session: Session, collection: str, name: str, ids: Array, stored: str, right: str
 ) -> Difference:
     """A finding with what mends it: the load of its first transaction."""
-    first = ids[0]
+    first = ids[:1].tolist()[0]
     count = f"{len(ids)} documents, first " if len(ids) > 1 else ""
     what = f"{name} of {count}{first}" if name else f"{count}{first}"
     if not name:
-        return Difference(collection, what, stored, right, "--repair makes it again from its transaction")
+        return Difference(collection, f"customer {what}", stored, right)
     load = store.db[TRANSACTIONS.name].find_one({"_id": first}, {"load_id": 1}, session=session) or {}
     remedy = reload(load["load_id"]) if "load_id" in load else RESTORE
     return Difference(collection, what, stored, right, remedy)
