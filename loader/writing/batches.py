@@ -23,11 +23,11 @@ from typing import Any
 import bson
 import numpy as np
 from bson.codec_options import CodecOptions
-from pymongo import ReturnDocument
 from pymongo.errors import BulkWriteError
 
 from catalog.collections import CUSTOMERS, QUARANTINE, STATUS, TRANSACTIONS
 from catalog.errors import LoadError
+from catalog.identity import Member
 from loader.loads.report import CONFLICT, LoadReport
 from loader.reading.clean import Clean, Ints, Refused
 from loader.reading.files import Chunk
@@ -245,7 +245,7 @@ class _Lane:
             "$set": progress,
             "$inc": {"version": int(bool(len(rows) or batch.clean.new_members))},
             "$addToSet": {"periods": {"$each": sorted(period_names(days))}},
-            **noting((str(each.dimension.collection), each.code, each.name) for each in batch.clean.new_members),
+            **noting(self._add_members(session, batch)),
         }
         expected = {**self._mine, "offset": self._offset}
         if not self._store.db[STATUS.name].update_one(expected, changes, session=session).matched_count:
@@ -254,24 +254,30 @@ class _Lane:
                 "Let it finish; `python -m loader status` shows how far it is",
                 retryable=False,
             )
-        self._add_members(session, batch)
 
-    def _add_members(self, session: Session, batch: Batch) -> None:
-        """Add the names that the batch's rows bring; another loader may have taken their codes for others."""
+    def _add_members(self, session: Session, batch: Batch) -> list[Member]:
+        """Add the names that the batch's rows bring; another loader may have taken their codes for others.
+
+        Returns:
+            those that were not there.
+        """
+        added = []
         for dimension, code, name in batch.clean.new_members:
             member = self._store.db[str(dimension.collection)].find_one_and_update(
                 {"_id": code},
                 {"$setOnInsert": {"name": name}},
                 upsert=True,
-                return_document=ReturnDocument.AFTER,
                 session=session,
             )
-            if not member or member["name"] != name:
+            if member is None:
+                added.append((str(dimension.collection), code, name))
+            elif member["name"] != name:
                 raise LoadError(
                     f"Another loader added to {dimension.collection} meanwhile",
                     "Run the same command again",
                     retryable=True,
                 )
+        return added
 
 
 def _repeats(batch: Batch) -> bool:

@@ -35,7 +35,7 @@ def verify(store: Store, progress: Progress, *, repair: bool = False) -> Verific
     """
     with translated(), store.snapshot() as session:
         directory = read_directory(store, session)
-    found = Verification(directory.version.number, stale=len(directory.stale_months))
+    found = Verification(directory.version.number)
     periods = [*directory.months, *sorted(directory.fresh_years)]
     every = Checked()
 

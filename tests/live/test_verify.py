@@ -387,12 +387,13 @@ def test_the_command_exits_with_0_where_all_is_well_and_with_1_where_not(
 def test_the_command_says_where_the_file_and_the_database_differ(
     own: Store, data_dir: Path, environment: dict[str, str], csv_file: Path
 ) -> None:
-    """A transaction that is gone is gone from the rollups too after a repair; the file still has it."""
+    """A transaction that is gone is gone from the rollups too after a repair; its load and the file still have it."""
     own.db.transactions.delete_one({"_id": 3})
     found = command(own, data_dir, environment, "--repair", "--csv", str(csv_file))
     assert found.returncode == 1
-    assert "no difference" in found.stdout
+    assert f"transactions stored: {ROWS - 1}, expected {ROWS}" in found.stdout
     assert "DIFFERENT" in found.stdout
+    assert "transaction 3 is missing" in found.stdout
 
 
 def test_a_repair_reports_one_json_document(own: Store, data_dir: Path, environment: dict[str, str]) -> None:

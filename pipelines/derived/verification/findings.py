@@ -44,7 +44,7 @@ class Verification:
         data_version: of the data it began with.
         months, years, cells, rows: how many were compared.
         stale: the months that were not, as they wait for a refresh.
-        differences: how many there are; `shown` tells the first of them.
+        differences: how many there are; `shown` tells some of them, those first that no repair mends.
         lasting: how many of them are in what was loaded, so that no repair mends them.
         repaired: how many periods were marked to be built anew, and customers were made again.
     """
@@ -78,9 +78,10 @@ class Verification:
         self.years += checked.years
         self.cells += checked.cells
         self.rows += checked.rows
+        self.stale += checked.stale
         self.differences += len(checked.differences)
         self.lasting += sum(bool(each.remedy) for each in checked.differences)
-        self.shown += checked.differences[: SHOWN - len(self.shown)]
+        self.shown = sorted([*self.shown, *checked.differences], key=lambda each: not each.remedy)[:SHOWN]
 
 
 @dataclass
@@ -97,6 +98,7 @@ class Checked:
     years: int = 0
     cells: int = 0
     rows: int = 0
+    stale: int = 0
     differences: list[Difference] = field(default_factory=list)
     customerless: list[int] = field(default_factory=list)
     wrong: list[Period] = field(default_factory=list)
