@@ -38,7 +38,7 @@ _DAY_MS = 86_400_000
 _MARGIN = 64
 _INT = Struct("<i")
 _RAW: CodecOptions[RawBSONDocument] = CodecOptions(RawBSONDocument)
-BATCH = 30_000
+_BATCH = 30_000
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def _batches(store: Store, session: Session, find: dict[str, Any]) -> Iterator[t
     The driver's `find_raw_batches` makes an object of each document on the way (PyMongo 4.20), which takes longer than
     all that is done with it here; the reply to a plain command stays as it came.
     """
-    command = find | {"batchSize": BATCH}
+    command = find | {"batchSize": _BATCH}
     tag = b"\x04firstBatch\0"
     cursor_id = -1
     while cursor_id:
@@ -109,7 +109,7 @@ def _batches(store: Store, session: Session, find: dict[str, Any]) -> Iterator[t
             yield reply, np.array(starts, np.int64)
         others = reply[4:begin] + reply[end : _length(reply, 0)]  # the cursor but for its documents
         cursor_id = bson.decode((len(others) + 4).to_bytes(4, "little") + others)["id"]
-        command, tag = {"getMore": Int64(cursor_id), "collection": find["find"], "batchSize": BATCH}, b"\x04nextBatch\0"
+        command, tag = {"getMore": Int64(cursor_id), "collection": find["find"], "batchSize": _BATCH}, b"\x04nextBatch\0"
 
 
 def _starts(reply: bytes, begin: int, end: int) -> list[int]:

@@ -2,8 +2,11 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
+from catalog.calendar import Period, month_of
 from catalog.collections import (
     COLLECTIONS,
     CUSTOMERS,
@@ -15,7 +18,9 @@ from catalog.collections import (
     STATUS,
     TRANSACTIONS,
 )
+from catalog.dimensions import DATE
 from catalog.identity import load_name, profile_attributes
+from catalog.measures import LIFT, NOTHING, Parts
 from pipelines.derived.verification.findings import RESTORE, SHOWN, Checked, Difference, reload
 from pipelines.derived.verification.strays import differing_periods
 from pipelines.derived.verification.vocabulary import differing_vocabulary
@@ -29,30 +34,53 @@ def check_account(store: Store) -> Checked:
     with store.snapshot() as session:
         every = store.db[LOADS.name].find({}, session=session).to_list()
         loads = {load["_id"]: load for load in read_loads(store, every, session)}
-        stored, profiles = _stored(store, session)
+        stored = _stored(store, session)
         checked.differences += [
             *_malformed(store, session),
-            *_loads(loads, stored),
+            *_loads(loads, stored.loads),
             *_quarantine(store, session, loads),
-            *_profiles(store, session, profiles, loads, checked),
+            *_profiles(store, session, stored.profiles, loads, checked),
             *_lanes(store, session, loads),
             *differing_vocabulary(store, session),
-            *differing_periods(store, session, checked),
+            *differing_periods(store, session, stored.months, checked),
         ]
     return checked
 
 
-def _stored(store: Store, session: Session) -> tuple[Counter[str], Counter[int]]:
-    """How many transactions are stored of each load, and of each profile."""
-    profile = {"$cond": [{"$lt": ["$customer_id", 0]}, "$customer_id", None]}
-    group = {"$group": {"_id": {"load": "$load_id", "profile": profile}, "n": {"$sum": 1}}}
-    loads: Counter[str] = Counter()
-    profiles: Counter[int] = Counter()
-    for each in store.db[TRANSACTIONS.name].aggregate([group], session=session):
-        loads[each["_id"].get("load", "")] += each["n"]
-        if each["_id"]["profile"] is not None:
-            profiles[each["_id"]["profile"]] += each["n"]
-    return loads, profiles
+@dataclass
+class _Stored:
+    """What MongoDB's own `$group` says of the transactions.
+
+    Attributes:
+        loads, profiles: how many there are of each.
+        months: what they add up to.
+    """
+
+    loads: Counter[str] = field(default_factory=Counter)
+    profiles: Counter[int] = field(default_factory=Counter)
+    months: dict[Period, Parts] = field(default_factory=dict)
+
+
+def _stored(store: Store, session: Session) -> _Stored:
+    """All transactions are looked at once, and once more where customers are profiles."""
+    transactions, stored = store.db[TRANSACTIONS.name], _Stored()
+    key = {"load": "$load_id", "day": f"${DATE.field}"}
+    least = 0
+    for each in transactions.aggregate(
+        [{"$group": {"_id": key, **LIFT, "least": {"$min": "$customer_id"}}}], session=session
+    ):
+        stored.loads[each["_id"].get("load", "")] += each["n"]
+        least = min(least, each["least"] if isinstance(each["least"], int) else 0)
+        if isinstance(day := each["_id"].get("day"), datetime):
+            month = month_of(day.date())
+            stored.months[month] = stored.months.get(month, NOTHING).merge(Parts(each["n"], each["p"], each["r"]))
+    if least < 0:
+        by_profile: list[Document] = [
+            {"$match": {"customer_id": {"$lt": 0}}},
+            {"$group": {"_id": "$customer_id", "n": {"$sum": 1}}},
+        ]
+        stored.profiles.update({each["_id"]: each["n"] for each in transactions.aggregate(by_profile, session=session)})
+    return stored
 
 
 def _malformed(store: Store, session: Session) -> Iterator[Difference]:

@@ -1,5 +1,5 @@
-"""A period's rollups and pages against its transactions: a month is read anew and compared cell by cell; a year with
-the pages of its months; the months' totals with what MongoDB's own `$group` says.
+"""A period's rollups and pages against its transactions: a month is read anew and compared cell by cell, a year with
+the pages of its months.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -10,16 +10,14 @@ import bson.errors
 import numpy as np
 
 from catalog.calendar import Grain, Period
-from catalog.collections import PAGES, PERIODS, ROLLUPS, TRANSACTIONS
+from catalog.collections import PAGES, PERIODS, ROLLUPS
 from catalog.dimensions import DATE, DIMENSIONS, day_number, day_of
 from catalog.errors import InternalError
-from catalog.measures import LIFT, Parts
+from catalog.measures import Parts
 from pipelines.derived.columns import Array, Columns, read_columns
 from pipelines.derived.pages import CENTS, PART_ROWS, read_pages, unpack
-from pipelines.derived.slices import Slices, decode, of_month, of_year, slice_id
+from pipelines.derived.slices import Slices, decode, of_month, of_year
 from pipelines.derived.verification.findings import RESTORE, Checked, Difference
-from pipelines.plan.compiler import match_transactions
-from pipelines.plan.rollups import ALL, TOTAL
 from pipelines.state.directory import as_built, read_marked
 from store.client import Document, Session, Store
 
@@ -56,7 +54,6 @@ def _check_month(store: Store, session: Session, month: Period, state: Document,
     checked.differences += _differing_cells(store, session, month, of_month(columns, month), checked)
     checked.differences += _differing_page(store, session, month, columns)
     checked.differences += _differing_parts(store, session, month, state)
-    checked.differences += _differing_total(store, session, month, columns)
 
 
 def _differing_count(period: Period, state: Document, rows: int) -> Iterator[Difference]:
@@ -182,17 +179,3 @@ def _rows(columns: Columns) -> Array:
 def _sorted(table: Array) -> Array:
     """The rows in an order that depends on nothing else."""
     return table[:, np.lexsort(table)]
-
-
-def _differing_total(store: Store, session: Session, month: Period, columns: Columns) -> Iterator[Difference]:
-    """What MongoDB itself adds up."""
-    pipeline = [{"$match": match_transactions((), month.start, month.last)}, {"$group": {"_id": None, **LIFT}}]
-    groups = list(store.db[TRANSACTIONS.name].aggregate(pipeline, session=session))
-    mongo = Parts(groups[0]["n"], groups[0]["p"], groups[0]["r"]) if groups else Parts(0, 0, 0)
-    known = columns.cents[columns.cents >= 0]
-    ours = Parts(len(columns), len(known), int(known.sum()))
-    if mongo != ours:
-        yield Difference(month.name, "total of the month", str(ours), str(mongo))
-    stored = store.db[ROLLUPS.name].find_one({"_id": slice_id(ALL, 0, month)}, session=session)
-    if stored and (total := _cells(bson.encode(stored)).get(TOTAL)) != {0: mongo}:
-        yield Difference(month.name, "total in the rollup", str(total), str(mongo))

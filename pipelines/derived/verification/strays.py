@@ -1,24 +1,33 @@
 """Periods against the days that have transactions, and derived documents that belong to no period."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from catalog.calendar import Grain, Period, month_of, parse, year_of
-from catalog.collections import PAGES, PERIODS, ROLLUPS, STATUS, TRANSACTIONS
-from catalog.dimensions import DATE, day_number, day_of
+from catalog.calendar import Grain, Period, parse, year_of
+from catalog.collections import PAGES, PERIODS, ROLLUPS, STATUS
+from catalog.dimensions import day_number, day_of
+from catalog.measures import LIFT, NOTHING, Parts
+from pipelines.derived.slices import slice_id
 from pipelines.derived.verification.findings import RESTORE, Checked, Difference
-from pipelines.state.directory import VERSIONS, marked, parse_version
+from pipelines.plan.rollups import ALL, TOTAL
+from pipelines.state.directory import VERSIONS, as_built, marked, parse_version
 from store.client import Session, Store
 
 
-def differing_periods(store: Store, session: Session, checked: Checked) -> Iterator[Difference]:
-    """Months and years that lack a document or have a wrong one; slices and pages of no period.
+def differing_periods(
+    store: Store, session: Session, months: Mapping[Period, Parts], checked: Checked
+) -> Iterator[Difference]:
+    """Months and years that lack a document or have a wrong one or a wrong total; slices and pages of no period.
 
     What is to be built anew, and what is to be deleted, is noted in `checked`.
+
+    Attributes:
+        months: those that have transactions, with what these add up to.
     """
     lanes = store.db[STATUS.name].find({"_id": VERSIONS}, session=session).to_list()
     version = parse_version(lanes).number
-    known = {parse(name) for name in marked(lanes)}
+    stale = {parse(name) for name in marked(lanes)}
+    known, fresh = set(stale), set()
     for each in store.db[PERIODS.name].find({}, session=session):
         period = _period(each["_id"])
         if period is None or each.get("start") != day_of(day_number(period.start)):
@@ -27,10 +36,11 @@ def differing_periods(store: Store, session: Session, checked: Checked) -> Itera
             checked.wrong += [period] if period else []
         if period:
             known.add(period)
+            if _is_month(period) and period not in stale and as_built(each) == each.get("changed"):
+                fresh.add(period)
         if each.get("changed", 0) > version:
             present = f"{version}, the present one, or below"
             yield Difference(STATUS.name, f"data version of {each['_id']}", str(each["changed"]), present, RESTORE)
-    months = _months(store, session)
     right = {*months, *(year_of(each.start) for each in (*months, *(each for each in known if _is_month(each))))}
     for period in sorted(right - known):
         yield Difference(period.name, period.grain.value, "unknown", "a period document")
@@ -38,6 +48,7 @@ def differing_periods(store: Store, session: Session, checked: Checked) -> Itera
     for period in sorted(each for each in known - right if not _is_month(each)):
         yield Difference(period.name, "year", "there", "none, as it has no month")
         checked.strays.append((PERIODS.name, {"_id": period.name}))
+    yield from _totals(store, session, months, fresh, checked)
     yield from _without_period(store, session, known, checked)
 
 
@@ -53,16 +64,19 @@ def _without_period(store: Store, session: Session, known: set[Period], checked:
         checked.strays.append((PAGES.name, {"_id": page["_id"]}))
 
 
-def _months(store: Store, session: Session) -> set[Period]:
-    """The months that have transactions."""
-    months: set[Period] = set()
-    later: dict[str, Any] = {DATE.field: {"$gte": day_of(0)}}
-    while found := store.db[TRANSACTIONS.name].find_one(
-        later, {DATE.field: 1, "_id": 0}, sort=[(DATE.field, 1)], session=session
-    ):
-        months.add(month_of(found[DATE.field].date()))
-        later = {DATE.field: {"$gt": day_of(day_number(max(months).last))}}
-    return months
+def _totals(
+    store: Store, session: Session, months: Mapping[Period, Parts], fresh: set[Period], checked: Checked
+) -> Iterator[Difference]:
+    """What MongoDB itself adds up, beside the totals that its months keep."""
+    ids = [slice_id(ALL, 0, month) for month in fresh]
+    found = store.db[ROLLUPS.name].find({"_id": {"$in": ids}}, {"period": 1, f"cells.{TOTAL}": 1}, session=session)
+    totals = {each["period"]: each.get("cells", {}).get(TOTAL) for each in found}
+    for month in sorted(fresh):
+        cells, right = totals.get(month.name), months.get(month, NOTHING)
+        stored = tuple(cells[0].get(name) for name in LIFT) if cells else tuple(NOTHING)
+        if stored != right:
+            yield Difference(month.name, "total in the rollup", str(stored), str(tuple(right)))
+            checked.wrong.append(month)
 
 
 def _is_month(period: Period) -> bool:
