@@ -23,6 +23,7 @@ from loader.reading.clean import NULL, Clean, Cleaner, Ints, Refused
 from loader.reading.files import Chunk, Survey, read_chunks, survey
 from pipelines.derived.rows import read_rows
 from pipelines.state.lanes import read_loads
+from pipelines.state.members import read_renames
 from store.client import Document, Session, Store, any_of, translated
 from store.schema import read_vocabulary
 
@@ -94,10 +95,12 @@ def compare_with_files(store: Store, paths: Sequence[Path]) -> list[Control]:
     surveys = [survey(path) for path in paths]
     with translated(), store.snapshot() as session:
         loads = [_loads(store, session, found) for found in surveys]
-        vocabulary = read_vocabulary(store, session)
+        vocabulary, renames = read_vocabulary(store, session), read_renames(store, session)
     with translated(), store.client.start_session() as session:
         return [
-            _Comparison(store, session, found, load, runs_of(load, vocabulary, found.start, found.start_line)).run()
+            _Comparison(
+                store, session, found, load, runs_of(load, vocabulary, renames, found.start, found.start_line)
+            ).run()
             for found, of_file in zip(surveys, loads, strict=True)
             for load in of_file
         ]

@@ -109,7 +109,8 @@ def _batches(store: Store, session: Session, find: dict[str, Any]) -> Iterator[t
             yield reply, np.array(starts, np.int64)
         others = reply[4:begin] + reply[end : _length(reply, 0)]  # the cursor but for its documents
         cursor_id = bson.decode((len(others) + 4).to_bytes(4, "little") + others)["id"]
-        command, tag = {"getMore": Int64(cursor_id), "collection": find["find"], "batchSize": _BATCH}, b"\x04nextBatch\0"
+        command = {"getMore": Int64(cursor_id), "collection": find["find"], "batchSize": _BATCH}
+        tag = b"\x04nextBatch\0"
 
 
 def _starts(reply: bytes, begin: int, end: int) -> list[int]:

@@ -9,12 +9,17 @@ from typing import Any
 
 from bson.int64 import Int64
 
+from catalog.collections import DATA_VERSION, STATUS
 from catalog.dimensions import REFERENCES
 from catalog.identity import Member, member_marks
-from store.client import Session, Store
+from store.client import Document, Session, Store
 
 MEMBERS = "members"
 """The field of a status document that holds marks by collection."""
+
+RENAMES = "renames"
+RENAMED = "renamed"
+"""`_id` of the status document that lists the renames of members, and its field."""
 
 
 def stored_members(store: Store, session: Session) -> list[Member]:
@@ -42,6 +47,23 @@ def noting(members: Iterable[Member]) -> dict[str, Any]:
 def marking(marks: Mapping[str, int]) -> dict[str, Any]:
     """The update of a status document that adds marks to its own."""
     return {"$bit": {f"{MEMBERS}.{name}": {"xor": Int64(mark)} for name, mark in marks.items()}} if marks else {}
+
+
+def note_rename(store: Store, session: Session, former: Member, name: str) -> None:
+    """Note, in the transaction that renames a member, its former and its new name."""
+    collection, code, _ = former
+    status = store.db[STATUS.name]
+    kept = status.find_one({"_id": DATA_VERSION}, session=session)
+    if MEMBERS in (kept or {}):
+        status.update_one({"_id": DATA_VERSION}, noting([former, (collection, code, name)]), session=session)
+    noted = {"collection": collection, "code": code, "former": former[2], "name": name}
+    status.update_one({"_id": RENAMES}, {"$push": {RENAMED: noted}}, upsert=True, session=session)
+
+
+def read_renames(store: Store, session: Session) -> list[Document]:
+    """The renames of members, in their order: each with collection, code, former and new name."""
+    renames: list[Document] = (store.db[STATUS.name].find_one({"_id": RENAMES}, session=session) or {}).get(RENAMED, [])
+    return renames
 
 
 def noted_marks(documents: Sequence[Mapping[str, Any]]) -> dict[str, int]:

@@ -104,6 +104,10 @@ def _latest(load: Document) -> Document:
     return load | {"runs": [run | {"latest_day": 1000} for run in load["runs"]]}
 
 
+def _renamed(document: Document) -> Document:
+    return document | {"renamed": [each | {"former": "Elsewhere"} for each in document["renamed"]]}
+
+
 def _references() -> tuple[Tampering, ...]:
     found = []
     for name in ("states", "segments", "employment_status", "payment_methods"):
@@ -226,6 +230,7 @@ TABLE: tuple[Tampering, ...] = (
     Tampering("status", "layout", to("layout", 999), N, "it only has to change: directories are read anew", DATA),
     Tampering("status", "committed_at", to("committed_at", LONG_AGO), N, "history; no answer rests on it", DATA),
     Tampering("status", "members", _more("members", "states"), V, "the members are others", DATA),
+    Tampering("status", "renamed", _renamed, C, "rows are judged by the former names", {"_id": "renames"}),
     Tampering("status", "result", to("result", {"ok": True}), N, "the next one writes it anew",
               {"_id": "verification"}),
     Tampering("status", "session", to("session", Binary(bytes(16), 4)), N, "of a process that has ended", LANE),

@@ -7,13 +7,14 @@ from random import Random
 import pytest
 from bson.int64 import Int64
 
-from catalog.dimensions import day_number
+from catalog.dimensions import STATE, day_number
 from catalog.errors import TooManyQuarantined, UserError
 from loader import load as loading
 from loader.load import Options, load
 from loader.loads import runs
 from loader.loads.control import compare_with_files
 from loader.loads.remove import remove
+from loader.loads.rename import rename
 from pipelines.derived.verify import verify
 from store.client import Store
 from tests.live.test_sources import quietly, row, write
@@ -84,6 +85,24 @@ def test_a_member_that_was_added_later_makes_no_difference(store: Store, tmp_pat
     load(store, first, Options(new_members="add"), 0.0, quietly)  # the same file, by another load
     assert told(store, first) == [("a.csv", True), ("a.csv", True)]
     assert verify(store, quietly).ok
+
+
+def test_a_member_that_was_renamed_later_makes_no_difference(store: Store, tmp_path: Path) -> None:
+    """Nor one that was renamed back, or to what another load's file says; and the mark follows each of them."""
+    first = write(tmp_path / "a.csv", rows(1, 20))
+    load(store, first, Options(), 0.0, quietly)
+    texas = STATE.members.index("Texas")
+    for name in ("Lone Star", "The Lone Star"):
+        assert rename(store, "state", texas, name)
+        assert told(store, first) == [("a.csv", True)]
+        assert verify(store, quietly).ok
+    second = write(tmp_path / "b.csv", rows(101, 20, state="The Lone Star"))
+    load(store, second, Options(), 0.0, quietly)
+    rename(store, "state", texas, "Texas")
+    assert told(store, first, second) == [("a.csv", True), ("b.csv", True)]
+    assert verify(store, quietly).ok
+    store.db.states.update_one({"_id": texas}, {"$set": {"name": "The Lone Star"}})  # past the command
+    assert [each.what for each in verify(store, quietly).shown] == ["names"]
 
 
 def test_a_later_day_makes_no_difference(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,7 @@ from pymongo.errors import WriteError
 from catalog.collections import COLLECTIONS, Collection
 from loader.load import Options, load
 from loader.loads.control import compare_with_files
+from loader.loads.rename import rename
 from pipelines.answer.answerer import Executor
 from pipelines.ask.queries import BY_SLUG
 from pipelines.ask.question import Question
@@ -54,6 +55,8 @@ def filled(server: Store, data_dir: Path, files: list[Path]) -> Iterator[Store]:
     with new_store(data_dir) as store:
         for path, customers in zip(files, FILES.values(), strict=True):
             load(store, path, Options(customers=customers), 1.0, quietly)
+        code = store.db.transactions.find_one({"_id": 5})["state_id"]
+        rename(store, "state", code, "A state of another name")
         with store.client.start_session() as session:
             third = store.db.loads.find_one({"file": "third.csv"})
             assert third
@@ -170,11 +173,11 @@ def test_names_swapped_between_two_members_are_noticed(filled: Store) -> None:
     """Every id has a name, every name is there once: only the mark knows."""
     states = filled.db.states
     names = {code: states.find_one({"_id": code})["name"] for code in (3, 4)}
-    for code, name in ((3, names[4]), (4, names[3])):
+    for code, name in ((3, "For now"), (4, names[3]), (3, names[4])):
         states.update_one({"_id": code}, {"$set": {"name": name}})
     found = verify(filled, quietly)
     assert [(each.period, each.what) for each in found.shown] == [("states", "names")]
     assert names[3] in found.shown[0].stored
-    for code, name in names.items():
+    for code, name in ((3, "For now"), *reversed(names.items()), (3, names[3])):
         states.update_one({"_id": code}, {"$set": {"name": name}})
     assert verify(filled, quietly).ok

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from catalog.collections import STATUS
 from catalog.dimensions import REFERENCES, UNKNOWN, Dimension
+from catalog.labels import key
 from pipelines.derived.verification.findings import RESTORE, Difference
 from pipelines.state.directory import VERSIONS
 from pipelines.state.members import noted_marks, present_marks
@@ -21,7 +22,7 @@ def differing_vocabulary(store: Store, session: Session) -> Iterator[Difference]
             yield Difference(name, f"_id {gap}", "missing", f"{len(members)} ids without a gap", RESTORE)
         if members.get(0) != UNKNOWN:
             yield Difference(name, "name of 0", str(members.get(0)), UNKNOWN, RESTORE)
-        folded = Counter(str(each).casefold() for each in members.values())
+        folded = Counter(key(str(each)) for each in members.values())
         for each in (each for each, count in folded.items() if count > 1):
             yield Difference(name, f"name {each!r}", f"{folded[each]} members", "one member", RESTORE)
     noted = noted_marks(store.db[STATUS.name].find({"_id": VERSIONS}, session=session).to_list())
