@@ -56,12 +56,13 @@ TRANSACTIONS = Collection(
         **_fields(PURCHASES.attributes),
         "load_id": _TEXT,
     },
+    optional=tuple(PURCHASES.absent),
 )
 CUSTOMERS = Collection(
     "customers",
     "One customer each: of a single purchase, or of all purchases of one profile",
     {"_id": {"bsonType": "long"}, **_fields(PURCHASES.customer)},
-    optional=tuple(_fields(PURCHASES.at_home(Home.CUSTOMER))),
+    optional=tuple(_fields(each for each in PURCHASES.customer if each.home is Home.CUSTOMER or each.optional)),
 )
 REFERENCE_COLLECTIONS = tuple(
     Collection(each.collection, f"{each.label}: the names behind the ids", {"_id": ID, "name": _TEXT})
@@ -101,7 +102,9 @@ LOADS = Collection(
         "started_at": _DATE,
         "session": {"bsonType": "binData"},
         "holder": {"bsonType": "object"},
+        "runs": {"bsonType": "array", "items": {"bsonType": "object"}},
     },
+    optional=("runs",),
 )
 QUARANTINE = Collection(
     "quarantine",
@@ -170,6 +173,8 @@ STATUS = Collection(
         "holder": {"bsonType": "object"},
         "load_id": _TEXT,
         "periods": {"bsonType": "array", "items": _TEXT},
+        "members": {"bsonType": "object"},
+        "renamed": {"bsonType": "array", "items": {"bsonType": "object"}},
         **_CHECKPOINT,
     },
     optional=(
@@ -182,6 +187,8 @@ STATUS = Collection(
         "holder",
         "load_id",
         "periods",
+        "members",
+        "renamed",
         *_CHECKPOINT,
     ),
 )

@@ -91,9 +91,15 @@ class Dataset:
         return self.at_home(Home.PROFILE, Home.CUSTOMER)
 
     @cached_property
-    def unknown(self) -> dict[str, Any]:
-        """The fields of a transaction of which nothing is known: what one that lacks a field stands for."""
-        return {name: value for each in self.attributes for name, value in each.document(each.empty).items()}
+    def optional(self) -> frozenset[Dimension]:
+        """The dimensions whose field a transaction may lack: their code is then 0."""
+        return frozenset(each.dimension for each in self.attributes if each.optional)
+
+    @cached_property
+    def absent(self) -> Mapping[str, Any]:
+        """The fields that a transaction may lack, and what it then stands for."""
+        some = (each for each in self.attributes if each.optional)
+        return {name: value for each in some for name, value in each.document(each.empty).items()}
 
     @cached_property
     def fingerprint(self) -> str:

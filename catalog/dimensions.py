@@ -5,7 +5,7 @@ reference id is its own code, an hour too, a fixed label's code is its position 
 code is its day number (days since 1970-01-01).
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
@@ -34,8 +34,6 @@ class Dimension:
         is_date: whether its members are the days themselves, filtered by `from` and `to`.
         in_time: whether its members follow each other in time.
         is_stored: whether it is a field of a transaction; otherwise it follows from the date.
-        absent: the code of a transaction without the field, as it was loaded before the field was declared; None where
-            each transaction has it.
     """
 
     name: str
@@ -47,7 +45,6 @@ class Dimension:
     is_date: ClassVar[bool] = False
     in_time: ClassVar[bool] = False
     is_stored: ClassVar[bool] = True
-    absent: ClassVar[int | None] = 0
 
     @property
     def field(self) -> str:
@@ -76,11 +73,6 @@ class Dimension:
     def stored(self, code: int) -> Any:
         """The value that a transaction stores for `code`."""
         return self.members[code]
-
-    def stored_as(self, codes: Iterable[int]) -> list[Any]:
-        """All that a field may hold for these codes: None, which MongoDB also takes for no field, where it may lack."""
-        some = list(codes)
-        return [*map(self.stored, some), *([None] if self.absent in some else [])]
 
     def labels(self, vocabulary: Vocabulary) -> Callable[[int], str | int]:
         """What turns a code into what a reply shows: a label, an hour 0-23, or a date YYYY-MM-DD."""

@@ -54,7 +54,8 @@ class Column:
         label: what a person reads.
         column: its name in the header.
         spellings: other names that it may have there.
-        optional: whether a file may lack it, which is as if each of its fields were empty.
+        optional: whether a file may lack it, which is as if each of its fields were empty; and so may a transaction
+            that was loaded before it was declared.
         missing: the share of empty fields in the sample.
         empty: the number that an empty field is read to; None where it must not be empty.
     """
@@ -292,7 +293,6 @@ class Hour(Dimension):
     type: ClassVar[str] = "integer"
     bson: ClassVar[str] = "int"
     in_time: ClassVar[bool] = True
-    absent: ClassVar[int | None] = None
 
     @property
     def properties(self) -> Schema:
@@ -319,7 +319,6 @@ class Day(Dimension):
     bson: ClassVar[str] = "date"
     is_date: ClassVar[bool] = True
     in_time: ClassVar[bool] = True
-    absent: ClassVar[int | None] = None
 
     @property
     def field(self) -> str:
@@ -358,7 +357,6 @@ class DatePart(Dimension):
     bson: ClassVar[str] = "int"
     in_time: ClassVar[bool] = True
     is_stored: ClassVar[bool] = False
-    absent: ClassVar[int | None] = None
 
     @property
     def expression(self) -> Any:

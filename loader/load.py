@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 
 from catalog.collections import LOADS
-from catalog.dimensions import Vocabulary
 from catalog.errors import TooManyQuarantined
 from catalog.purchases import PURCHASES
 from indexes.manage import apply as apply_indexes
 from indexes.specifications import EARLY
 from loader.loads.options import Options
 from loader.loads.report import LoadReport
+from loader.loads.runs import Run, begin_run
 from loader.reading.clean import Cleaner, tomorrow
 from loader.reading.files import Survey, read_chunks, survey
 from loader.writing.batches import Batch, Writer
@@ -27,7 +27,6 @@ from pipelines.derived.ahead import one_ahead
 from pipelines.derived.refresh import refresh
 from pipelines.state.lanes import close_lanes
 from store.client import Session, Store, in_transaction, translated
-from store.schema import read_vocabulary
 from store.settings import Settings
 
 Progress = Callable[[int, int], None]
@@ -101,7 +100,8 @@ def load(store: Store, path: Path, options: Options, max_quarantined: float, pro
                     retryable=True,
                 )
 
-        batches = _batches(found, state, report.load_id, options, store.settings, read_vocabulary(store))
+        run = begin_run(store, state)
+        batches = _batches(found, state, report.load_id, options, store.settings, run)
         writer = Writer(store, report, lambda: spent + time.monotonic(), committed, by_profile=options.by_profile)
         try:
             writer.write(one_ahead(batches), lanes, state["offset"])
@@ -119,11 +119,11 @@ def load(store: Store, path: Path, options: Options, max_quarantined: float, pro
 
 
 def _batches(
-    found: Survey, state: dict[str, Any], load_id: str, options: Options, settings: Settings, vocabulary: Vocabulary
+    found: Survey, state: dict[str, Any], load_id: str, options: Options, settings: Settings, run: Run
 ) -> Iterator[Batch]:
     """The batches from the checkpoint on."""
     adds = options.new_members == "add"
-    cleaner = Cleaner(found.header, vocabulary, settings.timezone, tomorrow(), add_members=adds)
+    cleaner = Cleaner(found.header, run.vocabulary, settings.timezone, run.latest_day, add_members=adds)
     offset = state["offset"]
     for chunk in read_chunks(found, offset, state["line"]):
         yield Batch.of(offset, chunk, cleaner.clean(chunk), load_id, by_profile=options.by_profile)

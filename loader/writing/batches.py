@@ -27,6 +27,7 @@ from pymongo.errors import BulkWriteError
 
 from catalog.collections import CUSTOMERS, QUARANTINE, STATUS, TRANSACTIONS
 from catalog.errors import LoadError
+from catalog.identity import Member
 from catalog.labels import key
 from catalog.purchases import PURCHASES
 from loader.loads.report import CONFLICT, LoadReport
@@ -37,6 +38,7 @@ from loader.writing.documents import Encoded, encode, profile, profile_ids
 from loader.writing.turns import Behind, Stopped, Turns
 from pipelines.state.directory import period_names
 from pipelines.state.lanes import lane_id
+from pipelines.state.members import noting
 from store.client import Session, Store, any_of, in_transaction, translated
 from store.holder import session_name
 
@@ -246,6 +248,7 @@ class _Lane:
             "$set": progress,
             "$inc": {"version": int(bool(len(rows) or batch.clean.new_members))},
             "$addToSet": {"periods": {"$each": sorted(period_names(days))}},
+            **noting(self._add_members(session, batch)),
         }
         expected = {**self._mine, "offset": self._offset}
         if not self._store.db[STATUS.name].update_one(expected, changes, session=session).matched_count:
@@ -254,10 +257,14 @@ class _Lane:
                 "Let it finish; `python -m loader status` shows how far it is",
                 retryable=False,
             )
-        self._add_members(session, batch)
 
-    def _add_members(self, session: Session, batch: Batch) -> None:
-        """Add the names that the batch's rows bring; another loader may have taken their codes, or their names."""
+    def _add_members(self, session: Session, batch: Batch) -> list[Member]:
+        """Add the names that the batch's rows bring; another loader may have taken their codes, or their names.
+
+        Returns:
+            those that were not there.
+        """
+        added: list[Member] = []
         by_collection: dict[str, list[NewMember]] = {}
         for each in batch.clean.new_members:
             by_collection.setdefault(each.dimension.collection, []).append(each)
@@ -273,6 +280,8 @@ class _Lane:
                     collection.insert_many(new, session=session)
             except BulkWriteError as error:
                 raise _name_taken(name, error) from error
+            added += [(name, each.code, each.name) for each in members if each.code not in there]
+        return added
 
 
 def _overtaken(collection: str) -> LoadError:
@@ -316,7 +325,7 @@ def _conflict(batch: Batch, row: int, transaction_id: int) -> Refused:
 def _content(document: dict[str, Any]) -> dict[str, Any]:
     """What a transaction says, whoever loaded it and whoever is its customer; a field that it lacks is unknown."""
     said = {name: value for name, value in document.items() if name not in ("load_id", "customer_id")}
-    return PURCHASES.unknown | said
+    return {**PURCHASES.absent, **said}
 
 
 def _decode(document: Encoded) -> dict[str, Any]:

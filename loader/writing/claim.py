@@ -32,7 +32,7 @@ def claim(store: Store, found: Survey, options: Options, session: Session, lanes
     now = datetime.now(UTC)
     beginning = {
         "offset": found.start, "line": found.start_line, "counts": fresh.counts, "missing": {}, "reasons": {},
-        "seconds": 0.0, "started_at": now,
+        "seconds": 0.0, "started_at": now, "runs": [],
     }  # fmt: skip
     named = {"file": found.path.name, "sha256": found.sha256, "bytes": found.size, "options": asdict(options)}
     named["columns"] = list(found.header.names)

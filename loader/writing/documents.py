@@ -15,6 +15,7 @@ import numpy as np
 from bson.int64 import Int64
 from bson.raw_bson import RawBSONDocument
 
+from catalog.identity import profile_attributes, profile_id
 from catalog.kinds import NULL, Attribute, Banded, Enumerated, Home, Referred
 from catalog.purchases import PURCHASES
 from loader.reading.clean import DAY_MS, Clean, Ints
@@ -79,27 +80,14 @@ def encode(clean: Clean, customer_ids: Ints, load_id: str) -> tuple[list[Encoded
 
 
 def profile_ids(clean: Clean) -> Ints:
-    """The customer of each row where customers are profiles: one id for each, made of what identifies them.
-
-    They are negative, so that they never meet the id of a transaction.
-    """
-    profile = np.zeros(len(clean.columns[KEY.name]), np.int64)
-    for each in PURCHASES.profile:
-        profile = profile * each.size + (clean.columns[each.name] - each.empty)
-    return -1 - profile
+    """The customer of each row where customers are profiles."""
+    ids: Ints = profile_id(clean.columns)
+    return ids
 
 
 def profile(customer_id: int) -> dict[str, Any]:
     """The customer document of a profile: what its id stands for."""
-    code = -1 - customer_id
-    numbers = []
-    for each in reversed(PURCHASES.profile):
-        code, number = divmod(code, each.size)
-        numbers.append(number + each.empty)
-    document: dict[str, Any] = {"_id": Int64(customer_id)}
-    for each, number in zip(PURCHASES.profile, reversed(numbers), strict=True):
-        document |= each.document(number)
-    return document
+    return {"_id": Int64(customer_id), **profile_attributes(customer_id)}
 
 
 def _documents(*parts: Iterable[bytes]) -> list[Encoded]:

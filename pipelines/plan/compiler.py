@@ -5,7 +5,7 @@ from typing import Any
 
 from catalog.dimensions import Dimension, day_number, day_of
 from catalog.measures import LIFT, merge
-from catalog.purchases import DATE
+from catalog.purchases import DATE, PURCHASES
 from pipelines.ask.question import BUCKET, Filter, Interval, Question
 from pipelines.plan.planner import RollupRead
 from pipelines.plan.rollups import ALL, TOTAL
@@ -87,7 +87,7 @@ def match_transactions(filters: tuple[Filter, ...], first: date | None, last: da
     for each in filters:
         if each.dimension.is_stored:
             operator = "$nin" if each.negated else "$in"
-            conditions.setdefault(each.dimension.field, {})[operator] = each.dimension.stored_as(each.codes)
+            conditions.setdefault(each.dimension.field, {})[operator] = _stored(each)
         else:
             among = {"$in": [each.dimension.expression, list(each.codes)]}
             computed.append({"$not": [among]} if each.negated else among)
@@ -98,6 +98,12 @@ def match_transactions(filters: tuple[Filter, ...], first: date | None, last: da
     if last:
         conditions.setdefault(DATE.field, {})["$lte"] = day_of(day_number(last))
     return conditions
+
+
+def _stored(condition: Filter) -> list[Any]:
+    """All that a field may hold for the codes of a filter; None, which is no field too, where it may lack."""
+    may_lack = 0 in condition.codes and condition.dimension in PURCHASES.optional
+    return [*map(condition.dimension.stored, condition.codes), *([None] if may_lack else [])]
 
 
 def group_key(question: Question) -> Any:

@@ -11,6 +11,7 @@ from typing import Any
 
 from catalog.collections import CHECKPOINT, DATA_VERSION, LOADS, STATUS
 from pipelines.state.directory import VERSIONS, begin, bump_version_of, marked
+from pipelines.state.members import MEMBERS, marking, noted_marks
 from store.client import Document, Session, Store
 
 LANES = {"$gt": DATA_VERSION, "$lt": VERSIONS["$lt"]}
@@ -53,7 +54,8 @@ def fold_lanes(store: Store, session: Session) -> None:
     lanes = store.db[STATUS.name].find({"_id": LANES}, session=session).to_list()
     if any(lane["version"] for lane in lanes):
         _fold(store, session, lanes)
-        store.db[STATUS.name].update_many({"_id": LANES}, {"$set": {"version": 0, "periods": []}}, session=session)
+        nothing = {"version": 0, "periods": [], MEMBERS: {}}
+        store.db[STATUS.name].update_many({"_id": LANES}, {"$set": nothing}, session=session)
 
 
 def read_loads(store: Store, found: Sequence[Document], session: Session | None = None) -> list[Document]:
@@ -71,6 +73,8 @@ def _fold(store: Store, session: Session, lanes: Sequence[Document]) -> None:
     commits = sum(lane["version"] for lane in lanes)
     if commits:
         bump_version_of(store, session, marked(lanes), commits)
+    if update := marking(noted_marks(lanes)):
+        store.db[STATUS.name].update_one({"_id": DATA_VERSION}, update, session=session)
 
 
 def _checkpoint(lanes: Sequence[Document]) -> Document:

@@ -311,7 +311,7 @@ def test_a_database_from_before_the_entry_is_brought_up_to_date(
 
 
 def is_guarded(database: Any, entry: str) -> None:
-    """The validators are those of today: they want the new field, and only what it may say."""
+    """The validators are those of today: they know the new field, and take only what it may say."""
     if entry not in COLUMNS:
         return
     whole = database.transactions.find_one({"_id": {"$gte": 200_000}})
@@ -323,9 +323,6 @@ def is_guarded(database: Any, entry: str) -> None:
     for wrong in ({field: "Wob"}, {field: -1}):
         with pytest.raises(WriteError, match="validation"):
             database.transactions.insert_one(whole | at | wrong)
-    without = {name: value for name, value in whole.items() if name != field}
-    with pytest.raises(WriteError, match="validation"):
-        database.transactions.insert_one(without | at)
 
 
 @each_column

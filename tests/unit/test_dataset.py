@@ -11,11 +11,12 @@ import pytest
 from catalog.dataset import Dataset
 from catalog.dimensions import UNKNOWN, date_of, day_number, day_of
 from catalog.kinds import NULL, Banded, DatePart, Home, Listed, Referred
-from catalog.purchases import AGE, AGE_GROUP, GENDER, PURCHASES, STATE
+from catalog.purchases import AGE, AGE_GROUP, GENDER, PURCHASES, REFERRAL, STATE
 from loader.reading import fields
 from loader.reading.members import Members
 from pipelines.ask.question import Filter
 from pipelines.derived import columns
+from pipelines.plan import compiler
 from pipelines.plan.compiler import match_transactions
 
 QUARTER = DatePart(
@@ -104,15 +105,13 @@ def test_a_document_says_what_was_read(attribute: Any) -> None:
         if isinstance(attribute, Listed):
             assert attribute.code(document[attribute.field]) == number
     assert attribute.dimension.code(None) == 0
-    assert attribute.document(attribute.empty).items() <= PURCHASES.unknown.items()
 
 
-def test_a_filter_on_unknown_takes_documents_without_the_field() -> None:
-    """They were loaded before it was declared. A date and an hour are always there."""
+def test_a_filter_on_unknown_takes_documents_without_the_field(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They were loaded before it was declared. What is not optional is always there."""
+    monkeypatch.setattr(compiler, "PURCHASES", with_one(GENDER, CHANNEL))
     assert match_transactions((Filter(CHANNEL, (0, 2)),), None, None) == {"channel_id": {"$in": [0, 2, None]}}
-    assert match_transactions((Filter(GENDER, (0,), negated=True),), None, None) == {
-        "gender": {"$nin": ["Unknown", None]}
-    }
+    assert match_transactions((Filter(GENDER, (0,), negated=True),), None, None) == {"gender": {"$nin": ["Unknown"]}}
     assert match_transactions((Filter(PURCHASES.clock.hour, (0,)),), None, None) == {"hour": {"$in": [0]}}
 
 
@@ -133,7 +132,8 @@ def test_a_part_of_the_date_follows_from_its_day(number: int) -> None:
 
 def transaction(**other: Any) -> dict[str, Any]:
     """A transaction as it is read for columns, its last field being `referral`."""
-    known = {"day": day_of(0), "hour": 3, "amount_cents": bson.Int64(5), **PURCHASES.unknown}
+    unknown = {name: value for each in PURCHASES.attributes for name, value in each.document(each.empty).items()}
+    known = {"day": day_of(0), "hour": 3, "amount_cents": bson.Int64(5), **unknown}
     del known["age"], known["referral"]
     return known | other
 
@@ -150,24 +150,29 @@ LACKING, WITH, TURNED = transaction(), transaction(referral="Referral"), {"refer
         pytest.param([TURNED, WITH], [1, 2], id="in another order"),
     ],
 )
-def test_documents_without_a_field_are_read_as_unknown(documents: list[dict[str, Any]], codes: list[int]) -> None:
-    """Whichever documents of a reply lack it."""
+def test_documents_without_a_field_are_read_as_unknown(
+    monkeypatch: pytest.MonkeyPatch, documents: list[dict[str, Any]], codes: list[int]
+) -> None:
+    """Whichever documents of a reply lack it, if it is optional."""
+    later = replace(REFERRAL, optional=True)
+    monkeypatch.setattr(columns, "PURCHASES", with_one(REFERRAL, later))
+    monkeypatch.setitem(columns._BY_FIELD, "referral", later)
     encoded = [bson.encode(document) for document in documents]
     starts = np.cumsum([0, *map(len, encoded)])[:-1]
-    found = columns._decode(b"".join((*encoded, bytes(8))), starts)
+    found = columns._decode(b"".join((*encoded, bytes(64))), starts)
     assert found["referral"].tolist() == codes
     assert found["hour"].tolist() == [3] * len(documents)
     assert found["amount_cents"].tolist() == [5] * len(documents)
     assert found.keys() == {"amount_cents", *(each.name for each in PURCHASES.stored)}
 
 
-@pytest.mark.parametrize("field", ["day", "hour"])
-def test_a_transaction_without_its_day_or_hour_is_a_fault(field: str) -> None:
+@pytest.mark.parametrize("field", ["day", "hour", "segment_id"])
+def test_a_transaction_without_a_field_that_is_not_optional_is_a_fault(field: str) -> None:
     """These were always there: nothing stands in for them."""
-    document = transaction()
+    document = transaction(referral="Referral")
     del document[field]
     with pytest.raises(Exception, match=f"a transaction's {field} is not what its validator allows"):
-        columns._decode(bson.encode(document) + bytes(8), np.array([0]))
+        columns._decode(bson.encode(document) + bytes(64), np.array([0]))
 
 
 def test_the_bands_of_a_number_have_no_gap() -> None:
