@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from catalog.dimensions import Dimension, Vocabulary
-from catalog.kinds import Attribute, Banded, Clock, Column, DatePart, Enumerated, Home, Key, Money, Referred
+from catalog.dimensions import DatePart, Dimension, Vocabulary
+from catalog.kinds import Attribute, Banded, Clock, Column, Enumerated, Home, Key, Money, Referred
 
 FORM = 1
 """How rollups and pages are laid out; it grows with what lays them out."""

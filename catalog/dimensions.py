@@ -1,4 +1,4 @@
-"""What a dimension is: one way to group and filter purchases. `catalog.purchases` declares which there are.
+"""Dimensions: ways to group and filter purchases. `catalog.purchases` declares which there are.
 
 Everything below the labels works on *codes*: small integers, one for each member of a dimension. A
 reference id is its own code, an hour too, a fixed label's code is its position here, and a date's
@@ -13,6 +13,8 @@ from typing import Any, ClassVar
 
 UNKNOWN = "Unknown"
 _EPOCH = date(1970, 1, 1)
+DAY = "day"
+"""The field of a transaction that holds its day."""
 
 Vocabulary = Mapping[str, Sequence[str]]
 """The members of each dimension that has labels, by its name, in the order of their codes."""
@@ -22,7 +24,8 @@ Vocabulary = Mapping[str, Sequence[str]]
 class Dimension:
     """One way to group and filter transactions. Each is itself only: compared, and hashed, by identity.
 
-    This one has a fixed list of labels, which transactions store as text; other kinds (`catalog.kinds`) differ.
+    This one has a fixed list of labels, which transactions store as text. Hours, days and what follows from the date
+    are below; those that are columns of the file in `catalog.kinds`.
 
     Attributes:
         name: the parameter and the column, such as `payment_method`.
@@ -81,6 +84,95 @@ class Dimension:
     def label_of(self, code: int, vocabulary: Vocabulary) -> str | int:
         """What a reply shows for `code`."""
         return self.labels(vocabulary)(code)
+
+
+class Hour(Dimension):
+    """The hour of the day, 0 to 23."""
+
+    type: ClassVar[str] = "integer"
+    bson: ClassVar[str] = "int"
+    in_time: ClassVar[bool] = True
+
+    @property
+    def properties(self) -> Mapping[str, Any]:
+        """A small int."""
+        return {self.field: {"bsonType": "int", "minimum": 0, "maximum": len(self.members) - 1}}
+
+    def code(self, stored: Any) -> int:
+        """The hour is the code."""
+        return int(stored)
+
+    def stored(self, code: int) -> Any:
+        """The code is the hour."""
+        return code
+
+    def labels(self, vocabulary: Vocabulary) -> Callable[[int], str | int]:
+        """The hour as a number."""
+        return int
+
+
+class Day(Dimension):
+    """The date; it has no list of members."""
+
+    type: ClassVar[str] = "date"
+    bson: ClassVar[str] = "date"
+    is_date: ClassVar[bool] = True
+    in_time: ClassVar[bool] = True
+
+    @property
+    def field(self) -> str:
+        """The day's midnight."""
+        return DAY
+
+    @property
+    def properties(self) -> Mapping[str, Any]:
+        """A date."""
+        return {self.field: {"bsonType": "date"}}
+
+    def code(self, stored: Any) -> int:
+        """Its day number."""
+        return day_number(stored.date())
+
+    def stored(self, code: int) -> Any:
+        """The midnight of a day number."""
+        return day_of(code)
+
+    def labels(self, vocabulary: Vocabulary) -> Callable[[int], str | int]:
+        """The date as YYYY-MM-DD."""
+        return iso_date
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class DatePart(Dimension):
+    """What follows from the date, such as its quarter: declared at any time, as no transaction stores it.
+
+    Attributes:
+        part: the code of a date.
+        formula: the same for MongoDB, made of the expression for the date.
+    """
+
+    part: Callable[[date], int]
+    formula: Callable[[str], Any]
+    bson: ClassVar[str] = "int"
+    in_time: ClassVar[bool] = True
+    is_stored: ClassVar[bool] = False
+
+    @property
+    def expression(self) -> Any:
+        """The formula."""
+        return self.formula(f"${DAY}")
+
+    def code(self, stored: Any) -> int:
+        """What the formula gives is the code."""
+        return int(stored)
+
+    def stored(self, code: int) -> Any:
+        """The code is what the formula gives."""
+        return code
+
+    def code_of_day(self, number: int) -> int:
+        """The code of a day number."""
+        return self.part(date_of(number))
 
 
 def date_of(day_number: int) -> date:

@@ -1,14 +1,13 @@
 """The kinds of columns and dimensions that a data set is declared of: what each is in the file, stored and shown."""
 
 from bisect import bisect_right
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date
 from enum import StrEnum
 from functools import cached_property
 from typing import Any, ClassVar
 
-from catalog.dimensions import Dimension, Vocabulary, date_of, day_number, day_of, iso_date
+from catalog.dimensions import Day, Dimension, Hour
 
 CODES = 2**16
 """Codes of an open dimension fit an unsigned 16-bit column."""
@@ -29,7 +28,6 @@ NULL = -1
 Schema = Mapping[str, Any]
 ID: Schema = {"bsonType": "int", "minimum": 0, "maximum": CODES - 1}
 _DATE: Schema = {"bsonType": "date"}
-_DAY = "day"
 
 
 class Home(StrEnum):
@@ -103,8 +101,8 @@ class Clock(Column):
     """
 
     stored_in: str
-    date: "Day"
-    hour: "Hour"
+    date: Day
+    hour: Hour
 
     @property
     def field(self) -> str:
@@ -285,92 +283,3 @@ class Referred(Listed):
     def stored(self, code: int) -> Any:
         """The code is the id."""
         return code
-
-
-class Hour(Dimension):
-    """The hour of the day, 0 to 23."""
-
-    type: ClassVar[str] = "integer"
-    bson: ClassVar[str] = "int"
-    in_time: ClassVar[bool] = True
-
-    @property
-    def properties(self) -> Schema:
-        """A small int."""
-        return {self.field: {"bsonType": "int", "minimum": 0, "maximum": len(self.members) - 1}}
-
-    def code(self, stored: Any) -> int:
-        """The hour is the code."""
-        return int(stored)
-
-    def stored(self, code: int) -> Any:
-        """The code is the hour."""
-        return code
-
-    def labels(self, vocabulary: Vocabulary) -> Callable[[int], str | int]:
-        """The hour as a number."""
-        return int
-
-
-class Day(Dimension):
-    """The date; it has no list of members."""
-
-    type: ClassVar[str] = "date"
-    bson: ClassVar[str] = "date"
-    is_date: ClassVar[bool] = True
-    in_time: ClassVar[bool] = True
-
-    @property
-    def field(self) -> str:
-        """The day's midnight."""
-        return _DAY
-
-    @property
-    def properties(self) -> Schema:
-        """A date."""
-        return {self.field: _DATE}
-
-    def code(self, stored: Any) -> int:
-        """Its day number."""
-        return day_number(stored.date())
-
-    def stored(self, code: int) -> Any:
-        """The midnight of a day number."""
-        return day_of(code)
-
-    def labels(self, vocabulary: Vocabulary) -> Callable[[int], str | int]:
-        """The date as YYYY-MM-DD."""
-        return iso_date
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class DatePart(Dimension):
-    """What follows from the date, such as its quarter: declared at any time, as no transaction stores it.
-
-    Attributes:
-        part: the code of a date.
-        formula: the same for MongoDB, made of the expression for the date.
-    """
-
-    part: Callable[[date], int]
-    formula: Callable[[str], Any]
-    bson: ClassVar[str] = "int"
-    in_time: ClassVar[bool] = True
-    is_stored: ClassVar[bool] = False
-
-    @property
-    def expression(self) -> Any:
-        """The formula."""
-        return self.formula(f"${_DAY}")
-
-    def code(self, stored: Any) -> int:
-        """What the formula gives is the code."""
-        return int(stored)
-
-    def stored(self, code: int) -> Any:
-        """The code is what the formula gives."""
-        return code
-
-    def code_of_day(self, number: int) -> int:
-        """The code of a day number."""
-        return self.part(date_of(number))

@@ -1,8 +1,8 @@
 """The purchases, declared once: an entry here is all that a column or a dimension needs."""
 
 from catalog.dataset import Dataset
-from catalog.dimensions import UNKNOWN
-from catalog.kinds import Banded, Bands, Clock, Day, Enumerated, Home, Hour, Key, Money, Referred
+from catalog.dimensions import UNKNOWN, Day, Hour
+from catalog.kinds import Banded, Bands, Clock, Enumerated, Home, Key, Money, Referred
 
 MAX_AMOUNT_CENTS = 10**11
 """A single purchase above a billion dollars is a typing error; the cap also keeps every sum exact."""

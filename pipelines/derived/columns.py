@@ -19,9 +19,9 @@ from bson.raw_bson import RawBSONDocument
 from pymongo.errors import AutoReconnect
 
 from catalog.collections import TRANSACTIONS
-from catalog.dimensions import Dimension
+from catalog.dimensions import DatePart, Dimension
 from catalog.errors import InternalError
-from catalog.kinds import NULL, DatePart
+from catalog.kinds import NULL
 from catalog.measures import AMOUNT
 from catalog.purchases import DATE, PURCHASES
 from pipelines.plan.compiler import match_transactions
