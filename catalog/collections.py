@@ -126,7 +126,9 @@ LOADS = Collection(
         "started_at": _DATE,
         "session": {"bsonType": "binData"},
         "holder": {"bsonType": "object"},
+        "adopted": _LONG,
     },
+    optional=("adopted",),  # a load that an earlier release began lacks it: no `repeats` were noted for it
 )
 QUARANTINE = Collection(
     "quarantine",
@@ -141,6 +143,17 @@ QUARANTINE = Collection(
         "reason": _TEXT,
         "message": _TEXT,
         "raw": _TEXT,
+    },
+)
+REPEATS = Collection(
+    "repeats",
+    "Which rows of other loads a load's file also brought, so that removing those loads keeps them",
+    {
+        "_id": {"bsonType": "objectId"},
+        "load_id": _TEXT,
+        "first": {"bsonType": "long"},
+        "last": {"bsonType": "long"},
+        "ids": {"bsonType": "binData"},
     },
 )
 FORMAT = 1
@@ -198,6 +211,7 @@ STATUS = Collection(
         "holder": {"bsonType": "object"},
         "load_id": _TEXT,
         "periods": {"bsonType": "array", "items": _TEXT},
+        "adopted": _LONG,
         **_CHECKPOINT,
     },
     optional=(
@@ -210,10 +224,11 @@ STATUS = Collection(
         "holder",
         "load_id",
         "periods",
+        "adopted",
         *_CHECKPOINT,
     ),
 )
-OPERATIONAL = (LOADS, QUARANTINE, PERIODS, ROLLUPS, PAGES, STATUS)
+OPERATIONAL = (LOADS, QUARANTINE, REPEATS, PERIODS, ROLLUPS, PAGES, STATUS)
 COLLECTIONS = (*SIX, *OPERATIONAL)
 DATA_VERSION = "data"
 """`_id` of the status document whose `version` grows with each commit that changes an answer.
@@ -227,3 +242,8 @@ REFRESH = "refresh"
 
 VERIFICATION = "verification"
 """`_id` of the status document that holds the last verification's result."""
+
+PRESENCE = "presence"
+"""`_id` of the status document that is written by whoever relies on other loads' rows or takes rows away, so that they
+take turns.
+"""
