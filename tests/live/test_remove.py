@@ -4,7 +4,6 @@ import threading
 from collections.abc import Callable, Iterator
 from itertools import permutations
 from pathlib import Path
-from unittest.mock import patch
 
 import pytest
 from pymongo import monitoring
@@ -259,8 +258,11 @@ def second_store(store: Store) -> Iterator[Store]:
 
 def listening(store: Store, listener: Meanwhile) -> Store:
     """A connection to the same database that tells the listener of its commands."""
-    with patch.object(monitoring._LISTENERS, "command_listeners", [listener]):
+    monitoring.register(listener)
+    try:
         return Store(store.settings)
+    finally:
+        monitoring._LISTENERS.command_listeners.remove(listener)
 
 
 def test_a_row_that_is_removed_while_it_is_counted_as_present_is_not_lost(
