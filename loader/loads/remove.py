@@ -3,6 +3,7 @@
 What another load's file also brought stays, and becomes that load's.
 """
 
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from catalog.collections import CUSTOMERS, LOADS, QUARANTINE, REPEATS, TRANSACTIONS
+from catalog.collections import CUSTOMERS, LOADS, QUARANTINE, REPEATS, STATUS, TRANSACTIONS
 from catalog.dimensions import DATE
 from catalog.errors import LoadError, UnknownName
 from loader.loads.quarantine import released_lines
@@ -18,7 +19,7 @@ from loader.loads.repeats import find_heirs, prepare, take_turn
 from loader.loads.report import CONFLICT
 from pipelines.derived.refresh import refresh
 from pipelines.state.directory import bump_version
-from pipelines.state.lanes import read_loads
+from pipelines.state.lanes import LANES, read_loads
 from store.client import Document, Session, Store, any_of, in_transaction, translated
 from store.holder import end_session, is_alive, myself, session_name
 
@@ -77,10 +78,14 @@ def remove(store: Store, load_id: str, progress: Callable[[int, int], None]) -> 
         with store.client.start_session() as session:
             ours = _take_over(store, load_id, session)
             total = transactions.count_documents({"load_id": load_id})
+            begin = time.monotonic()
             while done := in_transaction(session, partial(_remove_batch, store, ours)):
                 removal.kept += done
                 removal.removed = removal.kept.pop(load_id, 0) + removal.removed
                 progress(min(removal.removed + removal.kept.total(), total), total)
+                if store.db[STATUS.name].find_one({"_id": LANES}, {"_id": 1}):
+                    time.sleep(time.monotonic() - begin)  # so that a load beside comes to its turn before it gives up
+                begin = time.monotonic()
             for name in (QUARANTINE.name, REPEATS.name):
                 while in_transaction(session, partial(_delete_some, store, ours, name)):
                     pass
