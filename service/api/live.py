@@ -1,26 +1,28 @@
 """Server-sent events: a new data version was committed."""
 
 import json
-import os
 import threading
 import time
 from collections.abc import Iterator
 
-from flask import Response
+from flask import Response, current_app
 from flask_smorest import Blueprint
 
 from catalog.errors import StoreUnavailable
 from pipelines.state.directory import parse_version
 from service.around.connection import current_executor
+from service.fast.admission import STREAMS
 from store.watch import Watcher
 
 blueprint = Blueprint("live", __name__, url_prefix="/v1/live", description="News")
 
-PING_S = 10
-LONGEST_S = 300
-"""A stream ends after this long, and the browser opens a new one: so no thread is held by a client that is gone."""
+PING_S = 1
+"""A client that has left is noticed by the next thing that is sent to it."""
 
-_places = threading.BoundedSemaphore(max(1, int(os.environ.get("THREADS", "16")) // 4))
+LONGEST_S = 300
+"""A stream ends after this long, and the browser opens a new one."""
+
+_places = threading.BoundedSemaphore(STREAMS)
 
 
 @blueprint.route("")
@@ -34,16 +36,16 @@ def live() -> Response:
     watcher = current_executor().watcher
     if watcher is None or not _places.acquire(blocking=False):
         raise StoreUnavailable("Every place for listeners is taken", "Try again, or ask for /readyz from time to time")
-    response = Response(_events(watcher), mimetype="text/event-stream")
+    response = Response(_events(watcher, current_app.extensions["stopping"]), mimetype="text/event-stream")
     response.headers["Cache-Control"] = "no-store"
     response.call_on_close(_places.release)
     return response
 
 
-def _events(watcher: Watcher) -> Iterator[str]:
+def _events(watcher: Watcher, stopping: threading.Event) -> Iterator[str]:
     end = time.monotonic() + LONGEST_S
     seen, told = watcher.changes, -1
-    while time.monotonic() < end:
+    while time.monotonic() < end and not stopping.is_set():
         status = watcher.current()
         number = parse_version(status).number if status else told
         if number != told:

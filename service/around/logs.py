@@ -1,4 +1,4 @@
-"""Logs: one line for each event, as JSON or as text, the same for the service and for gunicorn.
+"""Logs: one line for each event, as JSON or as text, the same for the service and for its server.
 
 LOG_LEVEL is debug, info (default), warning or error; LOG_FORMAT json or text, by default text on a terminal.
 A request's line tells its parameters, but of the ones that no query has only the names: a client may have put a
@@ -15,7 +15,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 from flask import Flask, Response, request
-from gunicorn.glogging import Logger
 
 from catalog.errors import UserError
 from pipelines.ask.question import PARAMETERS
@@ -49,19 +48,21 @@ class TextFormatter(logging.Formatter):
         return f"{time} {level} [{pid}] {_escaped(message)}{more}" + (f"\n{trace}" if trace else "")
 
 
-class ServerLogger(Logger):
-    """Gunicorn's own log, and the root logger's, in our form on standard error."""
+def configuration() -> dict[str, Any]:
+    """Everything that is logged, the server's own included, in our form on standard error; for `dictConfig`.
 
-    def setup(self, cfg: Any) -> None:
-        """Set the handlers; gunicorn calls it at the start and when it is told to read its settings again."""
-        super().setup(cfg)
-        handler = logging.StreamHandler(sys.stderr)
-        handler.setFormatter(formatter())
-        logging.basicConfig(level=level().upper(), handlers=[handler], force=True)
-        logging.captureWarnings(True)
-        logging.getLogger("pymongo").setLevel(logging.WARNING)
-        for each in self.error_log.handlers:
-            each.setFormatter(formatter())
+    Raises:
+        UserError: LOG_LEVEL or LOG_FORMAT has no usable value.
+    """
+    formatter()
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"ours": {"()": formatter}},
+        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "ours"}},
+        "loggers": {"_granian": {}, "pymongo": {"level": "WARNING"}},
+        "root": {"level": level().upper(), "handlers": ["stderr"]},
+    }
 
 
 def level(environment: Mapping[str, str] = os.environ) -> str:
