@@ -19,8 +19,9 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
+from flask import Flask
 from granian.constants import HTTPModes, Interfaces, SSLProtocols
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
@@ -31,7 +32,7 @@ from catalog.errors import UserError
 from service.around import logs
 from service.fast.admission import STREAMS, WAITING
 from service.settings import ServiceSettings, refuse_open_door, whole_number
-from service.worker import GRACE_S, Lifeline, load
+from service.worker import GRACE_S, Lifeline, load, service
 from store.embedded.server import EmbeddedServer
 from store.settings import Settings
 
@@ -109,9 +110,8 @@ class Server(MPServer):
     """
 
     def _init_shared_socket(self) -> None:
-        self._shd = SocketSpec(self.bind_addr, self.bind_port, self.backlog).build()
-        self._sfd = self._shd.get_fd()
-        self._ssp = None
+        holder: Any = SocketSpec(self.bind_addr, self.bind_port, self.backlog).build()
+        self._ssp, self._shd, self._sfd = None, holder, holder.get_fd()
         self._sso = socket.socket(fileno=self._sfd)
 
 
@@ -133,10 +133,14 @@ def serve(listening: ServerSettings, settings: Settings, prepare: Callable[[], N
             stack.callback(EmbeddedServer(settings.data_dir).close)
         prepare()
         _refuse_taken(address, listening)
-        _serve(listening, address, behaviour.places, lock.fileno())
+        threads = max(listening.threads, behaviour.places + WAITING) + STREAMS + SPARE_THREADS
+        run(listening, address, threads, service, lock.fileno())
 
 
-def _serve(listening: ServerSettings, address: tuple[str, int], places: int, *ours: int) -> None:
+def run(
+    listening: ServerSettings, address: tuple[str, int], threads: int, make: Callable[[], Flask], *ours: int
+) -> None:
+    """Serve what `make` makes in each worker. `ours` are descriptors that no worker may keep."""
     multiprocessing.set_start_method("fork", force=True)  # what the lifeline rests on
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     with suppress(ValueError, OSError):
@@ -148,7 +152,7 @@ def _serve(listening: ServerSettings, address: tuple[str, int], places: int, *ou
         interface=Interfaces.WSGI, http=HTTPModes.http1, websockets=False,
         workers=listening.workers, workers_kill_timeout=GRACE_S,
         respawn_failed_workers=True, respawn_interval=RENEWAL_S,
-        blocking_threads=max(listening.threads, places + WAITING) + STREAMS + SPARE_THREADS,
+        blocking_threads=threads,
         backlog=BACKLOG, backpressure=CONNECTIONS,
         http1_settings=HTTP1Settings(header_read_timeout=HEAD_S * 1000, max_buffer_size=MAX_HEAD_BYTES),
         log_level=LogLevels.warning, log_dictconfig=logs.configuration(),
@@ -158,7 +162,7 @@ def _serve(listening: ServerSettings, address: tuple[str, int], places: int, *ou
     def stop(*_: object) -> None:
         if not server.interrupt_signal:
             lifeline.cut()
-        server.signal_handler_interrupt()
+        server.signal_handler_interrupt()  # type: ignore[no-untyped-call]
 
     def renew(*_: object) -> None:
         try:
@@ -166,7 +170,7 @@ def _serve(listening: ServerSettings, address: tuple[str, int], places: int, *ou
         except UserError as error:
             log.error("the workers go on with the old keys: %s", error)  # noqa: TRY400  the message says it all
         else:
-            server.signal_handler_reload()
+            server.signal_handler_reload()  # type: ignore[no-untyped-call]
 
     def started() -> None:
         for each in STOPS:  # SIGHUP too: it is what a closing terminal sends
@@ -175,7 +179,7 @@ def _serve(listening: ServerSettings, address: tuple[str, int], places: int, *ou
         threading.Thread(target=_say_where, args=(address, listening.url), daemon=True).start()
 
     server.on_startup(started)
-    server.serve(target_loader=partial(load, lifeline), wrap_loader=False)
+    server.serve(target_loader=partial(load, lifeline, make), wrap_loader=False)
 
 
 def _address(listening: ServerSettings) -> tuple[str, int]:

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from flask import Flask
+
 GARBAGE_THRESHOLD = 50_000
 GRACE_S = 30
 """So long a worker may take to answer what it has begun when it is told to stop."""
@@ -52,7 +54,14 @@ class Lifeline:
             os._exit(1)
 
 
-def load(lifeline: Lifeline) -> Application:
+def service() -> Flask:
+    """The service's own application. Not imported in the parent: numpy starts threads, and a fork has none of them."""
+    from service.app import create_app
+
+    return create_app()
+
+
+def load(lifeline: Lifeline, make: Callable[[], Flask]) -> Application:
     """Make the application in a worker's own process, just forked, and let it connect while it begins to listen.
 
     With Python's thresholds a full collection of garbage went through all kept answers every twenty dashboards: 50 to
@@ -62,9 +71,7 @@ def load(lifeline: Lifeline) -> Application:
     for descriptor in (lifeline.write, *lifeline.others):
         os.close(descriptor)
     logging.captureWarnings(True)
-    from service.app import create_app  # not in the parent: what it imports starts threads, and a fork has none
-
-    app = create_app()
+    app = make()
     threading.Thread(target=lifeline.follow, args=(app.extensions["stopping"],), name="lifeline", daemon=True).start()
     threading.Thread(target=app.extensions["connection"].warm, name="warm", daemon=True).start()
     gc.freeze()

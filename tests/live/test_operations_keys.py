@@ -194,7 +194,7 @@ def start(environment: Mapping[str, str]) -> "subprocess.CompletedProcess[str]":
     )
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "0", pytest.param(socket.gethostname(), id="a name")])
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "0"])
 def test_others_cannot_reach_a_service_without_keys(host: str) -> None:
     """It does not start, and the last line says what to do."""
     with socket.socket() as probe:
