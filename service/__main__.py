@@ -8,7 +8,8 @@ from pathlib import Path
 import click
 
 from catalog.errors import AnalyticsError
-from service.server import STOPS, ServerSettings, serve
+from service.server import ServerSettings, serve
+from service.worker import STOPS
 from store.settings import Settings
 
 ENVIRONMENT = """

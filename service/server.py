@@ -32,7 +32,7 @@ from catalog.errors import UserError
 from service.around import logs
 from service.fast.admission import STREAMS, WAITING
 from service.settings import ServiceSettings, refuse_open_door, whole_number
-from service.worker import GRACE_S, Lifeline, load, service
+from service.worker import GRACE_S, STOPS, Lifeline, load, service
 from store.embedded.server import EmbeddedServer
 from store.settings import Settings
 
@@ -51,7 +51,6 @@ SPARE_THREADS = 4
 RENEWAL_S = 1.5
 """So long new workers have to start, when the keys are read again, before the old ones stop."""
 
-STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 log = logs.log
 
 
@@ -160,6 +159,8 @@ def run(
     )  # fmt: skip
 
     def stop(*_: object) -> None:
+        if os.getpid() != lifeline.parent:  # a worker just forked, which has not begun anything
+            os._exit(0)
         if not server.interrupt_signal:
             lifeline.cut()
         server.signal_handler_interrupt()  # type: ignore[no-untyped-call]

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from multiprocessing.util import Finalize
 from typing import Any
 
 from flask import Flask
@@ -15,6 +16,8 @@ from flask import Flask
 GARBAGE_THRESHOLD = 50_000
 GRACE_S = 30
 """So long a worker may take to answer what it has begun when it is told to stop."""
+
+STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 Environ = dict[str, Any]
 Application = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
@@ -68,12 +71,16 @@ def load(lifeline: Lifeline, make: Callable[[], Flask]) -> Application:
     90 ms each.
     """
     os.setsid()  # a terminal's Ctrl-C and its end are for the parent, which then tells us
+    for number in (*STOPS, signal.SIGUSR1):  # what the parent does at these is not for us; Granian sets its own later
+        signal.signal(number, signal.SIG_DFL)
     for descriptor in (lifeline.write, *lifeline.others):
         os.close(descriptor)
     logging.captureWarnings(True)
     app = make()
     threading.Thread(target=lifeline.follow, args=(app.extensions["stopping"],), name="lifeline", daemon=True).start()
     threading.Thread(target=app.extensions["connection"].warm, name="warm", daemon=True).start()
+    # All is answered then. What threads still wait for, such as news from MongoDB, would take seconds and tracebacks.
+    Finalize(None, os._exit, args=(0,), exitpriority=0)
     gc.freeze()
     gc.set_threshold(GARBAGE_THRESHOLD)
     log.info("a worker has started")
