@@ -13,7 +13,8 @@ from types import SimpleNamespace
 from flask import Flask
 
 from bench.overload import serving
-from service.server import ServerSettings, run
+from service.server import run
+from service.settings import ServerSettings
 
 PATHS = {
     "an answer": "/v1/queries/revenue-by-segment?from=2020-01-01&state=Texas",

@@ -5,15 +5,14 @@ import sys
 
 import click
 
-from catalog.errors import AnalyticsError
 from indexes.manage import apply, usage, verify
 from store.client import Store
+from store.command import as_json, run, version
 from store.settings import Settings
-
-as_json = click.option("--json", "as_json", is_flag=True, help="Report as JSON.")
 
 
 @click.group()
+@version
 def main() -> None:
     """Look after the indexes of the database that MONGODB_URI and MONGODB_DATABASE name."""
 
@@ -67,8 +66,4 @@ def usage_command(as_json: bool) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except AnalyticsError as error:
-        click.echo(f"error: {error}", err=True)
-        sys.exit(error.exit_code)
+    run(main)

@@ -7,36 +7,27 @@ from pathlib import Path
 
 import click
 
-from catalog.errors import AnalyticsError
-from service.server import ServerSettings, serve
+from service.server import serve
+from service.settings import ALL, ServerSettings
 from service.worker import STOPS
+from store.command import run, version
+from store.environment import listed
 from store.settings import Settings
 
-ENVIRONMENT = """
-\b
-Environment, beside MongoDB's (see python -m loader --help):
-  HOST, PORT         where to listen (default: 127.0.0.1, 8000)
-  WORKERS, THREADS   processes, and threads of each (default: 2, 16)
-  TLS_CERTIFICATE, TLS_KEY   files in PEM form, for https
-  LOG_LEVEL          debug, info, warning or error
-  LOG_FORMAT         json or text
-"""
+ENVIRONMENT = "\b\nEnvironment:\n" + "\n".join(map(listed, ALL))
 
 
 @click.command(epilog=ENVIRONMENT)
+@version
 @click.option("--load", "file", type=click.Path(path_type=Path), help="Load this CSV file first.")
 def main(file: Path | None) -> None:
     """Serve the answers over HTTP until Ctrl-C, SIGTERM or SIGHUP.
 
-    Without MONGODB_URI the embedded MongoDB is started, or joined, and kept for as long.
+    Without MONGODB_URI the embedded MongoDB is started, or joined, and kept for as long. SIGUSR1 reads the keys anew.
     """
     for each in STOPS:
         signal.signal(each, lambda *_: sys.exit(0))
-    try:
-        serve(ServerSettings.from_environment(), Settings.from_environment(), lambda: _load(file) if file else None)
-    except AnalyticsError as error:
-        click.echo(f"error: {error}", err=True)
-        sys.exit(error.exit_code)
+    serve(ServerSettings.from_environment(), Settings.from_environment(), lambda: _load(file) if file else None)
 
 
 def _load(file: Path) -> None:
@@ -53,4 +44,4 @@ def _load(file: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(prog_name="python -m service")
+    run(main)

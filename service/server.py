@@ -14,9 +14,9 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
@@ -30,8 +30,8 @@ from granian.server.mp import MPServer
 
 from catalog.errors import UserError
 from service.around import logs
-from service.fast.admission import STREAMS, WAITING
-from service.settings import ServiceSettings, refuse_open_door, whole_number
+from service.fast.admission import WAITING
+from service.settings import ServerSettings, ServiceSettings, refuse_open_door
 from service.worker import GRACE_S, STOPS, Lifeline, load, service
 from store.embedded.server import EmbeddedServer
 from store.settings import Settings
@@ -52,53 +52,6 @@ RENEWAL_S = 1.5
 """So long new workers have to start, when the keys are read again, before the old ones stop."""
 
 log = logs.log
-
-
-@dataclass(frozen=True)
-class ServerSettings:
-    """Where and how the service listens.
-
-    Attributes:
-        host: a name or an address.
-        workers: processes. threads: of each, at least.
-        certificate, key: files in PEM form for TLS; None means plain HTTP.
-    """
-
-    host: str = "127.0.0.1"
-    port: int = 8000
-    workers: int = 2
-    threads: int = 16
-    certificate: Path | None = None
-    key: Path | None = None
-
-    @classmethod
-    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "ServerSettings":
-        """Read HOST, PORT, WORKERS, THREADS, TLS_CERTIFICATE and TLS_KEY.
-
-        Raises:
-            UserError: a setting has no usable value.
-        """
-        port = whole_number(environment, "PORT", cls.port)
-        if port > 65_535:
-            raise UserError(f"PORT: {port} is not a port. Use a number from 1 to 65535.")
-        files = [environment.get(name) or None for name in ("TLS_CERTIFICATE", "TLS_KEY")]
-        if any(files) and not all(files):
-            raise UserError("TLS_KEY and TLS_CERTIFICATE belong together. Set both, or neither.")
-        for name, file in zip(("TLS_CERTIFICATE", "TLS_KEY"), files, strict=True):
-            if file and not os.access(file, os.R_OK):
-                raise UserError(f"{name}: {file} cannot be read.")
-        return cls(
-            environment.get("HOST") or cls.host,
-            port,
-            whole_number(environment, "WORKERS", cls.workers),
-            whole_number(environment, "THREADS", cls.threads),
-            *(Path(each) if each else None for each in files),
-        )
-
-    @property
-    def url(self) -> str:
-        """Where a browser finds the service."""
-        return f"http{'s' if self.key else ''}://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}/"
 
 
 class Server(MPServer):
@@ -123,6 +76,7 @@ def serve(listening: ServerSettings, settings: Settings, prepare: Callable[[], N
     """
     logs.configuration()
     address = _address(listening)
+    listening = replace(listening, port=address[1])
     behaviour = ServiceSettings.from_environment()
     refuse_open_door([address], behaviour.keys)
     with ExitStack() as stack:
@@ -132,7 +86,7 @@ def serve(listening: ServerSettings, settings: Settings, prepare: Callable[[], N
             stack.callback(EmbeddedServer(settings.data_dir).close)
         prepare()
         _refuse_taken(address, listening)
-        threads = max(listening.threads, behaviour.places + WAITING) + STREAMS + SPARE_THREADS
+        threads = max(listening.threads, behaviour.places + WAITING) + listening.listeners + SPARE_THREADS
         run(listening, address, threads, service, lock.fileno())
 
 
@@ -189,7 +143,11 @@ def _address(listening: ServerSettings) -> tuple[str, int]:
         found = socket.getaddrinfo(listening.host, listening.port, type=socket.SOCK_STREAM)
     except OSError as error:
         raise UserError(f"HOST: {listening.host!r} is not a known name or address ({error.strerror}).") from error
-    host, port = found[0][4][:2]
+    family, _, _, _, (host, port, *_) = found[0]
+    if not port:
+        with socket.socket(family) as probe:
+            probe.bind((host, 0))
+            port = probe.getsockname()[1]
     return str(host), int(port)
 
 

@@ -51,8 +51,9 @@ class Lifeline:
         """In a worker: set `stopping` when it is time to, and end this process when the parent was killed."""
         os.read(self.read, 1)
         stopping.set()
+        # To the main thread, as the parent's own may have been taken by one of Granian's: Python would not notice.
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
         if os.getppid() != self.parent:
-            os.kill(os.getpid(), signal.SIGTERM)
             time.sleep(GRACE_S)
             os._exit(1)
 

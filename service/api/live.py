@@ -5,13 +5,13 @@ import threading
 import time
 from collections.abc import Iterator
 
-from flask import Response, current_app
+from flask import Flask, Response, current_app
 from flask_smorest import Blueprint
 
 from catalog.errors import StoreUnavailable
 from pipelines.state.directory import parse_version
 from service.around.connection import current_executor
-from service.fast.admission import STREAMS
+from service.settings import ServerSettings
 from store.watch import Watcher
 
 blueprint = Blueprint("live", __name__, url_prefix="/v1/live", description="News")
@@ -22,7 +22,10 @@ PING_S = 1
 LONGEST_S = 300
 """A stream ends after this long, and the browser opens a new one."""
 
-_places = threading.BoundedSemaphore(STREAMS)
+
+def install(app: Flask) -> None:
+    """Leave most threads to those who ask."""
+    app.extensions["listeners"] = threading.BoundedSemaphore(ServerSettings.from_environment().listeners)
 
 
 @blueprint.route("")
@@ -33,12 +36,12 @@ def live() -> Response:
 
     The event `version` carries `{"data_version": 7}`: the current one at once, then each new one.
     """
-    watcher = current_executor().watcher
-    if watcher is None or not _places.acquire(blocking=False):
+    watcher, places = current_executor().watcher, current_app.extensions["listeners"]
+    if watcher is None or not places.acquire(blocking=False):
         raise StoreUnavailable("Every place for listeners is taken", "Try again, or ask for /readyz from time to time")
     response = Response(_events(watcher, current_app.extensions["stopping"]), mimetype="text/event-stream")
     response.headers["Cache-Control"] = "no-store"
-    response.call_on_close(_places.release)
+    response.call_on_close(places.release)
     return response
 
 

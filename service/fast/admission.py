@@ -22,9 +22,6 @@ WAIT_MS = 50
 WAITING = 8
 """So many wait; one more takes the turn of the one that has waited longest."""
 
-STREAMS = 4
-"""So many clients listen to the news of one process: each holds a thread."""
-
 RETRY_AFTER_SECONDS = 1
 ALWAYS = frozenset({"/readyz", "/metrics"})
 """Monitors are told how things stand also, and above all, under overload."""

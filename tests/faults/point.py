@@ -14,7 +14,8 @@ from typing import Any
 from pymongo import monitoring
 
 import loader.reading.files
-from loader.__main__ import main, run
+from loader.__main__ import main
+from store.command import run
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,7 @@ def _kill() -> None:
 
 if __name__ == "__main__":
     name, occurrence, delay_ms, chunk_bytes, *arguments = sys.argv[1:]
-    loader.files.CHUNK_BYTES = int(chunk_bytes)
+    loader.reading.files.CHUNK_BYTES = int(chunk_bytes)
     monitoring.register(Killer(BY_NAME[name], int(occurrence), float(delay_ms) / 1000))
     sys.argv[1:] = arguments
     run(main)

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from service.around.keys import new_key
-from service.fast.admission import STREAMS
+from service.settings import ServerSettings
 from store.client import Store
 from tests.conftest import ROOT
 from tests.live.test_service import AWAY, Service, serving
@@ -27,6 +27,7 @@ pytestmark = [pytest.mark.live, pytest.mark.skipif(sys.platform != "linux", reas
 
 SOON_S = 2.0
 SLOW_HEADS, SLOW_BODIES = 100, 40
+STREAMS = ServerSettings().listeners
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 
 
