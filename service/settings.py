@@ -107,8 +107,10 @@ class ServerSettings:
     log_format: str | None = setting(
         "LOG_FORMAT", one_of(*FORMATS), None, "`json`, one document a line, or `text`", shown="json; text on a terminal"
     )
-    certificate: Path | None = setting("TLS_CERTIFICATE", _file, None, "a certificate in PEM form, for https")
-    key: Path | None = setting("TLS_KEY", _file, None, "the certificate's private key, in PEM form")
+    certificate: Path | None = setting(
+        "TLS_CERTIFICATE", _file, None, "a certificate in PEM form, for https", shown="none"
+    )
+    key: Path | None = setting("TLS_KEY", _file, None, "the certificate's private key, in PEM form", shown="none")
 
     @classmethod
     def from_environment(cls) -> "ServerSettings":

@@ -21,6 +21,7 @@ from service.settings import ServerSettings
 
 log = logging.getLogger("service")
 MAX_VALUE = 200
+METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
 _TOLD = frozenset(PARAMETERS) | {"by", "compare"}
 
 
@@ -101,7 +102,7 @@ def fields(response: Response) -> dict[str, Any]:
     return {
         "request_id": requests.request_id(),
         "trace_id": requests.trace_id(),
-        "method": request.method[:MAX_VALUE],
+        "method": request.method if request.method in METHODS else "another",
         "path": request.path[:MAX_VALUE],
         "parameters": _parameters(),
         "status": response.status_code,

@@ -187,6 +187,7 @@ def test_an_id_of_a_client_is_repeated_only_where_it_is_harmless(
     head = sent_raw(open_service[0], f"GET /healthz HTTP/1.1\r\nHost: here\r\n{name}: {value}")
     assert head.split()[1] in ("200", "400")
     assert "X-Evil" not in head
-    lines = dict(line.split(": ", 1) for line in head.split("\r\n")[1:])
-    assert lines["X-Request-Id"].isalnum()
-    assert len(lines["X-Request-Id"]) == 32
+    lines = dict(line.split(": ", 1) for line in head.lower().split("\r\n")[1:])
+    if " 200 " in head:  # else it was no request at all, and got its status alone
+        assert lines["x-request-id"].isalnum()
+        assert len(lines["x-request-id"]) == 32

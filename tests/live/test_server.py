@@ -177,6 +177,7 @@ def running(tmp_path: Path, *options: str, log: str = "log", **more: str) -> Ite
     written, data_dir = tmp_path / log, tmp_path / "data"
     kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     environment = kept | {"DATA_DIR": str(data_dir), "PORT": str(port), "WORKERS": "2", **more}
+    port = int(environment["PORT"])
     with written.open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "service", *options], cwd=ROOT, env=environment, stdout=output, stderr=output,
