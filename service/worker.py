@@ -17,6 +17,9 @@ GARBAGE_THRESHOLD = 50_000
 GRACE_S = 30
 """So long a worker may take to answer what it has begun when it is told to stop."""
 
+NUDGE_S = 1.0
+"""So long the parent's own signal has before a worker gives itself another."""
+
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 Environ = dict[str, Any]
@@ -51,7 +54,9 @@ class Lifeline:
         """In a worker: set `stopping` when it is time to, and end this process when the parent was killed."""
         os.read(self.read, 1)
         stopping.set()
-        # To the main thread, as the parent's own may have been taken by one of Granian's: Python would not notice.
+        if os.getppid() == self.parent:
+            time.sleep(NUDGE_S)
+        # To the main thread: a signal to the process may be taken by a thread of Granian's, and Python would not notice.
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
         if os.getppid() != self.parent:
             time.sleep(GRACE_S)
