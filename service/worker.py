@@ -56,7 +56,7 @@ class Lifeline:
         stopping.set()
         if os.getppid() == self.parent:
             time.sleep(NUDGE_S)
-        # To the main thread: a signal to the process may be taken by a thread of Granian's, and Python would not notice.
+        # To the main thread: what one of Granian's threads takes would not wake Python's.
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
         if os.getppid() != self.parent:
             time.sleep(GRACE_S)
