@@ -16,6 +16,7 @@ from loader.loads.control import Control, compare_with_file
 from loader.loads.options import Options
 from loader.loads.quarantine import export, refused_rows
 from loader.loads.remove import remove
+from loader.loads.rename import rename
 from loader.loads.report import LoadReport
 from loader.sample import write_sample
 from pipelines.derived.refresh import refresh
@@ -196,6 +197,16 @@ def remove_command(load_id: str, as_json: bool) -> None:
     with Store(Settings.from_environment()) as store, _progress("Removing") as progress:
         removed = remove(store, load_id, progress)
     click.echo(json.dumps({"load_id": load_id, "removed": removed}) if as_json else f"{removed:,} transactions removed")
+
+
+@main.command("rename")
+@click.argument("dimension")
+@click.argument("code", type=int)
+@click.argument("name")
+def rename_command(dimension: str, code: int, name: str) -> None:
+    """Give the member of DIMENSION that has CODE (`_id` in its collection) another NAME. No transaction changes."""
+    with Store(Settings.from_environment()) as store:
+        click.echo(f"{dimension} {code}: {rename(store, dimension, code, name)!r} is now {name!r}")
 
 
 @main.command("refresh")

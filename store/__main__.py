@@ -24,20 +24,26 @@ def main(command: tuple[str, ...]) -> None:
         with Store(Settings.from_environment()) as store:
             store.require_replica_set()
             if command:
-                signal.signal(signal.SIGINT, lambda *_: None)  # Ctrl-C is for the command, which ends when it will
                 sys.exit(_call(command))
             host, port = store.client.address or ("", 0)
-            click.echo(f"MongoDB is ready at mongodb://{host}:{port}/?directConnection=true (Ctrl-C ends it)")
+            click.echo(f"MongoDB is ready at {host}:{port} (Ctrl-C ends it)")
+            if store.uri_file:
+                click.echo(f"MONGODB_URI_FILE={store.uri_file} lets other programs of yours log in")
             signal.pause()
     except KeyboardInterrupt:
         pass
 
 
 def _call(command: tuple[str, ...]) -> int:
+    """Run a command, and pass on what would end us; gives its exit code."""
+    signal.signal(signal.SIGINT, lambda *_: None)  # Ctrl-C is for the command, which ends when it will
     try:
-        return subprocess.call(command)  # noqa: S603  the user's own command
+        process = subprocess.Popen(command)  # noqa: S603  the user's own command
     except OSError as error:
         raise UserError(f"{command[0]} cannot be run ({error.strerror}).") from None
+    for ending in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ending, lambda *_: process.terminate())  # a closed terminal, too: gunicorn reloads for a SIGHUP
+    return process.wait()
 
 
 if __name__ == "__main__":
