@@ -9,6 +9,9 @@ SAMPLE := $(DATA_DIR)/sample-$(ROWS).csv
 
 .PHONY: run serve test setup lint unit live slow timing faults floors
 
+# Two makes at once: the second waits for what the first makes, and finds it made.
+LOCKED := $(PYTHON) .ci/locked.py
+
 ifdef CSV
 INPUT := $(CSV)
 else
@@ -17,16 +20,14 @@ NEEDED := $(SAMPLE)
 endif
 
 run: setup $(NEEDED)
-	@$(PY) -m store $(MAKE) --no-print-directory serve CSV="$(INPUT)"
+	@exec $(PY) -m service --load "$(INPUT)"
 
-serve:
-	@$(PY) -m loader load "$(CSV)"
-	@$(VENV)/bin/gunicorn wsgi:app
+serve: setup
+	@exec $(PY) -m service
 
 $(SAMPLE): | setup
 	@mkdir -p $(DATA_DIR)
-	@$(PY) -m loader sample $@.part --rows $(ROWS)
-	@mv $@.part $@
+	@$(LOCKED) $@.lock sh -c 'test -e $@ || { $(PY) -m loader sample $@.part --rows $(ROWS) && mv $@.part $@; }'
 
 test: lint unit live
 
@@ -47,9 +48,8 @@ setup: $(VENV)/ready
 # The lock names every package with its hash; pip refuses anything else.
 $(VENV)/ready: requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12")'
-	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/pip install --quiet --require-hashes -r requirements.lock
-	@touch $@
+	@$(LOCKED) $(VENV).lock sh -c 'test $@ -nt $< || { $(PYTHON) -m venv $(VENV) \
+		&& $(VENV)/bin/pip install --quiet --require-hashes -r $< && touch $@; }'
 
 # The long suites: more random questions, more comparisons, more kills.
 slow: setup

@@ -1,4 +1,4 @@
-"""`app` for any WSGI server: `gunicorn wsgi:app`."""
+"""`app` for any WSGI server; `python -m service` serves it as this project means it."""
 
 from service.app import create_app
 

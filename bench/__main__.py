@@ -99,7 +99,7 @@ def load_command(file: Path | None, rows: int, as_json: bool) -> None:
 @main.command("hello")
 @as_json
 def hello_command(as_json: bool) -> None:
-    """Unchanged answers a second over HTTP, beside a bare Flask application under the same gunicorn."""
+    """Unchanged answers a second over HTTP, beside a bare Flask application under the same server."""
     found = compare_with_hello()
     if as_json:
         click.echo(json.dumps(found, indent=2))

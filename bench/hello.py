@@ -1,6 +1,6 @@
 """How many unchanged answers a second the service gives, beside a Flask application that only says hello.
 
-Both run under gunicorn with this project's settings, and are asked in turn over connections that stay open.
+Both run under the same server with this project's settings, and are asked in turn over connections that stay open.
 """
 
 import socket
@@ -13,7 +13,8 @@ from types import SimpleNamespace
 from flask import Flask
 
 from bench.overload import serving
-from service.fast.admission import Places
+from service.server import run
+from service.settings import ServerSettings
 
 PATHS = {
     "an answer": "/v1/queries/revenue-by-segment?from=2020-01-01&state=Texas",
@@ -28,7 +29,7 @@ SECONDS = 2.0
 def compare() -> Mapping[str, float]:
     """Requests a second, medians of rounds in turn."""
     found: dict[str, list[float]] = {}
-    with serving("bench.hello:hello()", "/") as bare, serving() as served:
+    with serving("bench.hello", "/") as bare, serving() as served:
         for round_ in range(-1, ROUNDS):
             asked = {"hello": (bare.port, "/")} | {name: (served.port, path) for name, path in PATHS.items()}
             for name, (at, path) in asked.items():
@@ -41,7 +42,7 @@ def compare() -> Mapping[str, float]:
 def hello() -> Flask:
     """The application to compare with."""
     app = Flask("hello")
-    app.extensions |= {"connection": SimpleNamespace(warm=lambda: None), "places": Places(1)}  # for our worker
+    app.extensions |= {"connection": SimpleNamespace(warm=lambda: None), "stopping": threading.Event()}
     app.add_url_rule("/", view_func=lambda: "hello")
     return app
 
@@ -76,3 +77,8 @@ def _read(connection: socket.socket) -> bool:
     while left:
         left -= len(connection.recv(min(left, 1 << 16)))
     return head.startswith(b"HTTP/1.1 200")
+
+
+if __name__ == "__main__":
+    settings = ServerSettings.from_environment()
+    run(settings, ("127.0.0.1", settings.port), settings.threads, hello)

@@ -1,4 +1,4 @@
-"""What the service does when ten times as much is asked as it can answer: a real gunicorn, a client of its own."""
+"""What the service does when ten times as much is asked as it can answer: the real server, a client of its own."""
 
 import json
 import os
@@ -36,7 +36,7 @@ _OTHER = {"raw": "pages", "pages": "raw", "auto": "raw"}
 
 @dataclass(frozen=True)
 class Served:
-    """A running gunicorn: its port and the process of its master."""
+    """A running server: its port and its parent process."""
 
     port: int
     pid: int
@@ -141,19 +141,19 @@ def percentiles(outcomes: Sequence[Outcome]) -> dict[str, float]:
 
 
 @contextmanager
-def serving(application: str = "wsgi:app", ready: str = "/readyz") -> Iterator[Served]:
-    """Gunicorn with the settings of this environment, on a free port, as soon as the path is there."""
+def serving(module: str = "service", ready: str = "/readyz") -> Iterator[Served]:
+    """A module that serves, with the settings of this environment, on a free port, as soon as the path is there."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
-    command = [sys.executable, "-m", "gunicorn", application]
+    command = [sys.executable, "-m", module]
     environment = os.environ | {"PORT": str(port), "HOST": "127.0.0.1"}
     root = Path(__file__).parents[1]
     process = subprocess.Popen(command, cwd=root, env=environment, stderr=subprocess.DEVNULL)  # noqa: S603  our own
     try:
         while not _is_answered(port, ready):
             if process.poll() is not None:
-                raise SystemExit("gunicorn has ended; is the database filled?")
+                raise SystemExit("the server has ended; is the database filled?")
             time.sleep(0.1)
         yield Served(port, process.pid)
     finally:

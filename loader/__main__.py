@@ -207,11 +207,13 @@ def quarantine_command(load_id: str, csv_file: Path | None, as_json: bool) -> No
 def remove_command(load_id: str, as_json: bool) -> None:
     """Take LOAD out again: its transactions, their customers and its quarantine. Run it again if it was interrupted.
 
-    The file can be loaded again afterwards. Answers stay exact all the while.
+    A row that another load's file also brought stays and belongs to that load. Where a row of another load was refused
+    because this one held its id, load that file again to take it up. The file of LOAD can be loaded again, too.
+    Answers stay exact all the while.
     """
     with Store(Settings.from_environment()) as store, _progress("Removing") as progress:
-        removed = remove(store, load_id, progress)
-    click.echo(json.dumps({"load_id": load_id, "removed": removed}) if as_json else f"{removed:,} transactions removed")
+        removal = remove(store, load_id, progress)
+    click.echo(json.dumps(removal.as_document()) if as_json else str(removal))
 
 
 @main.command("rename")

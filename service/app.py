@@ -1,6 +1,7 @@
 """The application factory: one place that says which parts the service has."""
 
 import logging
+import threading
 
 from flask import Flask
 from flask_smorest import Api
@@ -9,7 +10,7 @@ from service.api import catalogue, dashboard, dimensions, explore, health, live,
 from service.api.examples import real_examples
 from service.around import bounds, compression, cors, keys, libraries, logs, metrics, problems, rates, requests
 from service.around.connection import Connection
-from service.fast import admission, kept
+from service.fast import admission, gate, kept
 from service.pages import docs, home
 from service.settings import ServiceSettings
 from store.settings import Settings
@@ -39,7 +40,7 @@ def create_app(settings: Settings | None = None, behaviour: ServiceSettings | No
     behaviour = behaviour or ServiceSettings.from_environment()
     places = admission.Places(behaviour.places)
     connection = Connection(settings or Settings.from_environment(), places.take)
-    app.extensions["connection"] = connection
+    app.extensions |= {"connection": connection, "stopping": threading.Event()}
     if not (behaviour.keys or behaviour.rate_limit or behaviour.cors_origins):  # which have to see each request
         kept.install(app, lambda: connection.executor)
     live.install(app)
@@ -69,5 +70,6 @@ def create_app(settings: Settings | None = None, behaviour: ServiceSettings | No
     app.add_url_rule("/v1/queries/<slug>", view_func=catalogue.no_such_query)
     for page in (home.blueprint, docs.blueprint):
         app.register_blueprint(page)
+    gate.install(app, places)
     logging.getLogger("pymongo").setLevel(logging.WARNING)
     return app

@@ -4,8 +4,10 @@
 """
 
 import ipaddress
+import os
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
 from limits import parse_many
 
@@ -24,6 +26,12 @@ def _host(text: str) -> str:
     if not _HOST.fullmatch(text):
         raise ValueError("a host name or an address, such as 127.0.0.1 or ::")
     return text
+
+
+def _file(text: str) -> Path:
+    if not os.access(text, os.R_OK):
+        raise ValueError("a file that can be read")
+    return Path(text)
 
 
 def _rate_limit(text: str) -> str:
@@ -86,6 +94,7 @@ class ServerSettings:
 
     Attributes:
         log_format: json or text; None means text on a terminal and json elsewhere.
+        certificate, key: files in PEM form for TLS; None means plain HTTP.
     """
 
     host: str = setting(
@@ -98,6 +107,10 @@ class ServerSettings:
     log_format: str | None = setting(
         "LOG_FORMAT", one_of(*FORMATS), None, "`json`, one document a line, or `text`", shown="json; text on a terminal"
     )
+    certificate: Path | None = setting(
+        "TLS_CERTIFICATE", _file, None, "a certificate in PEM form, for https", shown="none"
+    )
+    key: Path | None = setting("TLS_KEY", _file, None, "the certificate's private key, in PEM form", shown="none")
 
     @classmethod
     def from_environment(cls) -> "ServerSettings":
@@ -106,12 +119,20 @@ class ServerSettings:
         Raises:
             UserError: a setting has no usable value.
         """
-        return read(cls)
+        found = read(cls)
+        if (found.key is None) != (found.certificate is None):
+            raise UserError("TLS_KEY and TLS_CERTIFICATE belong together. Set both, or neither.")
+        return found
 
     @property
-    def bind(self) -> str:
-        """Host and port as servers take them: an IPv6 address in brackets."""
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+    def listeners(self) -> int:
+        """How many clients may listen to the news of one process: each holds a thread."""
+        return max(1, self.threads // 4)
+
+    @property
+    def url(self) -> str:
+        """Where a browser finds the service."""
+        return f"http{'s' if self.key else ''}://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}/"
 
 
 ALL = (Settings, ServerSettings, ServiceSettings)
@@ -121,7 +142,7 @@ def refuse_open_door(addresses: list[object], keys: tuple[Key, ...]) -> None:
     """Make sure that a service that others can reach asks for a key.
 
     Attributes:
-        addresses: what gunicorn binds: a host and a port, or the path of a socket.
+        addresses: what the server binds: a host and a port, or the path of a socket.
 
     Raises:
         UserError: it listens on more than loopback, and there are no keys.

@@ -1,184 +1,130 @@
-"""Gunicorn's threaded worker, with a bound on what its threads begin, and problem details of its own.
+"""What a worker does besides answering: it makes the application, hears when it is to stop, ends with its parent."""
 
-Gunicorn queues every connection for its threads, however many there are. Where too many come the queue would grow to
-minutes, and each refusal by the application takes time from those that are answered. So what is not worth beginning,
-and what has waited too long for a thread, is refused before it is read, which costs next to nothing. Health and metrics
-are let through: they are told apart by a look at the first bytes.
-"""
-
-import json
-import socket
+import gc
+import logging
+import os
+import signal
 import threading
 import time
-import uuid
-from concurrent.futures import Future
-from http import HTTPStatus
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from multiprocessing.util import Finalize
 from typing import Any
 
-from gunicorn.http import errors
-from gunicorn.util import close, close_graceful, write_nonblock
-from gunicorn.workers.gthread import ThreadWorker
+from flask import Flask
 
-from service.around.requests import SECURITY
-from service.fast.admission import RETRY_AFTER_SECONDS, Admission, Overloaded
+GARBAGE_THRESHOLD = 50_000
+GRACE_S = 30
+"""So long a worker may take to answer what it has begun when it is told to stop."""
 
-STATUS: dict[type[Exception], HTTPStatus] = {
-    errors.LimitRequestLine: HTTPStatus.REQUEST_URI_TOO_LONG,
-    errors.LimitRequestHeaders: HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
-    errors.UnsupportedTransferCoding: HTTPStatus.NOT_IMPLEMENTED,
-    errors.ExpectationFailed: HTTPStatus.EXPECTATION_FAILED,
-    errors.InvalidHTTPVersion: HTTPStatus.HTTP_VERSION_NOT_SUPPORTED,
-}
-"""What each fault of a request means; 400 for those that are not named."""
+NUDGE_S = 1.0
+"""So long the parent's own signal has before a worker gives itself another."""
 
-MONITORS = (b"GET /healthz ", b"GET /readyz ", b"GET /metrics ")
-BODY_HEADERS = frozenset({"CONTENT-LENGTH", "TRANSFER-ENCODING"})
-PATIENCE_S = 0.05
-BURST = 64
-LINGER_S = 0.5
-REPORT_S = 1.0
+STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+Environ = dict[str, Any]
+Application = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
+log = logging.getLogger(__name__)
 
 
-class Worker(ThreadWorker):
-    """Refuses unread what is not worth beginning, and says with a problem document why a request is no request."""
+@dataclass(frozen=True)
+class Lifeline:
+    """A pipe that nobody writes to: its end is told to all workers when the parent stops, and when it is killed.
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._begun = self._under_way = 0  # touched by the main thread alone, like the next one
-        self._admission: Admission | None = None
-        self._lock = threading.Lock()
-        self._refused = 0
-        self._reported = time.monotonic()
+    Attributes:
+        read, write: the ends. Workers close the other one, which is the parent's.
+        others: more descriptors that are the parent's alone.
+    """
 
-    def accept(self, listener: socket.socket) -> None:
-        """Accept all that has come, up to a bound: gunicorn's loop does a good deal between one and the next."""
-        for _ in range(BURST):
-            before = self._begun
-            super().accept(listener)
-            if self._begun == before:
-                return
+    read: int
+    write: int
+    parent: int = field(default_factory=os.getpid)
+    others: tuple[int, ...] = ()
 
-    def enqueue_req(self, conn: Any) -> None:
-        """Give a connection to the threads, unless too many are at work, and note whether it has to wait for one."""
-        self._begun += 1
-        conn.is_whole = False
-        conn.works_since = None
-        now = time.monotonic()
-        target = self._target(conn)
-        places = self.wsgi.extensions["places"]
-        if target and places.may_need(target):
-            self._admission = self._admission or Admission(places.most, places.least)
-            if not self._admission.admit(now):
-                self.nr_conns -= 1
-                self._refuse(conn)
-                return
-            conn.works_since = now
-        conn.waits_since = now if self._under_way >= self.cfg.threads else None
-        self._under_way += 1
-        super().enqueue_req(conn)
+    @classmethod
+    def make(cls, *others: int) -> "Lifeline":
+        """Make one, in the parent."""
+        return cls(*os.pipe(), others=others)
 
-    def finish_request(self, conn: Any, fs: "Future[Any]") -> None:
-        """Count a thread as free again."""
-        self._under_way -= 1
-        if self._admission and conn.works_since is not None:
-            self._admission.end(conn.works_since, time.monotonic())
-        super().finish_request(conn, fs)
+    def cut(self) -> None:
+        """Tell the workers that the parent stops."""
+        os.close(self.write)
 
-    def handle(self, conn: Any) -> Any:
-        """Answer a request, or refuse it unread where it had to wait for this.
+    def follow(self, stopping: threading.Event) -> None:
+        """In a worker: set `stopping` when it is time to, and end this process when the parent was killed."""
+        os.read(self.read, 1)
+        stopping.set()
+        if os.getppid() == self.parent:
+            time.sleep(NUDGE_S)
+        # To the main thread: what one of Granian's threads takes would not wake Python's.
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
+        if os.getppid() != self.parent:
+            time.sleep(GRACE_S)
+            os._exit(1)
 
-        A connection that ends is closed here: gunicorn waits for its client in the loop that accepts others.
-        """
-        has_waited_s = time.monotonic() - conn.waits_since if conn.waits_since else 0.0
-        if has_waited_s > PATIENCE_S and self._target(conn):
-            self._refuse(conn)
-            return False
-        is_kept = super().handle(conn)
-        if is_kept is False:
-            if conn.is_whole:
-                close(conn.sock)
-            else:
-                close_graceful(conn.sock, LINGER_S)
-        return is_kept
 
-    def handle_request(self, req: Any, conn: Any) -> Any:
-        """Note whether anything of this request may still come after its answer."""
-        conn.is_whole = not any(name in BODY_HEADERS for name, _ in req.headers)
-        return super().handle_request(req, conn)
+def service() -> Flask:
+    """The service's own application. Not imported in the parent: numpy starts threads, and a fork has none of them."""
+    from service.app import create_app
 
-    def notify(self) -> None:
-        """Tell gunicorn that we are alive, and the log how many were refused since it was told last."""
-        super().notify()
-        now = time.monotonic()
-        if self._refused and now - self._reported > REPORT_S:
-            with self._lock:
-                refused, self._refused, self._reported = self._refused, 0, now
-            fields = {"status": HTTPStatus.SERVICE_UNAVAILABLE.value, "requests": refused}
-            self.log.warning("requests were refused before they were read", extra={"fields": fields})
+    return create_app()
 
-    def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: BaseException) -> None:
-        """Answer a request that never reached the application, and end its connection."""
-        if not isinstance(exc, errors.ParseException):
-            super().handle_error(req, client, addr, exc)
-            return
-        status = STATUS.get(type(exc), HTTPStatus.BAD_REQUEST)
-        request_id = uuid.uuid4().hex
-        fields = {"request_id": request_id, "status": status.value, "client": addr[0] if addr else None}
-        self.log.warning("a request could not be read: %s", type(exc).__name__, extra={"fields": fields})
-        detail = f"This is no request that can be read: {status.description or status.phrase}."
+
+def load(lifeline: Lifeline, make: Callable[[], Flask]) -> Application:
+    """Make the application in a worker's own process, just forked, and let it connect while it begins to listen.
+
+    With Python's thresholds a full collection of garbage went through all kept answers every twenty dashboards: 50 to
+    90 ms each.
+    """
+    os.setsid()  # a terminal's Ctrl-C and its end are for the parent, which then tells us
+    for number in (*STOPS, signal.SIGUSR1):  # what the parent does at these is not for us; Granian sets its own later
+        signal.signal(number, signal.SIG_DFL)
+    for descriptor in (lifeline.write, *lifeline.others):
+        os.close(descriptor)
+    logging.captureWarnings(True)
+    app = make()
+    threading.Thread(target=lifeline.follow, args=(app.extensions["stopping"],), name="lifeline", daemon=True).start()
+    threading.Thread(target=app.extensions["connection"].warm, name="warm", daemon=True).start()
+    # All is answered then. What threads still wait for, such as news from MongoDB, would take seconds and tracebacks.
+    Finalize(None, os._exit, args=(0,), exitpriority=0)
+    gc.freeze()
+    gc.set_threshold(GARBAGE_THRESHOLD)
+    log.info("a worker has started")
+    return in_one_piece(believing_a_near_proxy(app))
+
+
+def in_one_piece(app: Application) -> Application:
+    """Hand over a reply of a known length whole: Granian sends a list from memory, whatever time its client takes.
+
+    For anything else a thread of ours waits until the client has taken it.
+    """
+
+    def call(environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
+        is_known = False
+
+        def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
+            nonlocal is_known
+            is_known = any(name == "Content-Length" for name, _ in headers)
+            return start_response(status, headers, exc_info)
+
+        body = app(environ, start)
+        if not is_known and body != ():  # what Flask gives for a 304
+            return body
         try:
-            write_nonblock(client, response(status, detail, request_id))
-        except OSError:
-            self.log.debug("the client has gone")
+            return [b"".join(body)]
+        finally:
+            if hasattr(body, "close"):
+                body.close()
 
-    def _target(self, conn: Any) -> bytes:
-        """What a connection asks for, where that can be seen without reading it and no monitor asks; else nothing."""
-        if self.cfg.is_ssl:
-            return b""
-        try:
-            first: bytes = conn.sock.recv(self.cfg.limit_request_line, socket.MSG_PEEK | socket.MSG_DONTWAIT)
-        except OSError:
-            return b""
-        words = first.split(b" ", 2)
-        return b"" if len(words) < 2 or first.startswith(MONITORS) else words[1]
-
-    def _refuse(self, conn: Any) -> None:
-        """Refuse a connection's request unread."""
-        try:
-            conn.sock.recv(1 << 16, socket.MSG_DONTWAIT)  # what is left unread would reset the connection too early
-            conn.sock.send(_refusal(uuid.uuid4().hex), socket.MSG_DONTWAIT)
-        except OSError:
-            self.log.debug("the client has gone")
-        conn.sock.close()
-        self.wsgi.extensions["metrics"].count_unread()
-        with self._lock:
-            self._refused += 1
+    return call
 
 
-def response(status: HTTPStatus, detail: str, request_id: str) -> bytes:
-    """A problem document as a whole response, after which the connection ends."""
-    problem = {"type": "about:blank", "title": status.phrase, "status": status.value, "detail": detail}
-    body = json.dumps(problem | {"request_id": request_id, "timing_ms": {"total": 0.0}}).encode()
-    headers = {
-        "Connection": "close",
-        "Content-Type": "application/problem+json",
-        "Content-Length": str(len(body)),
-        "Cache-Control": "no-store",
-        "X-Request-Id": request_id,
-        "Server-Timing": "total;dur=0.000",
-        **SECURITY,
-    }
-    if status == HTTPStatus.SERVICE_UNAVAILABLE:
-        headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
-    head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-    return f"HTTP/1.1 {status.value} {status.phrase}\r\n{head}\r\n".encode("ascii") + body
+def believing_a_near_proxy(app: Application) -> Application:
+    """Take `X-Forwarded-Proto` from a proxy on this machine: it decides about Strict-Transport-Security."""
 
+    def call(environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
+        if environ.get("HTTP_X_FORWARDED_PROTO") == "https" and environ["REMOTE_ADDR"] in ("127.0.0.1", "::1", ""):
+            environ["wsgi.url_scheme"] = "https"
+        return app(environ, start_response)
 
-_NO_ID = "0" * 32
-_HEAD, _MIDDLE, _END = response(HTTPStatus.SERVICE_UNAVAILABLE, str(Overloaded()), _NO_ID).split(_NO_ID.encode())
-
-
-def _refusal(request_id: str) -> bytes:
-    """The response to a request that nobody has read; made in advance, as it has to cost next to nothing."""
-    given = request_id.encode()
-    return _HEAD + given + _MIDDLE + given + _END
+    return call

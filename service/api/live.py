@@ -16,15 +16,16 @@ from store.watch import Watcher
 
 blueprint = Blueprint("live", __name__, url_prefix="/v1/live", description="News")
 
-PING_S = 10
+PING_S = 1
+"""A client that has left is noticed by the next thing that is sent to it."""
+
 LONGEST_S = 300
-"""A stream ends after this long, and the browser opens a new one: so no thread is held by a client that is gone."""
+"""A stream ends after this long, and the browser opens a new one."""
 
 
 def install(app: Flask) -> None:
-    """Leave most threads to those who ask: a quarter of them may listen."""
-    threads = ServerSettings.from_environment().threads
-    app.extensions["listeners"] = threading.BoundedSemaphore(max(1, threads // 4))
+    """Leave most threads to those who ask."""
+    app.extensions["listeners"] = threading.BoundedSemaphore(ServerSettings.from_environment().listeners)
 
 
 @blueprint.route("")
@@ -38,16 +39,16 @@ def live() -> Response:
     watcher, places = current_executor().watcher, current_app.extensions["listeners"]
     if watcher is None or not places.acquire(blocking=False):
         raise StoreUnavailable("Every place for listeners is taken", "Try again, or ask for /readyz from time to time")
-    response = Response(_events(watcher), mimetype="text/event-stream")
+    response = Response(_events(watcher, current_app.extensions["stopping"]), mimetype="text/event-stream")
     response.headers["Cache-Control"] = "no-store"
     response.call_on_close(places.release)
     return response
 
 
-def _events(watcher: Watcher) -> Iterator[str]:
+def _events(watcher: Watcher, stopping: threading.Event) -> Iterator[str]:
     end = time.monotonic() + LONGEST_S
     seen, told = watcher.changes, -1
-    while time.monotonic() < end:
+    while time.monotonic() < end and not stopping.is_set():
         status = watcher.current()
         number = parse_version(status).number if status else told
         if number != told:

@@ -1,25 +1,32 @@
-"""How much a request may bring: the length of its address and of its body."""
+"""How much a request may bring: the length of its address, and of its body."""
+
+from collections.abc import Mapping
 
 from flask import Flask, request
-from werkzeug.exceptions import RequestEntityTooLarge, RequestURITooLarge
+from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, RequestURITooLarge
 
 MAX_URL_BYTES = 8_000
-"""Below gunicorn's own limit for the request line, 8,190, so that the answer is ours."""
-
-MAX_BODY_BYTES = 64 << 10
-"""No request needs a body at all."""
+BODIES: Mapping[str, int] = {}
+"""The paths that take a body, and of how many bytes at most; today none does."""
 
 
-def install(app: Flask) -> None:
-    """Refuse what is too long, before anything else looks at it."""
-    app.before_request(_check)
+def install(app: Flask, bodies: Mapping[str, int] = BODIES) -> None:
+    """Refuse what is too long, unread, before anything else looks at the request."""
+
+    def check() -> None:
+        environ = request.environ
+        if len(environ.get("RAW_URI", environ["PATH_INFO"] + environ["QUERY_STRING"])) > MAX_URL_BYTES:
+            raise RequestURITooLarge(f"The address is longer than {MAX_URL_BYTES:,} bytes.")
+        most = bodies.get(request.path, 0)
+        if "Transfer-Encoding" in request.headers:  # whoever reads it waits for as long as the client likes
+            raise BadRequest("A body in chunks is not accepted. " + _remedy(most))
+        if (request.content_length or 0) > most:
+            raise RequestEntityTooLarge(_remedy(most))
+
+    app.before_request(check)
 
 
-def _check() -> None:
-    if len(request.environ.get("RAW_URI", request.full_path)) > MAX_URL_BYTES:
-        raise RequestURITooLarge(f"The address is longer than {MAX_URL_BYTES:,} bytes.")
-    length = request.content_length
-    if length is None and "Transfer-Encoding" in request.headers:  # a body in chunks does not tell its length
-        length = len(request.environ["wsgi.input"].read(MAX_BODY_BYTES + 1))
-    if length and length > MAX_BODY_BYTES:
-        raise RequestEntityTooLarge(f"The body is longer than {MAX_BODY_BYTES:,} bytes; no request needs one.")
+def _remedy(most: int) -> str:
+    if not most:
+        return "Send this request without a body."
+    return f"Send a body of at most {most:,} bytes, with its Content-Length."

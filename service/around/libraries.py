@@ -29,11 +29,7 @@ PRIVATE = (
         "limits", ">=3.13.0,<6", "limits.storage",
         ("MongoDBStorageBase._database", "MongoDBStorageBase._init_mongo_client"),
     ),
-    Private(
-        "gunicorn", ">=26.0.0,<28", "gunicorn.workers.gthread",
-        ("ThreadWorker.accept", "ThreadWorker.enqueue_req", "ThreadWorker.finish_request", "ThreadWorker.handle",
-         "ThreadWorker.handle_request"),
-    ),
+    Private("granian", ">=2.8.0,<2.9", "granian.server.mp", ("MPServer._init_shared_socket",)),
     Private("python-dotenv", ">=1.2.3,<2", "dotenv.parser", ("parse_stream",)),
 )  # fmt: skip
 

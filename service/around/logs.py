@@ -1,4 +1,4 @@
-"""Logs: one line for each event, as JSON or as text, the same for the service and for gunicorn.
+"""Logs: one line for each event, as JSON or as text, the same for the service and for its server.
 
 A request's line tells its parameters, but of the ones that no query has only the names: a client may have put a
 credential there. Headers are not logged. What looks like a key is masked in every line, whoever wrote it.
@@ -13,7 +13,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 from flask import Flask, Response, request
-from gunicorn.glogging import Logger
 
 from pipelines.ask.question import PARAMETERS
 from service.around import requests
@@ -22,6 +21,7 @@ from service.settings import ServerSettings
 
 log = logging.getLogger("service")
 MAX_VALUE = 200
+METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
 _TOLD = frozenset(PARAMETERS) | {"by", "compare"}
 
 
@@ -49,20 +49,21 @@ class TextFormatter(logging.Formatter):
         return masked(f"{time} {level} [{pid}] {_escaped(message)}{more}{below}")
 
 
-class ServerLogger(Logger):
-    """Gunicorn's own log, and the root logger's, in our form on standard error."""
+def configuration() -> dict[str, Any]:
+    """Everything that is logged, the server's own included, in our form on standard error; for `dictConfig`.
 
-    def setup(self, cfg: Any) -> None:
-        """Set the handlers; gunicorn calls it at the start and when it is told to read its settings again."""
-        super().setup(cfg)
-        settings = ServerSettings.from_environment()
-        handler = logging.StreamHandler(sys.stderr)
-        handler.setFormatter(formatter(settings.log_format))
-        logging.basicConfig(level=settings.log_level.upper(), handlers=[handler], force=True)
-        logging.captureWarnings(True)
-        logging.getLogger("pymongo").setLevel(logging.WARNING)
-        for each in (*self.error_log.handlers, *self.access_log.handlers):
-            each.setFormatter(formatter(settings.log_format))
+    Raises:
+        UserError: a setting has no usable value.
+    """
+    settings = ServerSettings.from_environment()
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"ours": {"()": formatter, "form": settings.log_format}},
+        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "ours"}},
+        "loggers": {"_granian": {}, "pymongo": {"level": "WARNING"}},
+        "root": {"level": settings.log_level.upper(), "handlers": ["stderr"]},
+    }
 
 
 def formatter(form: str | None) -> logging.Formatter:
@@ -101,7 +102,7 @@ def fields(response: Response) -> dict[str, Any]:
     return {
         "request_id": requests.request_id(),
         "trace_id": requests.trace_id(),
-        "method": request.method[:MAX_VALUE],
+        "method": request.method if request.method in METHODS else "another",
         "path": request.path[:MAX_VALUE],
         "parameters": _parameters(),
         "status": response.status_code,

@@ -1,7 +1,7 @@
 """/metrics in Prometheus' text form, right for all workers together.
 
-Under gunicorn each worker writes its counts into files of a private folder (PROMETHEUS_MULTIPROC_DIR, made in
-`gunicorn.conf.py`), and whichever worker is asked adds them up; the files of a killed worker stay and count.
+Each worker writes its counts into files of a private folder (PROMETHEUS_MULTIPROC_DIR, made by `service.server`), and
+whichever worker is asked adds them up; the files of a killed worker stay and count.
 What is true of the database and not of a worker is read from it when asked.
 A label is never text of a client's: routes are rules, queries are declared ones.
 """

@@ -4,12 +4,13 @@ While the places are taken some requests wait for one, and the one that came las
 too many none has waited long then that is answered, where a queue in order would make each wait for all before it.
 A few at once, as a page sends them, are all answered either way.
 
-A full process has no time to refuse politely what it could not answer anyway, so its worker (`service/worker.py`)
-refuses it unread; but not what was answered before and is most likely kept, and not what needs no place.
+A full process has no time to refuse politely what it could not answer anyway, so `gate.py` refuses it before it is
+read; but not what was answered before and is most likely kept, and not what needs no place.
 """
 
 import threading
 from collections import deque
+from collections.abc import Mapping
 
 from cachetools import LRUCache
 from flask import Flask, Response, g, has_request_context, request
@@ -25,7 +26,7 @@ RETRY_AFTER_SECONDS = 1
 ALWAYS = frozenset({"/readyz", "/metrics"})
 """Monitors are told how things stand also, and above all, under overload."""
 
-WORKING = (b"/v1/queries/", b"/v1/explore", b"/v1/dashboard")
+WORKING = ("/v1/queries/", "/v1/explore", "/v1/dashboard")
 """How the addresses begin that are worth refusing unread; a few others need a place, but hardly any work."""
 
 MAX_ANSWERED = 10_000
@@ -45,7 +46,7 @@ class Places:
         self._places = self._free = places
         self._waiting: deque[_Turn] = deque()
         self._lock = threading.Lock()
-        self._answered: LRUCache[bytes, bool] = LRUCache(MAX_ANSWERED)
+        self._answered: LRUCache[str, bool] = LRUCache(MAX_ANSWERED)
 
     def take(self) -> None:
         """Take a place for what remains of this request; taking it again changes nothing.
@@ -71,7 +72,7 @@ class Places:
         """How many are, while far more come than can be answered."""
         return max(1, self._places // 2)
 
-    def may_need(self, target: bytes) -> bool:
+    def may_need(self, target: str) -> bool:
         """Whether a request for this address needs a place, most likely."""
         return target.startswith(WORKING) and target not in self._answered
 
@@ -79,7 +80,7 @@ class Places:
         """Remember what was answered; an `after_request` function."""
         if response.status_code in (200, 304) and answers():
             with self._lock:
-                self._answered[request.environ.get("RAW_URI", "").encode("latin-1")] = True
+                self._answered[target(request.environ)] = True
         return response
 
     def _enter(self) -> bool:
@@ -148,6 +149,12 @@ class _Turn:
     def __init__(self) -> None:
         self.over = threading.Event()
         self.has_place = False
+
+
+def target(environ: Mapping[str, str]) -> str:
+    """What a WSGI request asks for: its path and its parameters."""
+    query = environ.get("QUERY_STRING")
+    return f"{environ['PATH_INFO']}?{query}" if query else environ["PATH_INFO"]
 
 
 def install(app: Flask, places: Places) -> None:

@@ -152,7 +152,7 @@ def test_elections_make_no_answer_wrong_and_lose_no_row(tmp_path: Path, long_fil
         ours = environment | {"PATH": os.environ["PATH"]}
         output += load_until_done(ours, parts[0])[1]
         with (
-            serving(tmp_path / "gunicorn.log", environment) as service,
+            serving(tmp_path / "service.log", environment) as service,
             Asker(service, totals_on_the_way(parts)) as asker,
         ):
             for number, part in enumerate(parts[1:]):

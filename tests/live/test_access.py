@@ -1,4 +1,4 @@
-"""Who may ask, how often, and what a client's words can do: the real gunicorn, keys, limits, logs and redirects."""
+"""Who may ask, how often, and what a client's words can do: the real server, keys, limits, logs and redirects."""
 
 import json
 import socket
@@ -27,7 +27,7 @@ def key() -> str:
 @pytest.fixture(scope="module")
 def open_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Service, Path]]:
     """A service without keys and without MongoDB, which logs all that it can; and its log."""
-    log = tmp_path_factory.mktemp("open") / "gunicorn.log"
+    log = tmp_path_factory.mktemp("open") / "service.log"
     with serving(log, {"MONGODB_URI": AWAY, "LOG_LEVEL": "debug"}) as running:
         yield running, log
 
@@ -45,7 +45,7 @@ def limited(
         "API_KEYS_FILE": str(folder / "keys"), "RATE_LIMIT": f"{LIMIT}/hour", "CORS_ORIGINS": "https://shop.example",
         **(place if request.param == "MongoDB there" else {"MONGODB_URI": AWAY}),
     }  # fmt: skip
-    with serving(folder / "gunicorn.log", environment) as running:
+    with serving(folder / "service.log", environment) as running:
         yield running, text
     server.client.drop_database("limited")
 
@@ -167,7 +167,7 @@ def test_no_reply_names_the_host_of_its_request(open_service: tuple[Service, Pat
 
 @pytest.mark.parametrize("name", ["SCRIPT_NAME", "Script-Name", "PATH_INFO", "X-Forwarded-Prefix", "REMOTE_ADDR"])
 def test_a_header_does_not_move_the_paths(open_service: tuple[Service, Path], name: str) -> None:
-    """Gunicorn's mapping of headers is off: the path of the request line is what counts."""
+    """No header moves the paths: the one of the request line is what counts."""
     service, log = open_service
     for path, status in (("/v1/queries", "200"), ("/v1/v1/queries", "404")):
         for value in ("/v1", "/healthz", "/nowhere"):
@@ -187,6 +187,7 @@ def test_an_id_of_a_client_is_repeated_only_where_it_is_harmless(
     head = sent_raw(open_service[0], f"GET /healthz HTTP/1.1\r\nHost: here\r\n{name}: {value}")
     assert head.split()[1] in ("200", "400")
     assert "X-Evil" not in head
-    lines = dict(line.split(": ", 1) for line in head.split("\r\n")[1:])
-    assert lines["X-Request-Id"].isalnum()
-    assert len(lines["X-Request-Id"]) == 32
+    lines = dict(line.split(": ", 1) for line in head.lower().split("\r\n")[1:])
+    if " 200 " in head:  # else it was no request at all, and got its status alone
+        assert lines["x-request-id"].isalnum()
+        assert len(lines["x-request-id"]) == 32

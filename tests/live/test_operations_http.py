@@ -25,15 +25,16 @@ def service(loaded: Store, data_dir: Path, tmp_path_factory: pytest.TempPathFact
     environment = {
         "DATA_DIR": str(data_dir), "MONGODB_DATABASE": loaded.settings.database, "CORS_ORIGINS": ORIGIN,
     }  # fmt: skip
-    with serving(tmp_path_factory.mktemp("service") / "gunicorn.log", environment) as running:
+    with serving(tmp_path_factory.mktemp("service") / "service.log", environment) as running:
         yield running
 
 
-def raw(service: Service, request: bytes) -> bytes:
-    """Send bytes, and read until the end of the connection."""
-    with socket.create_connection(("127.0.0.1", service.port), timeout=30) as connection:
+def raw(service: Service, request: bytes, *, ends: bool = True) -> bytes:
+    """Send bytes, say that no more will come unless told otherwise, and read until the end of the connection."""
+    with socket.create_connection(("127.0.0.1", service.port), timeout=5) as connection:
         connection.sendall(request)
-        connection.shutdown(socket.SHUT_WR)
+        if ends:
+            connection.shutdown(socket.SHUT_WR)
         return b"".join(iter(lambda: connection.recv(65536), b""))
 
 
@@ -128,54 +129,53 @@ def test_no_error_is_kept(service: Service, case: str) -> None:
     assert service.request(method, target).headers["Cache-Control"] == "no-store"
 
 
-@pytest.mark.parametrize("size", [8_100, 8_300, 100_000])
+@pytest.mark.parametrize("size", [8_100, 8_300, 30_000])
 def test_a_long_address_is_414(service: Service, size: int) -> None:
-    """Whether the application or gunicorn's own reader finds it too long; a shorter one is read."""
+    """A shorter one is read. One that does not fit the server's buffer is refused by that: see below."""
     target = f"/v1/queries/top-states?state={'x' * size}"
     problem(service.request("GET", target), 414)
     problem(service.get("/v1/queries/top-states", {"state": ["x" * 7_900]}), 422)
 
 
-def test_a_large_body_is_413(service: Service) -> None:
-    """Declared or in chunks; a small one is passed over."""
-    for path in ("/v1/queries/top-states", "/healthz"):
-        head = f"GET {path} HTTP/1.1\r\nHost: here\r\nConnection: close\r\n".encode()
-        large = b"x" * 65_537
-        for request in (
-            head + b"Content-Length: 65537\r\n\r\n" + large,
-            head + b"Transfer-Encoding: chunked\r\n\r\n10001\r\n" + large + b"\r\n0\r\n\r\n",
-        ):
-            reply = raw(service, request)
-            assert reply.startswith(b"HTTP/1.1 413 "), reply[:200]
-            assert b"application/problem+json" in reply
-        small = b"x" * 65_536
-        for request in (
-            head + b"Content-Length: 65536\r\n\r\n" + small,
-            head + b"Transfer-Encoding: chunked\r\n\r\n10000\r\n" + small + b"\r\n0\r\n\r\n",
-        ):
-            assert raw(service, request).startswith(b"HTTP/1.1 200 ")
+def test_a_body_is_refused_unread(service: Service) -> None:
+    """Declared or in chunks, large or small, whole or not: the answer comes before the body does."""
+    for path in ("/v1/queries/top-states", "/healthz", "/nowhere"):
+        for method in ("GET", "POST"):
+            head = f"{method} {path} HTTP/1.1\r\nHost: here\r\n".encode()
+            for more, status in (
+                (b"Content-Length: 1\r\n\r\n", 413),
+                (b"Content-Length: 65537\r\n\r\nxxx", 413),
+                (b"Transfer-Encoding: chunked\r\n\r\n", 400),
+                (b"Transfer-Encoding: chunked\r\n\r\n5\r\nab", 400),
+                (b"Transfer-Encoding: chunked\r\n\r\nnonsense\r\n", 400),
+                (b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n", 400),  # two ends
+            ):
+                reply = raw(service, head + more, ends=False)
+                assert reply.startswith(f"HTTP/1.1 {status} ".encode()), (more, reply[:200])
+                assert b"application/problem+json" in reply
+                assert b"without a body" in reply
+    assert raw(service, b"GET /healthz HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n").startswith(b"HTTP/1.1 200 ")
 
 
 @pytest.mark.parametrize(
     ("request_bytes", "status"),
     [
         pytest.param(b"nonsense\r\n\r\n", 400, id="no request line"),
-        pytest.param(b"GET / HTTP/9.9\r\n\r\n", 505, id="another version"),
+        pytest.param(b"GET / HTTP/9.9\r\n\r\n", 400, id="another version"),
         pytest.param(b"GET / HTTP/1.1\r\nbad header\r\n\r\n", 400, id="no header"),
         pytest.param(b"GET / HTTP/1.1\r\nContent-Length: -1\r\n\r\n", 400, id="impossible length"),
-        pytest.param(b"GET / HTTP/1.1\r\nX: " + b"x" * 9_000 + b"\r\n\r\n", 431, id="long header"),
-        pytest.param(b"GET / HTTP/1.1\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n", 400, id="two ends"),
+        pytest.param(b"GET / HTTP/1.1\r\nTransfer-Encoding: gzip\r\n\r\n", 400, id="no known transfer encoding"),
+        pytest.param(b"GET / HTTP/1.1\r\nX: " + b"x" * 100_000 + b"\r\n\r\n", 431, id="long header"),
+        pytest.param(b"GET /" + b"x" * 100_000 + b" HTTP/1.1\r\n\r\n", 431, id="very long address"),
+        pytest.param(b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 200 + b"\r\n", 431, id="many headers"),
     ],
 )
-def test_what_is_no_request_is_a_problem_document_too(service: Service, request_bytes: bytes, status: int) -> None:
-    """It never reaches the application; it shows nothing of what was sent."""
-    reply = raw(service, request_bytes)
-    head, _, body = reply.partition(b"\r\n\r\n")
-    assert head.startswith(f"HTTP/1.1 {status} ".encode()), reply
-    for line in (b"Content-Type: application/problem+json", b"X-Request-Id: ", b"Server-Timing: ", b"nosniff"):
-        assert line in head
-    assert f'"status": {status}'.encode() in body
-    assert b"nonsense" not in body
+def test_what_is_no_request_is_refused_by_its_status_alone(service: Service, request_bytes: bytes, status: int) -> None:
+    """It never reaches the application, and nothing of what was sent is sent back; the connection ends."""
+    head, _, body = raw(service, request_bytes).partition(b"\r\n\r\n")
+    assert head.startswith(f"HTTP/1.1 {status} ".encode())
+    assert b"connection: close" in head
+    assert body == b""
 
 
 def test_a_trace_goes_on_into_mongodb(service: Service, loaded: Store) -> None:

@@ -1,4 +1,4 @@
-"""The service as a client meets it: HTTP against gunicorn, with MongoDB there and with MongoDB away."""
+"""The service as a client meets it: HTTP against the real server, with MongoDB there and with MongoDB away."""
 
 import http.client
 import json
@@ -55,6 +55,7 @@ class Service:
     """A running service."""
 
     port: int
+    pid: int = 0
 
     def request(self, method: str, target: str, headers: Mapping[str, str] | None = None) -> Reply:
         """Send a request on a connection of its own."""
@@ -73,17 +74,18 @@ class Service:
 
 @contextmanager
 def serving(log: Path, environment: Mapping[str, str]) -> Iterator[Service]:
-    """Run gunicorn on a free port for as long as the block; ended by its process id."""
+    """Run the service on a free port for as long as the block; ended by its process id."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
-    command = [sys.executable, "-m", "gunicorn", "wsgi:app"]
+    command = [sys.executable, "-m", "service"]
     with log.open("wb") as output:
-        environment = {**kept, "PORT": str(port), "WORKERS": "1", **environment}
+        own = {"PORT": str(port), "WORKERS": "1", "DATA_DIR": str(log.parent / "data")}
+        environment = {**kept, **own, **environment}
         process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=output)
     try:
-        service = Service(port)
+        service = Service(port, process.pid)
         deadline = time.monotonic() + START_SECONDS
         while not _answers(service):
             assert process.poll() is None, log.read_text()
@@ -106,14 +108,14 @@ def _answers(service: Service) -> bool:
 def service(loaded: Store, data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """The service on the loaded sample."""
     environment = {"DATA_DIR": str(data_dir), "MONGODB_DATABASE": loaded.settings.database}
-    with serving(tmp_path_factory.mktemp("service") / "gunicorn.log", environment) as running:
+    with serving(tmp_path_factory.mktemp("service") / "service.log", environment) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
 def orphan(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """The service without its MongoDB."""
-    with serving(tmp_path_factory.mktemp("orphan") / "gunicorn.log", {"MONGODB_URI": AWAY, "THREADS": "10"}) as running:
+    with serving(tmp_path_factory.mktemp("orphan") / "service.log", {"MONGODB_URI": AWAY, "THREADS": "10"}) as running:
         yield running
 
 

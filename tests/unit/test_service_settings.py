@@ -71,7 +71,7 @@ def test_the_server_s_settings_are_read(set_environment: SetEnvironment) -> None
     set_environment(dict(zip(SERVER, values, strict=True)))
     found = ServerSettings.from_environment()
     assert found == ServerSettings("::1", 0, 3, 4, "warning", "text")
-    assert found.bind == "[::1]:0"
+    assert found.url == "http://[::1]:0/"
 
 
 def test_all_wrong_settings_are_named_at_once(set_environment: SetEnvironment) -> None:
