@@ -100,7 +100,7 @@ def load(store: Store, path: Path, options: Options, max_quarantined: float, pro
                     retryable=True,
                 )
 
-        batches = _batches(found, state, report.load_id, options, store.settings, read_vocabulary(store))
+        batches = _batches(found, state, report.load_id, options, store.settings, read_vocabulary(store, is_whole=True))
         writer = Writer(store, report, lambda: spent + time.monotonic(), committed, by_profile=options.by_profile)
         try:
             writer.write(one_ahead(batches), lanes, state["offset"])

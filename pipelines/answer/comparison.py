@@ -75,7 +75,11 @@ def compare(question: Question, both: tuple[Span, Span] | None, now: Answer, the
         now,
         question=question,
         rows=shown,
-        plan=Plan(now.plan.reads + then.plan.reads, tuple((dict(then.plan.refused) | dict(now.plan.refused)).items())),
+        plan=Plan(
+            now.plan.reads + then.plan.reads,
+            tuple((dict(then.plan.refused) | dict(now.plan.refused)).items()),
+            tuple(dict.fromkeys(now.plan.warnings + then.plan.warnings)),
+        ),
         previous=Previous(
             both[1].first if both else None,
             both[1].last if both else None,

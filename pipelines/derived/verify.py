@@ -22,7 +22,7 @@ from pipelines.derived.pages import read_pages
 from pipelines.derived.slices import Slices, decode, of_month, of_year, slice_id
 from pipelines.plan.compiler import match_transactions
 from pipelines.plan.rollups import ALL, TOTAL
-from pipelines.state.directory import as_built, bump_layout, bump_version, read_directory, read_marked
+from pipelines.state.directory import as_built, bump_builds, bump_version, read_directory, read_marked
 from pipelines.state.version import Directory
 from store.client import Document, Session, Store, any_of, in_transaction, translated
 
@@ -172,6 +172,9 @@ def _differing_cells(
     replies: Iterable[Any] = store.db[ROLLUPS.name].find_raw_batches({"period": {"$in": names}}, session=session)
     stored = {name: document for reply in replies for name, document in _split(reply)}
     checked.cells += expected.cells
+    state = store.db[PERIODS.name].find_one({"_id": period.name}, session=session) or {}
+    if state.get("counts") != expected.counts:
+        yield Difference(period.name, "counts in periods", "others", "those of the transactions")
     for document in expected.documents:
         right = bytes(document.raw)
         name = next(_split(right))[0]
@@ -290,7 +293,7 @@ def _keep(store: Store, found: Verification) -> None:
     def keep(session: Session) -> None:
         update = {"$set": {"result": found.summary()}}
         store.db[STATUS.name].update_one({"_id": VERIFICATION}, update, upsert=True, session=session)
-        bump_layout(store, session)
+        bump_builds(store, session)
 
     with translated(), store.client.start_session() as session:
         in_transaction(session, keep)

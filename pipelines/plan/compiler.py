@@ -1,13 +1,15 @@
 """Turn a question into aggregation pipelines. Pure: no driver; every value in a pipeline is a literal of ours."""
 
+from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
-from catalog.dimensions import DATE, Dimension, day_number, day_of
+from catalog.dimensions import DATE, day_number, day_of
 from catalog.measures import LIFT, merge
 from pipelines.ask.question import BUCKET, Filter, Interval, Question
 from pipelines.plan.planner import RollupRead
 from pipelines.plan.rollups import ALL, TOTAL
+from pipelines.plan.whole import among, counts_slices, cuts_days, leaves_days
 
 Pipeline = list[dict[str, Any]]
 
@@ -32,13 +34,17 @@ def rollup_pipeline(question: Question, read: RollupRead) -> Pipeline:
         "period": {"$in": [period.name for period in read.periods]},
         "dimension": read.slice_by.name if read.slice_by else ALL,
     }
-    if read.slice_by and (condition := _among(question, read.slice_by)):
+    if condition := among(question, read.slice_by):
         match["member"] = condition
-    cells = f"cells.{read.cells_by.name if read.cells_by else TOTAL}"
-    kept: dict[str, Any] = dict(_among(question, read.cells_by)) if read.cells_by else {}
-    if read.cells_by is DATE and any(not (read.first <= p.start and p.last <= read.last) for p in read.periods):
-        kept = {"$gte": day_number(read.first), "$lte": day_number(read.last)}
+    name = read.cells_by.name if read.cells_by else TOTAL
+    cells = f"cells.{name}"
+    kept: dict[str, Any] = dict(among(question, read.cells_by))
     key = rollup_key(question, read)
+    group = {"_id": next(iter(key.values())) if len(key) == 1 else key or None, **merge(cells)}
+    if counts_slices(question, read):
+        return [{"$match": match}, *_counted(name, kept), {"$group": group | SLICES}]
+    if cuts_days(read) and not leaves_days(question, read):
+        kept = {"$gte": day_number(read.first), "$lte": day_number(read.last)}
     unwound: Pipeline = [
         {"$match": match},
         {"$unwind": f"${cells}"},
@@ -46,10 +52,20 @@ def rollup_pipeline(question: Question, read: RollupRead) -> Pipeline:
     ]
     if read.cells_by is DATE and not question.interval and _reads_one_slice(question, read):
         return [*unwound, {"$replaceRoot": {"newRoot": f"${cells}"}}]  # each day once: grouping would double the time
-    return [
-        *unwound,
-        {"$group": {"_id": next(iter(key.values())) if len(key) == 1 else key or None, **merge(cells)}},
-    ]
+    return [*unwound, {"$group": group}]
+
+
+SLICES = {"slices": {"$sum": {"$cond": [{"$lte": ["$place", 0]}, 1, 0]}}}
+"""The accumulator that counts slices by their first cell, or by its absence."""
+
+
+def _counted(name: str, kept: Mapping[str, list[int]]) -> Pipeline:
+    """The cells that are let through, each with its place in its slice; a slice without one stays, with no place."""
+    within = {operator: {"$in": ["$$cell.k", codes]} for operator, codes in kept.items()}
+    conditions = [{"$not": each} if operator == "$nin" else each for operator, each in within.items()]
+    let_through = {"$filter": {"input": f"$cells.{name}", "as": "cell", "cond": {"$and": conditions}}}
+    unwind = {"path": f"$cells.{name}", "includeArrayIndex": "place", "preserveNullAndEmptyArrays": True}
+    return [{"$project": {"start": 1, "member": 1, f"cells.{name}": let_through}}, {"$unwind": unwind}]
 
 
 def rollup_key(question: Question, read: RollupRead) -> dict[str, str]:
@@ -65,17 +81,8 @@ def rollup_key(question: Question, read: RollupRead) -> dict[str, str]:
 
 def _reads_one_slice(question: Question, read: RollupRead) -> bool:
     """Whether each period is read from one slice only."""
-    allowed = _among(question, read.slice_by).get("$in", ()) if read.slice_by else ()
+    allowed = among(question, read.slice_by).get("$in", ())
     return read.slice_by is None or len(allowed) == 1
-
-
-def _among(question: Question, dimension: Dimension) -> dict[str, list[int]]:
-    """The condition that the filters put on the codes of a dimension; an unfiltered one has none."""
-    condition: dict[str, list[int]] = {}
-    for each in question.filters:
-        if each.dimension is dimension:
-            condition["$nin" if each.negated else "$in"] = list(each.codes)
-    return condition
 
 
 def match_transactions(filters: tuple[Filter, ...], first: date | None, last: date | None) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from catalog.calendar import Grain, Period, Piece, days_between, tile
+from catalog.calendar import Grain, Period, Piece, days_between, tile, year_of
 from catalog.dimensions import DATE, Dimension
 from catalog.errors import SourceRefused
 from pipelines.ask.question import Interval, Question, Source
@@ -90,10 +90,12 @@ class Plan:
     Attributes:
         reads: the things to read.
         refused: what was not taken, and why.
+        warnings: what should have been taken and is not there as a whole, in sentences.
     """
 
     reads: tuple[Read, ...]
     refused: tuple[tuple[str, str], ...] = ()
+    warnings: tuple[str, ...] = ()
 
     @property
     def source(self) -> str:
@@ -135,7 +137,7 @@ def plan(question: Question, directory: Directory) -> Plan:
         raise SourceRefused(
             question.source.value, [f"{what}: {why}" for what, why in refused if what not in ("pages", "raw")]
         )
-    return Plan(tuple(_merge(chosen)), refused)
+    return Plan(tuple(_merge(chosen)), refused, tuple(_warnings(directory, pieces)))
 
 
 def needed_dimensions(question: Question) -> tuple[Dimension, ...]:
@@ -273,15 +275,45 @@ def _refused(
                 isinstance(read, PagesRead) and not _periods(p, shape) for p, read in zip(pieces, chosen, strict=True)
             )
             reasons[shape.rollup.name] = "cannot cut a month" if cut else "the pages are cheaper"
-    stale = [month for month in directory.stale_months if any(piece.period == month for piece in pieces)]
-    if stale:
-        reasons[f"rollups and pages of {_span(stale)}"] = "changed since they were built; refresh mends it"
+    stale = {month for month in directory.stale_months if any(piece.period == month for piece in pieces)}
+    for months, why in (
+        (stale - directory.incomplete - directory.unrecorded, "changed since they were built; refresh mends it"),
+        (stale & directory.unrecorded, UNRECORDED),
+        (stale & directory.incomplete, INCOMPLETE),
+    ):
+        if months:
+            reasons[f"rollups and pages of {_span(sorted(months))}"] = why
+    if years := _incomplete_years(directory, pieces):
+        reasons[f"rollups of {_span(years)}"] = INCOMPLETE
     rows = sum(directory.rows[piece.period] for piece in pieces)
     if "pages" not in taken:
         reasons["pages"] = f"would read {rows:,} rows"
     if "raw" not in taken:
         reasons["raw"] = f"would scan {rows:,} transactions"
     return tuple(reasons.items())
+
+
+UNRECORDED = "not recorded in periods; `python -m loader refresh` mends it"
+INCOMPLETE = "something of them is missing; `python -m loader verify --repair` mends it"
+
+
+def _incomplete_years(directory: Directory, pieces: Sequence[Piece]) -> list[Period]:
+    """The years that might have been taken as a whole and are incomplete."""
+    touched = {year_of(piece.first) for piece in pieces}
+    return sorted(year for year in directory.incomplete & touched if year.grain is Grain.YEAR)
+
+
+def _warnings(directory: Directory, pieces: Sequence[Piece]) -> Iterator[str]:
+    months = {piece.period for piece in pieces}
+    if incomplete := months & directory.incomplete:
+        what = f"Rollups or pages of {_span(sorted(incomplete))} are incomplete; their transactions were read instead"
+        yield f"{what}. `python -m loader verify --repair` mends it."
+    if unrecorded := months & directory.unrecorded:
+        what = f"{_span(sorted(unrecorded))} are not recorded in periods; their transactions were read instead"
+        yield f"{what}. `python -m loader refresh` mends it."
+    if years := _incomplete_years(directory, pieces):
+        what = f"Rollups of {_span(years)} are incomplete; months were read instead"
+        yield f"{what}. `python -m loader verify --repair` mends it."
 
 
 def _names(periods: Sequence[Period], grain: Grain) -> str:
