@@ -148,9 +148,12 @@ class Directory:
 
     @property
     def _is_verification_whole(self) -> bool:
-        """Whether it compared everything, and found no difference; what was stale then was not compared."""
+        """Whether it compared everything and found no difference, and all of it is still there.
+
+        What was stale then was not compared.
+        """
         found = self.verification or {}
-        return bool(found.get("ok")) and not found.get("stale")
+        return bool(found.get("ok")) and not found.get("stale") and not self.incomplete and not self.unrecorded
 
     def _is_month_verified(self, month: Month) -> bool:
         return not month.stale and month.changed <= (self.verification or {}).get("data_version", -1)
