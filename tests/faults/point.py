@@ -110,7 +110,7 @@ def _kill() -> None:
 
 if __name__ == "__main__":
     name, occurrence, delay_ms, chunk_bytes, *arguments = sys.argv[1:]
-    loader.files.CHUNK_BYTES = int(chunk_bytes)
+    loader.reading.files.CHUNK_BYTES = int(chunk_bytes)
     monitoring.register(Killer(BY_NAME[name], int(occurrence), float(delay_ms) / 1000))
     sys.argv[1:] = arguments
     run(main)

@@ -140,7 +140,7 @@ def saboteur() -> Saboteur:
 @pytest.fixture
 def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Several batches of a small file, so that the first repeat is met in the middle."""
-    monkeypatch.setattr(loader.files, "CHUNK_BYTES", CHUNK_BYTES)
+    monkeypatch.setattr(loader.reading.files, "CHUNK_BYTES", CHUNK_BYTES)
 
 
 def load_under(case: Case, mongod: Mongod, saboteur: Saboteur, path: Path, before: Sequence[Path] = ()) -> str:
@@ -215,7 +215,7 @@ def test_a_load_survives_every_failure_of_a_command(
         lines = small_file.read_text().splitlines(keepends=True)
         before[0].write_text("".join(lines[: len(lines) // 2]))
     else:
-        monkeypatch.setattr(loader.files, "CHUNK_BYTES", CHUNK_BYTES)
+        monkeypatch.setattr(loader.reading.files, "CHUNK_BYTES", CHUNK_BYTES)
     done = load_under_all(cases(command, random), mongod, saboteur, small_file, before)
     print(f"\n{command}: {done.total()} loads judged right: {dict(done)}")
     assert set(done) != {"not met"}, "no load sends this command"

@@ -29,7 +29,7 @@ ROWS = 12 * BATCH_ROWS
 @pytest.fixture(autouse=True)
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     """Many batches of a small file."""
-    monkeypatch.setattr(loader.files, "CHUNK_ROWS", BATCH_ROWS)
+    monkeypatch.setattr(loader.reading.files, "CHUNK_ROWS", BATCH_ROWS)
 
 
 def dated(number: int, **changes: str) -> str:
