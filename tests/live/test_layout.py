@@ -85,7 +85,8 @@ def test_the_service_refuses_a_newer_layout(newer: Store) -> None:
     """Every answer and its readiness; it lives all the same, and its monitors see that it cannot answer."""
     app = create_app(newer.settings, ServiceSettings())
     client = app.test_client()
-    for path in ("/readyz", PATH, f"{PATH}/explain", f"{PATH}.csv", "/v1/dashboard", "/v1/explore", "/v1/dimensions"):
+    answers = ("/readyz", PATH, f"{PATH}/explain", f"{PATH}.csv", "/v1/dashboard", "/v1/explore")
+    for path in (*answers, "/v1/dimensions", "/v1/loads", "/v1/loads/any"):
         response = client.get(path)
         assert (response.status_code, SENTENCE in response.json["detail"]) == (503, True), path
     assert client.get("/healthz").status_code == 200
