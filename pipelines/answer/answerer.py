@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
+from operator import itemgetter
 from typing import Any
 
 from catalog.calendar import Grain, Period, Piece, month_of, year_of
@@ -383,7 +384,7 @@ def parse_groups(question: Question, documents: Sequence[dict[str, Any]], *, is_
 def _is_whole(question: Question, read: RollupRead, documents: Sequence[dict[str, Any]], directory: Directory) -> bool:
     """Whether what was read of the rollups is all that there has to be."""
     counted = "slices" if counts_slices(question, read) else "n"
-    found: int = sum([document[counted] for document in documents])
+    found: int = sum(map(itemgetter(counted), documents))
     return found == expected(question, read, directory)
 
 

@@ -275,14 +275,7 @@ def _refused(
                 isinstance(read, PagesRead) and not _periods(p, shape) for p, read in zip(pieces, chosen, strict=True)
             )
             reasons[shape.rollup.name] = "cannot cut a month" if cut else "the pages are cheaper"
-    stale = {month for month in directory.stale_months if any(piece.period == month for piece in pieces)}
-    for months, why in (
-        (stale - directory.incomplete - directory.unrecorded, "changed since they were built; refresh mends it"),
-        (stale & directory.unrecorded, UNRECORDED),
-        (stale & directory.incomplete, INCOMPLETE),
-    ):
-        if months:
-            reasons[f"rollups and pages of {_span(sorted(months))}"] = why
+    reasons |= {f"rollups and pages of {_span(months)}": why for months, why in _unusable(directory, pieces)}
     if years := _incomplete_years(directory, pieces):
         reasons[f"rollups of {_span(years)}"] = INCOMPLETE
     rows = sum(directory.rows[piece.period] for piece in pieces)
@@ -293,27 +286,37 @@ def _refused(
     return tuple(reasons.items())
 
 
-UNRECORDED = "not recorded in periods; `python -m loader refresh` mends it"
+CHANGED = "changed since they were built; refresh mends it"
+UNRECORDED = "their documents in periods are missing; `python -m loader refresh` mends it"
 INCOMPLETE = "something of them is missing; `python -m loader verify --repair` mends it"
+
+
+def _unusable(directory: Directory, pieces: Sequence[Piece]) -> Iterator[tuple[list[Period], str]]:
+    """The stale months among the pieces, by what makes them so."""
+    if not directory.stale_months:
+        return
+    stale = {piece.period for piece in pieces}.intersection(directory.stale_months)
+    changed = stale - directory.incomplete - directory.unrecorded
+    incomplete, unrecorded = stale & directory.incomplete, stale & directory.unrecorded
+    for months, why in ((changed, CHANGED), (unrecorded, UNRECORDED), (incomplete, INCOMPLETE)):
+        if months:
+            yield sorted(months), why
 
 
 def _incomplete_years(directory: Directory, pieces: Sequence[Piece]) -> list[Period]:
     """The years that might have been taken as a whole and are incomplete."""
-    touched = {year_of(piece.first) for piece in pieces}
-    return sorted(year for year in directory.incomplete & touched if year.grain is Grain.YEAR)
+    if not directory.incomplete:
+        return []
+    return sorted(directory.incomplete & {year_of(piece.first) for piece in pieces})
 
 
 def _warnings(directory: Directory, pieces: Sequence[Piece]) -> Iterator[str]:
-    months = {piece.period for piece in pieces}
-    if incomplete := months & directory.incomplete:
-        what = f"Rollups or pages of {_span(sorted(incomplete))} are incomplete; their transactions were read instead"
-        yield f"{what}. `python -m loader verify --repair` mends it."
-    if unrecorded := months & directory.unrecorded:
-        what = f"{_span(sorted(unrecorded))} are not recorded in periods; their transactions were read instead"
-        yield f"{what}. `python -m loader refresh` mends it."
+    """What the answer does without, where it has to, in sentences."""
+    for months, why in _unusable(directory, pieces):
+        if why != CHANGED:
+            yield f"Rollups and pages of {_span(months)}: {why}. Their transactions were read instead."
     if years := _incomplete_years(directory, pieces):
-        what = f"Rollups of {_span(years)} are incomplete; months were read instead"
-        yield f"{what}. `python -m loader verify --repair` mends it."
+        yield f"Rollups of {_span(years)}: {INCOMPLETE}. Their months were read instead."
 
 
 def _names(periods: Sequence[Period], grain: Grain) -> str:

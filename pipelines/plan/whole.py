@@ -5,6 +5,7 @@ counted; where the counts cannot tell, as below two filters, so many slices as a
 """
 
 from collections.abc import Iterable
+from datetime import date
 
 from catalog.calendar import Grain, Period, month_of
 from catalog.dimensions import DATE, Dimension
@@ -55,14 +56,13 @@ def expected(question: Question, read: RollupRead, directory: Directory) -> int:
         return sum(_slices(question, read, period, directory) for period in read.periods)
     filtered = read.slice_by if among(question, read.slice_by) else read.cells_by
     condition = among(question, filtered)
-    has_all_days = not cuts_days(read) or leaves_days(question, read)
+    has_cuts = cuts_days(read) and not leaves_days(question, read)
     total = 0
     for period in read.periods:
         if period.grain is Grain.DAY:
-            total += _of_days(directory, period, period.start.day, period.start.day)
-        elif not has_all_days:
-            first, last = max(period.start, read.first), min(period.last, read.last)
-            total += _of_days(directory, period, first.day, last.day)
+            total += _of_days(directory, period, period.start, period.start)
+        elif has_cuts and not (read.first <= period.start and period.last <= read.last):
+            total += _of_days(directory, period, max(period.start, read.first), min(period.last, read.last))
         elif filtered and condition:
             total += _of_codes(directory.counts.get(period, _NONE), filtered, condition)
         else:
@@ -73,29 +73,24 @@ def expected(question: Question, read: RollupRead, directory: Directory) -> int:
 def _slices(question: Question, read: RollupRead, period: Period, directory: Directory) -> int:
     """How many slices of a period are read: one of each member that occurs and is let through, or that of all."""
     if period.grain is Grain.DAY:
-        return int(_of_days(directory, period, period.start.day, period.start.day) > 0)
+        return int(_of_days(directory, period, period.start, period.start) > 0)
     counts = directory.counts.get(period, _NONE)
     if read.slice_by is None:
         return int(counts.rows > 0)
-    codes = _codes(counts, read.slice_by, among(question, read.slice_by))
-    return sum(1 for code in codes if counts.of(read.slice_by.name)[code])
+    of, condition = counts.of(read.slice_by.name), among(question, read.slice_by)
+    codes = set(condition.get("$in", range(len(of)))).difference(condition.get("$nin", ()))
+    return sum(1 for code in codes if code < len(of) and of[code])
 
 
-def _of_days(directory: Directory, period: Period, first: int, last: int) -> int:
-    """The transactions of some days of a month, which are numbered from 1."""
+def _of_days(directory: Directory, period: Period, first: date, last: date) -> int:
+    """The transactions of some days of a month."""
     counts = directory.counts.get(month_of(period.start), _NONE)
-    return sum(counts.of(DATE.name)[first - 1 : last])
+    return sum(counts.of(DATE.name)[first.day - 1 : last.day])
 
 
 def _of_codes(counts: Counts, dimension: Dimension, condition: dict[str, list[int]]) -> int:
-    of = counts.of(dimension.name)
-    return sum(of[code] for code in _codes(counts, dimension, condition))
-
-
-def _codes(counts: Counts, dimension: Dimension, condition: dict[str, list[int]]) -> Iterable[int]:
-    """The codes that are counted and that a condition lets through."""
-    known = range(len(counts.of(dimension.name)))
-    codes = (code for code in set(condition["$in"]) if code in known) if "$in" in condition else known
-    if "$nin" not in condition:
-        return codes
-    return (code for code in codes if code not in condition["$nin"])
+    """The transactions of the codes that a condition lets through."""
+    of, excluded = counts.of(dimension.name), condition.get("$nin", ())
+    if "$in" in condition:
+        return sum([of[code] for code in set(condition["$in"]) if code < len(of) and code not in excluded])
+    return counts.rows - sum([of[code] for code in set(excluded) if code < len(of)])
