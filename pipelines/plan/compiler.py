@@ -28,7 +28,8 @@ def rollup_pipeline(question: Question, read: RollupRead) -> Pipeline:
     """Add up the cells of slices.
 
     Result: one document for each group: `_id` its key (see `rollup_key`), `n`, `p`, `r` its parts; where each cell is
-    a group of its own, the cell, with `k` for the key.
+    a group of its own, the cell, with `k` for the key. Where slices are counted, `slices` too, and a group of nothing
+    for those without a cell that is let through.
     """
     match: dict[str, Any] = {
         "period": {"$in": [period.name for period in read.periods]},
@@ -36,13 +37,10 @@ def rollup_pipeline(question: Question, read: RollupRead) -> Pipeline:
     }
     if condition := among(question, read.slice_by):
         match["member"] = condition
-    name = read.cells_by.name if read.cells_by else TOTAL
-    cells = f"cells.{name}"
+    cells = f"cells.{read.cells_by.name if read.cells_by else TOTAL}"
     kept: dict[str, Any] = dict(among(question, read.cells_by))
-    key = rollup_key(question, read)
-    group = {"_id": next(iter(key.values())) if len(key) == 1 else key or None, **merge(cells)}
     if counts_slices(question, read):
-        return [{"$match": match}, *_counted(name, kept), {"$group": group | SLICES}]
+        return [{"$match": match}, *_counted(cells, kept), _group(question, read, "cell", SLICES)]
     if cuts_days(read) and not leaves_days(question, read):
         kept = {"$gte": day_number(read.first), "$lte": day_number(read.last)}
     unwound: Pipeline = [
@@ -52,25 +50,35 @@ def rollup_pipeline(question: Question, read: RollupRead) -> Pipeline:
     ]
     if read.cells_by is DATE and not question.interval and _reads_one_slice(question, read):
         return [*unwound, {"$replaceRoot": {"newRoot": f"${cells}"}}]  # each day once: grouping would double the time
-    return [*unwound, {"$group": group}]
+    return [*unwound, _group(question, read, cells)]
+
+
+def _group(question: Question, read: RollupRead, cells: str, more: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The stage that adds up the cells in a field."""
+    key = rollup_key(question, read, cells)
+    return {
+        "$group": {"_id": next(iter(key.values())) if len(key) == 1 else key or None, **merge(cells), **(more or {})}
+    }
 
 
 SLICES = {"slices": {"$sum": {"$cond": [{"$lte": ["$place", 0]}, 1, 0]}}}
 """The accumulator that counts slices by their first cell, or by its absence."""
 
 
-def _counted(name: str, kept: Mapping[str, list[int]]) -> Pipeline:
+def _counted(cells: str, kept: Mapping[str, list[int]]) -> Pipeline:
     """The cells that are let through, each with its place in its slice; a slice without one stays, with no place."""
     within = {operator: {"$in": ["$$cell.k", codes]} for operator, codes in kept.items()}
     conditions = [{"$not": each} if operator == "$nin" else each for operator, each in within.items()]
-    let_through = {"$filter": {"input": f"$cells.{name}", "as": "cell", "cond": {"$and": conditions}}}
-    unwind = {"path": f"$cells.{name}", "includeArrayIndex": "place", "preserveNullAndEmptyArrays": True}
-    return [{"$project": {"start": 1, "member": 1, f"cells.{name}": let_through}}, {"$unwind": unwind}]
+    let_through = {"$filter": {"input": f"${cells}", "as": "cell", "cond": {"$and": conditions}}}
+    return [
+        {"$project": {"_id": 0, "start": 1, "member": 1, "cell": let_through}},
+        {"$unwind": {"path": "$cell", "includeArrayIndex": "place", "preserveNullAndEmptyArrays": True}},
+    ]
 
 
-def rollup_key(question: Question, read: RollupRead) -> dict[str, str]:
+def rollup_key(question: Question, read: RollupRead, cells: str) -> dict[str, str]:
     """Where the parts of a group's key are: `interval` is a period's start or a day number, the others are codes."""
-    code = f"$cells.{read.cells_by.name if read.cells_by else TOTAL}.k"
+    code = f"${cells}.k"
     key: dict[str, str] = {}
     if question.interval:
         key[BUCKET] = code if read.cells_by is DATE else "$start"

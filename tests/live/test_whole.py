@@ -227,7 +227,8 @@ def test_what_is_missing_is_missed(own: Store, right: Right, right_pairs: list[A
         assert is_right(before, right, slug, given) == []
     DAMAGES[name](own.db)
     for client in (before, serve(own)):
-        warnings = [each for slug, given in ASKED for each in is_right(client, right, slug, given)]
+        asked = ASKED[::3] if client is before else ASKED
+        warnings = [each for slug, given in asked for each in is_right(client, right, slug, given)]
         assert bool(warnings) or name in UNSEEN or client is before
         assert pairs(client) == right_pairs
         ready = client.get("/readyz")
