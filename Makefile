@@ -3,13 +3,11 @@
 PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
-DATA_DIR ?= var
+DATA_DIR ?= $(or $(shell sed -n 's/^DATA_DIR=//p' .env 2>/dev/null),var)
 ROWS ?= 1000000
-PORT ?= 8000
 SAMPLE := $(DATA_DIR)/sample-$(ROWS).csv
-export DATA_DIR PORT
 
-.PHONY: run serve test setup lint unit live slow timing faults
+.PHONY: run serve test setup lint unit live slow timing faults floors
 
 ifdef CSV
 INPUT := $(CSV)
@@ -60,6 +58,16 @@ slow: setup
 # What each question costs on the filled database, beside its estimate; written to $(DATA_DIR)/timing.json.
 timing: setup $(NEEDED)
 	@$(PY) -m store sh -c '$(PY) -m loader load "$(INPUT)" && $(PY) -m pytest tests/live/test_timing.py -m timing -q -s'
+
+# The unit tests on the lowest versions that setup.cfg allows, in an environment of its own.
+floors: $(VENV)-floors/ready
+	$(VENV)-floors/bin/python -m pytest tests -m "not live and not slow and not faults" -q
+
+$(VENV)-floors/ready: setup.cfg .ci/floors.py
+	$(PYTHON) -m venv --clear $(VENV)-floors
+	$(PYTHON) .ci/floors.py > $(VENV)-floors/floors.txt
+	$(VENV)-floors/bin/pip install --quiet -r $(VENV)-floors/floors.txt
+	@touch $@
 
 # Loads under faults: killed processes and servers, failing commands, elections, a full disk, a silent network.
 faults: setup

@@ -1,6 +1,6 @@
 """Gunicorn's settings: `gunicorn wsgi:app` reads this file.
 
-HOST, PORT, WORKERS, THREADS, LOG_LEVEL and LOG_FORMAT come from the environment.
+HOST, PORT, WORKERS, THREADS, LOG_LEVEL and LOG_FORMAT come from the environment or `.env`: see `service.settings`.
 """
 
 import gc
@@ -13,8 +13,8 @@ import threading
 from typing import Any
 
 from catalog.errors import UserError
-from service.around.logs import ServerLogger, formatter, level
-from service.settings import ServiceSettings, refuse_open_door
+from service.around.logs import ServerLogger
+from service.settings import ServerSettings, ServiceSettings, refuse_open_door
 from service.worker import Worker
 from store.embedded.server import EmbeddedServer
 from store.settings import Settings
@@ -22,23 +22,22 @@ from store.settings import Settings
 DEFER_S = 5
 GARBAGE_THRESHOLD = 50_000
 METRICS = "PROMETHEUS_MULTIPROC_DIR"
-host = os.environ.get("HOST", "127.0.0.1")
-bind = f"[{host}]:{os.environ.get('PORT', '8000')}" if ":" in host else f"{host}:{os.environ.get('PORT', '8000')}"
+try:
+    _server = ServerSettings.from_environment()
+except UserError as fault:
+    sys.exit(str(fault))
+bind = _server.bind
 worker_class = Worker
-workers = int(os.environ.get("WORKERS", "2"))
-threads = int(os.environ.get("THREADS", "16"))
+workers = _server.workers
+threads = _server.threads
 timeout = 60
 graceful_timeout = 30
 keepalive = 75
 limit_request_line = 8190
 control_socket_disable = True
+forwarder_headers = ""  # else SCRIPT_NAME, sent as a header, would move the paths
 logger_class = ServerLogger
-
-try:
-    loglevel = level()
-    formatter()
-except UserError as fault:
-    sys.exit(str(fault))
+loglevel = _server.log_level
 
 
 def on_starting(server: Any) -> None:

@@ -20,17 +20,19 @@ from bench.request import measure as measure_requests
 from loader.__main__ import GARBAGE_THRESHOLD
 from loader.sample import write_sample
 from store.client import Store
+from store.command import as_json, run, version
 from store.settings import Settings
 
 
 @click.group()
+@version
 def main() -> None:
     """Measure alternatives side by side in one run. Ratios count; times depend on the machine."""
 
 
 @main.command("pages")
 @click.option("--rows", type=click.IntRange(1000), default=1_000_000, show_default=True)
-@click.option("--json", "as_json", is_flag=True, help="Report as JSON.")
+@as_json
 def pages_command(rows: int, as_json: bool) -> None:
     """Pages as packed numbers added up by numpy, against Arrow IPC with Arrow's own compute."""
     found = compare_page_formats(rows)
@@ -43,7 +45,7 @@ def pages_command(rows: int, as_json: bool) -> None:
 
 
 @main.command("refresh")
-@click.option("--json", "as_json", is_flag=True, help="Report as JSON.")
+@as_json
 def refresh_command(as_json: bool) -> None:
     """A full refresh, a verification, and an append until all is fresh, on the filled database."""
     with Store(Settings.from_environment()) as store:
@@ -56,7 +58,7 @@ def refresh_command(as_json: bool) -> None:
 
 
 @main.command("questions")
-@click.option("--json", "as_json", is_flag=True, help="Report as JSON.")
+@as_json
 def questions_command(as_json: bool) -> None:
     """Questions with and without ranges and filters on the filled database, beside DuckDB on the same data."""
     with Store(Settings.from_environment()) as store:
@@ -74,7 +76,7 @@ def questions_command(as_json: bool) -> None:
 @click.option(
     "--rows", type=click.IntRange(1000), default=1_000_000, show_default=True, help="Of a sample, without FILE."
 )
-@click.option("--json", "as_json", is_flag=True, help="Report as JSON.")
+@as_json
 def load_command(file: Path | None, rows: int, as_json: bool) -> None:
     """Load FILE (or a sample) and verify it, beside raw inserts and PostgreSQL, each on a fresh server."""
     gc.set_threshold(GARBAGE_THRESHOLD)
@@ -95,7 +97,7 @@ def load_command(file: Path | None, rows: int, as_json: bool) -> None:
 
 
 @main.command("hello")
-@click.option("--json", "as_json", is_flag=True, help="Report as JSON.")
+@as_json
 def hello_command(as_json: bool) -> None:
     """Unchanged answers a second over HTTP, beside a bare Flask application under the same gunicorn."""
     found = compare_with_hello()
@@ -107,14 +109,14 @@ def hello_command(as_json: bool) -> None:
 
 
 @main.command("dashboard")
-@click.option("--json", "as_json", is_flag=True, help="Report as JSON.")
+@as_json
 def dashboard_command(as_json: bool) -> None:
     """Time of the dashboard over HTTP, on the filled database, and the workers' memory."""
     _tell(measure_dashboard(), as_json)
 
 
 @main.command("request")
-@click.option("--json", "as_json", is_flag=True, help="Report as JSON.")
+@as_json
 def request_command(as_json: bool) -> None:
     """Where the time of one request goes, on the filled database."""
     _tell(measure_requests(), as_json)
@@ -124,7 +126,7 @@ def request_command(as_json: bool) -> None:
 @click.option("--seconds", type=click.IntRange(5), default=60, show_default=True, help="Time of the overload.")
 @click.option("--factor", type=click.FloatRange(1), default=10.0, show_default=True, help="Arrivals by capacity.")
 @click.option("--source", type=click.Choice(["auto", "pages", "raw"]), default="raw", show_default=True)
-@click.option("--json", "as_json", is_flag=True, help="Report as JSON.")
+@as_json
 def overload_command(seconds: int, factor: float, source: str, as_json: bool) -> None:
     """The service under more questions than it can answer, on the filled database."""
     _tell(measure_overload(seconds, factor, source), as_json)
@@ -140,4 +142,4 @@ def _tell(found: Mapping[str, Any], as_json: bool) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

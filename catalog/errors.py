@@ -3,6 +3,12 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+MOST_SHOWN = 50
+"""So many allowed names stand in an error."""
+
+_MOST_COMPARED = 2_000
+"""Comparing with so many names takes some 20 ms; of more, those that begin with the same letter are compared."""
+
 
 class AnalyticsError(Exception):
     """Anything this project raises on purpose. Its text is one line that names the place and the remedy."""
@@ -23,17 +29,23 @@ class UnknownName(UserError):
     Attributes:
         parameter: where the name was given, such as `segment`.
         value: what was given.
-        allowed: the names that would have been accepted.
-        nearest: the allowed name that looks most like it, or None.
+        allowed: the names that would have been accepted, MOST_SHOWN of them at most.
+        nearest: the name that looks most like it of all that would have been accepted, or None.
     """
 
-    def __init__(self, parameter: str, value: str, allowed: Iterable[str]) -> None:
+    def __init__(self, parameter: str, value: str, allowed: Iterable[str], where: str = "") -> None:
+        """Take the names in their order, and where the whole list of them is found."""
+        every = tuple(allowed)
         self.parameter = parameter
         self.value = value
-        self.allowed = tuple(allowed)
-        self.nearest = nearest(value, self.allowed)
+        self.allowed = every[:MOST_SHOWN]
+        self.nearest = nearest(value, every)
         hint = f" Did you mean {self.nearest!r}?" if self.nearest else ""
-        super().__init__(f"{parameter}: {value!r} is not known.{hint} Allowed: {', '.join(self.allowed)}.")
+        told = ", ".join(self.allowed)
+        if len(every) > MOST_SHOWN:
+            told += f" and {len(every) - MOST_SHOWN:,} more"
+            told += f"; all {len(every):,} are listed at {where}" if where else ""
+        super().__init__(f"{parameter}: {value!r} is not known.{hint} Allowed: {told}.")
 
 
 class NotFound(UnknownName):
@@ -109,5 +121,11 @@ class InternalError(AnalyticsError):
 def nearest(value: str, allowed: Iterable[str]) -> str | None:
     """The allowed name most like `value`, compared without letter case, or None where none is near."""
     names = {name.casefold(): name for name in allowed}
-    found = get_close_matches(value.casefold(), names, n=1)
+    wanted = value.casefold()
+    if wanted in names:
+        return names[wanted]
+    compared = list(names)
+    if len(compared) > _MOST_COMPARED:
+        compared = [name for name in compared if name[:1] == wanted[:1]][:_MOST_COMPARED]
+    found = get_close_matches(wanted, compared, n=1)
     return names[found[0]] if found else None

@@ -6,14 +6,14 @@ import sys
 import click
 
 from catalog.errors import AnalyticsError
-from indexes.manage import apply, usage, verify
+from indexes.manage import Change, apply, usage, verify
 from store.client import Store
+from store.command import as_json, run, version
 from store.settings import Settings
-
-as_json = click.option("--json", "as_json", is_flag=True, help="Report as JSON.")
 
 
 @click.group()
+@version
 def main() -> None:
     """Look after the indexes of the database that MONGODB_URI and MONGODB_DATABASE name."""
 
@@ -24,13 +24,21 @@ def apply_command(as_json: bool) -> None:
     """Create what is missing, make anew what was changed, and drop what no specification names."""
     with Store(Settings.from_environment()) as store:
         changes = apply(store)
+    refused = [change for change in changes if change.kind == "refused"]
     if as_json:
-        click.echo(json.dumps([vars(change) for change in changes], indent=2))
-        return
-    done = {"missing": "created", "changed": "made anew", "extra": "dropped"}
-    for change in changes:
-        click.echo(f"{done[change.kind]:<10} {change.collection}.{change.index}")
-    click.echo(f"{len(changes)} changes" if changes else "all indexes are as specified")
+        click.echo(json.dumps([_as_document(change) for change in changes], indent=2))
+    else:
+        done = {"missing": "created", "changed": "made anew", "extra": "dropped", "refused": "REFUSED"}
+        for change in changes:
+            click.echo(f"{done[change.kind]:<10} {change.collection}.{change.index}")
+        count = len(changes) - len(refused)
+        click.echo(f"{count} changes" if changes else "all indexes are as specified")
+    if refused:
+        raise AnalyticsError(" ".join(f"{change.why}." for change in refused))
+
+
+def _as_document(change: Change) -> dict[str, str]:
+    return {name: value for name, value in vars(change).items() if value}
 
 
 @main.command("verify")
@@ -67,8 +75,4 @@ def usage_command(as_json: bool) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except AnalyticsError as error:
-        click.echo(f"error: {error}", err=True)
-        sys.exit(error.exit_code)
+    run(main)

@@ -1,11 +1,13 @@
 """Make the database's indexes what the specifications say, show that each is used, and count its uses."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pymongo import IndexModel
+from pymongo.errors import OperationFailure
 
 from catalog.collections import COLLECTIONS
+from catalog.dimensions import REFERENCES
 from indexes.specifications import IGNORING_CASE, INDEXES, IndexSpec, Use
 from store.client import Document, Store, translated
 from store.explain import explain
@@ -18,13 +20,15 @@ class Change:
     """A difference between the specifications and the database.
 
     Attributes:
-        kind: `missing`, `extra` or `changed`.
+        kind: `missing`, `extra` or `changed`; of what `apply` could not do, `refused`.
         collection, index: where.
+        why: what stands in the way of a refused one, and what to do.
     """
 
     kind: str
     collection: str
     index: str
+    why: str = ""
 
 
 def differences(store: Store) -> list[Change]:
@@ -58,7 +62,8 @@ def apply(
         specs: those that may be created.
 
     Returns:
-        what was changed.
+        what was changed, and as `refused` each unique index that a database with repeated names cannot have yet:
+        it answers and loads all the same, as the loader looks after the names too.
     """
     apply_schema(store)
     changes = [change for change in differences(store) if change.kind in kinds]
@@ -72,8 +77,40 @@ def apply(
             if (spec.collection, spec.name) in wanted:
                 models.setdefault(spec.collection, []).append(IndexModel(list(spec.keys), **spec.options))
         for collection, together in models.items():  # one pass over a collection builds all its indexes
-            store.db[collection].create_indexes(together)
+            try:
+                store.db[collection].create_indexes(together)
+            except OperationFailure as error:
+                why = _repeated_names(store, collection) if error.code == _DUPLICATE_KEY else ""
+                if not why:
+                    raise
+                refused = {(collection, model.document["name"]) for model in together}
+                changes = [
+                    replace(each, kind="refused", why=why) if (each.collection, each.index) in refused else each
+                    for each in changes
+                ]
     return changes
+
+
+def _repeated_names(store: Store, collection: str) -> str:
+    """Which members of a reference collection have one name, and what to do; empty where none have."""
+    dimension = next((each.name for each in REFERENCES if each.collection == collection), None)
+    pipeline: list[Document] = [{"$sort": {"_id": 1}}, {"$group": {"_id": "$name", "members": {"$push": "$$ROOT"}}}]
+    groups = store.db[collection].aggregate(pipeline, collation=IGNORING_CASE) if dimension else ()
+    repeated = [each["members"] for each in groups if len(each["members"]) > 1]
+    if not repeated:
+        return ""
+    told = [" and ".join(f"{each['_id']} {each['name']!r}" for each in members) for members in repeated]
+    more = [f"{len(told) - _TOLD} more"] if len(told) > _TOLD else []
+    last = repeated[0][-1]
+    return (
+        f"{collection} has members of one name: {'; '.join((*told[:_TOLD], *more))}. Give each a name of its own, like "
+        f"`python -m loader rename {dimension} {last['_id']} '{last['name']} ({last['_id']})'`, and run "
+        "`python -m indexes apply` again"
+    )
+
+
+_DUPLICATE_KEY = 11000
+_TOLD = 5
 
 
 def verify(store: Store) -> Iterator[tuple[IndexSpec, Use, str | None]]:

@@ -21,6 +21,7 @@ from pipelines.plan.planner import RollupRead
 from pipelines.plan.rollups import BY_DIMENSIONS
 
 IGNORING_CASE = {"locale": "en", "strength": 2}
+"""Letter case, and nearly all that `catalog.labels` takes for one name: composed or not, full-width, the other kana."""
 
 
 @dataclass(frozen=True)
@@ -121,8 +122,9 @@ INDEXES = (
     *(
         IndexSpec(
             reference.name,
-            (("name", 1), ("_id", 1)),
+            (("name", 1),),
             (Use("the id behind a name", _find({"name": "?"}, projection={"_id": 1}, collation=IGNORING_CASE)),),
+            unique=True,
             ignoring_case=True,
         )
         for reference in REFERENCE_COLLECTIONS

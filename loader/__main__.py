@@ -3,20 +3,20 @@
 import gc
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import click
 
 from catalog.collections import LOADS, OPERATIONAL, SIX
-from catalog.errors import AnalyticsError, InternalError, TooManyQuarantined, nearest
+from catalog.errors import InternalError, TooManyQuarantined, nearest
 from loader.load import Progress, check, load
 from loader.loads.control import Control, compare_with_file
 from loader.loads.options import Options
 from loader.loads.quarantine import export, refused_rows
 from loader.loads.remove import remove
+from loader.loads.rename import rename
 from loader.loads.report import LoadReport
 from loader.sample import write_sample
 from pipelines.derived.refresh import refresh
@@ -24,6 +24,8 @@ from pipelines.derived.verify import Verification, verify
 from pipelines.state.directory import read_version
 from pipelines.state.lanes import read_loads
 from store.client import Store, translated
+from store.command import as_json, run, version
+from store.environment import listed
 from store.layout import require_layout
 from store.schema import apply_schema
 from store.settings import Settings
@@ -42,46 +44,33 @@ class DefaultToLoad(click.Group):
         return super().parse_args(ctx, args)
 
 
-class Share(click.ParamType[float]):
-    """A share such as `1%` or `0.01`, as a number from 0 to 1."""
+def share(text: str) -> float:
+    """A share such as `1%` or `0.01`, as a number from 0 to 1.
 
-    name = "share"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Read the share."""
-        text = str(value)
-        try:
-            share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
-        except ValueError:
-            share = -1
-        if not 0 <= share <= 1:
-            self.fail(f"{text!r} is no share; give it like 1% or 0.01", param, ctx)
-        return share
+    Raises:
+        click.BadParameter: it is something else.
+    """
+    try:
+        found = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        found = -1
+    if not 0 <= found <= 1:
+        raise click.BadParameter(f"{text!r} is not a share; give it like 1% or 0.01")
+    return found
 
 
 GARBAGE_THRESHOLD = 100_000
 """A batch makes 40,000 documents and no cycles; looking for some after each 700 doubles the time to encode them."""
 
-as_json = click.option("--json", "as_json", is_flag=True, help="Report as JSON.")
 max_quarantined = click.option(
-    "--max-quarantined", type=Share(), default="1%", show_default=True,
+    "--max-quarantined", type=share, metavar="SHARE", default="1%", show_default=True,
     help="The share of rows that may be refused, like 1% or 0.01. Above it the exit code is 4, and a load of 10,000 "
     "rows or more stops; run it again with a higher share, and it goes on from there.",
 )  # fmt: skip
 files = click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 
 
-ENVIRONMENT = """
-\b
-Environment:
-  MONGODB_URI        MongoDB's connection string; without it an embedded
-                     server is started, or joined where it runs
-  MONGODB_URI_FILE   a file that holds it, read where MONGODB_URI is not set
-  MONGODB_DATABASE   the database (default: analytics)
-  DATA_DIR           the embedded server's folder (default: ./var)
-  STORE_TIMEZONE     the store's clock (default: UTC): timestamps with an
-                     offset are converted to it, others are kept as they are
-"""
+ENVIRONMENT = f"\n\b\nEnvironment, or a file .env:\n{listed(Settings)}\n"
 EXIT_CODES = """
 \b
 Exit codes:
@@ -95,6 +84,7 @@ Exit codes:
 
 
 @click.group(cls=DefaultToLoad, epilog=ENVIRONMENT + EXIT_CODES)
+@version
 def main() -> None:
     """Load purchases from CSV files into MongoDB, look after the loads, and prove what was derived from them.
 
@@ -212,6 +202,16 @@ def remove_command(load_id: str, as_json: bool) -> None:
     click.echo(json.dumps({"load_id": load_id, "removed": removed}) if as_json else f"{removed:,} transactions removed")
 
 
+@main.command("rename")
+@click.argument("dimension")
+@click.argument("code", type=int)
+@click.argument("name")
+def rename_command(dimension: str, code: int, name: str) -> None:
+    """Give the member of DIMENSION that has CODE (`_id` in its collection) another NAME. No transaction changes."""
+    with Store(Settings.from_environment()) as store:
+        click.echo(f"{dimension} {code}: {rename(store, dimension, code, name)!r} is now {name!r}")
+
+
 @main.command("refresh")
 @as_json
 def refresh_command(as_json: bool) -> None:
@@ -319,15 +319,6 @@ def _tell(report: LoadReport, max_quarantined: float, as_json: bool) -> None:
 def _visible(text: str) -> str:
     """A row's text on one line, with escapes for what a terminal would obey."""
     return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
-
-
-def run(command: Callable[..., None]) -> None:
-    """Run a command line: a fault is one line on standard error and an exit code."""
-    try:
-        command()
-    except AnalyticsError as error:
-        click.echo(f"error: {error}", err=True)
-        sys.exit(error.exit_code)
 
 
 if __name__ == "__main__":

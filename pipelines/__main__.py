@@ -1,12 +1,10 @@
 """`python -m pipelines`: the queries in the terminal. See `python -m pipelines --help`."""
 
 import json
-import sys
 from typing import Any
 
 import click
 
-from catalog.errors import AnalyticsError
 from pipelines.answer.answer import Answer
 from pipelines.answer.answerer import Executor, compiled
 from pipelines.ask.queries import QUERIES
@@ -14,6 +12,7 @@ from pipelines.ask.question import PARAMETERS, Question, ask, find_query
 from pipelines.plan.planner import plan
 from pipelines.state.directory import read_directory
 from store.client import Store, translated
+from store.command import as_json, run, version
 from store.explain import extended_json
 from store.layout import require_layout
 from store.schema import read_vocabulary
@@ -40,6 +39,7 @@ _HELP = {
 
 
 @click.group()
+@version
 def main() -> None:
     """Ask the queries. Filters can be repeated: --state Texas --state Ohio; --not-state excludes."""
 
@@ -54,7 +54,7 @@ def list_command() -> None:
 @main.command("run")
 @click.argument("slug")
 @parameters
-@click.option("--json", "as_json", is_flag=True, help="Answer as JSON.")
+@as_json
 def run_command(slug: str, as_json: bool, **given: tuple[str, ...]) -> None:
     """Answer the query SLUG."""
     query = find_query(slug)
@@ -111,8 +111,4 @@ def _cell(value: Any) -> str:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except AnalyticsError as error:
-        click.echo(f"error: {error}", err=True)
-        sys.exit(error.exit_code)
+    run(main)

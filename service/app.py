@@ -7,7 +7,7 @@ from flask_smorest import Api
 
 from service.api import catalogue, dashboard, dimensions, explore, health, live, loads, performance, queries
 from service.api.examples import real_examples
-from service.around import bounds, compression, cors, keys, logs, metrics, problems, rates, requests
+from service.around import bounds, compression, cors, keys, libraries, logs, metrics, problems, rates, requests
 from service.around.connection import Connection
 from service.fast import admission, kept
 from service.pages import docs, home
@@ -22,7 +22,9 @@ def create_app(settings: Settings | None = None, behaviour: ServiceSettings | No
 
     Raises:
         UserError: a setting in the environment has no usable value.
+        InternalError: a library lacks what is used of it.
     """
+    libraries.check()
     app = Flask(__name__, static_url_path="/static", static_folder="pages/static", template_folder="pages/templates")
     app.config.update(
         API_TITLE="Customer transaction analytics",
@@ -33,13 +35,14 @@ def create_app(settings: Settings | None = None, behaviour: ServiceSettings | No
         API_SPEC_OPTIONS={"info": {"description": DESCRIPTION}},
     )
     app.json.sort_keys = False  # type: ignore[attr-defined]  # columns have an order
-    app.url_map.strict_slashes = False
+    app.url_map.strict_slashes = app.url_map.merge_slashes = False  # a redirect would lead to the Host that was sent
     behaviour = behaviour or ServiceSettings.from_environment()
     places = admission.Places(behaviour.places)
     connection = Connection(settings or Settings.from_environment(), places.take)
     app.extensions["connection"] = connection
     if not (behaviour.keys or behaviour.rate_limit or behaviour.cors_origins):  # which have to see each request
         kept.install(app, lambda: connection.executor)
+    live.install(app)
     # Before a request these run in this order, after it in the opposite one.
     logs.install(app)
     metrics.install(app)
@@ -52,7 +55,9 @@ def create_app(settings: Settings | None = None, behaviour: ServiceSettings | No
     if behaviour.keys:
         keys.install(app, behaviour.keys)
     if behaviour.rate_limit:
-        rates.install(app, behaviour.rate_limit)
+        rates.install(app, behaviour.rate_limit)  # also counts requests without a known key, by their address
+    if behaviour.keys:
+        keys.require(app)
     api: Api = problems.ProblemApi(app)
     for part in (queries, explore, dashboard, catalogue, dimensions, loads, performance, health, live):
         api.register_blueprint(part.blueprint)

@@ -1,17 +1,44 @@
-"""How the service behaves, from the environment alone. Where the data are stands in `store.settings`."""
+"""How the service behaves and where it listens. Where the data are stands in `store.settings`.
+
+`python -m service.settings` writes the table of all settings, which is kept in `docs/settings.md`.
+"""
 
 import ipaddress
-import os
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from limits import parse_many
 
 from catalog.errors import UserError
 from service.around.keys import Key, read_keys
+from store.environment import one_of, read, setting, settings_of, whole_number
+from store.settings import Settings
 
+LEVELS = ("debug", "info", "warning", "error")
+FORMATS = ("json", "text")
+_HOST = re.compile(r"[A-Za-z0-9_.:%-]+", re.ASCII)
 _ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?", re.ASCII)
+
+
+def _host(text: str) -> str:
+    if not _HOST.fullmatch(text):
+        raise ValueError("a host name or an address, such as 127.0.0.1 or ::")
+    return text
+
+
+def _rate_limit(text: str) -> str:
+    try:
+        parse_many(text)
+    except ValueError:
+        raise ValueError("a limit, such as 100/minute") from None
+    return text
+
+
+def _origins(text: str) -> tuple[str, ...]:
+    origins = tuple(text.replace(",", " ").split())
+    if not all(map(_ORIGIN.fullmatch, origins)):
+        raise ValueError("a list of exact origins, such as https://shop.example")
+    return origins
 
 
 @dataclass(frozen=True)
@@ -26,39 +53,68 @@ class ServiceSettings:
         cors_origins: the origins whose pages may read answers.
     """
 
-    budget_ms: int = 5_000
-    places: int = 2
-    keys: tuple[Key, ...] = ()
-    rate_limit: str | None = None
-    cors_origins: tuple[str, ...] = ()
+    budget_ms: int = setting(
+        "REQUEST_BUDGET_MS", whole_number(1, 9_999_999), 5_000, "how long MongoDB may work for one request in all"
+    )
+    places: int = setting(
+        "CONCURRENCY", whole_number(1, 9_999), 2, "requests of one process that may have MongoDB work at once"
+    )
+    keys: tuple[Key, ...] = setting(
+        "API_KEYS_FILE", read_keys, (), "a file of keys; with it each request needs one", shown="none"
+    )
+    rate_limit: str | None = setting(
+        "RATE_LIMIT", _rate_limit, None, "such as `100/minute`, for each key, or for each address without one",
+        shown="none",
+    )  # fmt: skip
+    cors_origins: tuple[str, ...] = setting(
+        "CORS_ORIGINS", _origins, (), "exact origins whose pages may read answers, separated by commas", shown="none"
+    )
 
     @classmethod
-    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "ServiceSettings":
-        """Read REQUEST_BUDGET_MS, CONCURRENCY, API_KEYS_FILE, RATE_LIMIT and CORS_ORIGINS.
+    def from_environment(cls) -> "ServiceSettings":
+        """Read them from the environment and `.env`.
 
         Raises:
             UserError: a setting has no usable value.
         """
-        keys_file = environment.get("API_KEYS_FILE")
-        return cls(
-            whole_number(environment, "REQUEST_BUDGET_MS", cls.budget_ms),
-            whole_number(environment, "CONCURRENCY", cls.places),
-            read_keys(keys_file) if keys_file else (),
-            _rate_limit(environment.get("RATE_LIMIT") or None),
-            _origins(environment.get("CORS_ORIGINS", "")),
-        )
+        return read(cls)
 
 
-def whole_number(environment: Mapping[str, str], name: str, default: int) -> int:
-    """A setting that is a whole number of at least 1.
+@dataclass(frozen=True)
+class ServerSettings:
+    """Where the service listens, with how many processes and threads, and what it logs.
 
-    Raises:
-        UserError: it is something else.
+    Attributes:
+        log_format: json or text; None means text on a terminal and json elsewhere.
     """
-    text = environment.get(name) or str(default)
-    if not re.fullmatch(r"[1-9][0-9]{0,6}", text, re.ASCII):
-        raise UserError(f"{name}: {text!r} is not a whole number from 1 to 9999999.")
-    return int(text)
+
+    host: str = setting(
+        "HOST", _host, "127.0.0.1", "where the service listens; beyond loopback it needs `API_KEYS_FILE`"
+    )
+    port: int = setting("PORT", whole_number(0, 65_535), 8_000, "the port; 0 takes a free one")
+    workers: int = setting("WORKERS", whole_number(1, 512), 2, "processes of the service")
+    threads: int = setting("THREADS", whole_number(1, 4_096), 16, "threads in each process")
+    log_level: str = setting("LOG_LEVEL", one_of(*LEVELS), "info", "`debug`, `info`, `warning` or `error`")
+    log_format: str | None = setting(
+        "LOG_FORMAT", one_of(*FORMATS), None, "`json`, one document a line, or `text`", shown="json; text on a terminal"
+    )
+
+    @classmethod
+    def from_environment(cls) -> "ServerSettings":
+        """Read them from the environment and `.env`.
+
+        Raises:
+            UserError: a setting has no usable value.
+        """
+        return read(cls)
+
+    @property
+    def bind(self) -> str:
+        """Host and port as servers take them: an IPv6 address in brackets."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+ALL = (Settings, ServerSettings, ServiceSettings)
 
 
 def refuse_open_door(addresses: list[object], keys: tuple[Key, ...]) -> None:
@@ -85,18 +141,27 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _rate_limit(text: str | None) -> str | None:
-    try:
-        if text:
-            parse_many(text)
-    except ValueError as error:
-        raise UserError(f"RATE_LIMIT: {text!r} is no limit. Use a form like 100/minute.") from error
-    return text
+def document() -> str:
+    """All settings as a Markdown document."""
+    lines = [
+        "# Settings",
+        "",
+        "Written by `python -m service.settings` from what `store/settings.py` and `service/settings.py` declare.",
+        "",
+        "Settings come from the environment, and what it does not name from the file `.env` in the working folder, one",
+        "`NAME=value` a line; the environment wins. An empty value counts as not set. Credentials are never taken from",
+        "arguments and never printed.",
+        "",
+        "| Variable | Default | Means |",
+        "|---|---|---|",
+    ]
+    for kind in ALL:
+        for _, each in settings_of(kind):
+            lines.append(f"| `{each.name}` | {each.default} | {each.means} |")
+            if each.file:
+                lines.append(f"| `{each.file}` | none | a file that holds it, read where `{each.name}` is not set |")
+    return "\n".join(lines) + "\n"
 
 
-def _origins(text: str) -> tuple[str, ...]:
-    origins = tuple(text.replace(",", " ").split())
-    for origin in origins:
-        if not _ORIGIN.fullmatch(origin):
-            raise UserError(f"CORS_ORIGINS: {origin!r} is no origin. Use exact ones, such as https://shop.example.")
-    return origins
+if __name__ == "__main__":
+    print(document(), end="")

@@ -6,12 +6,14 @@ import sys
 
 import click
 
-from catalog.errors import AnalyticsError
+from catalog.errors import UserError
 from store.client import Store
+from store.command import run, version
 from store.settings import Settings
 
 
-@click.command(context_settings={"ignore_unknown_options": True})
+@click.command(context_settings={"allow_interspersed_args": False})  # what follows COMMAND belongs to it
+@version
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
 def main(command: tuple[str, ...]) -> None:
     """Start the embedded MongoDB (or join the one that runs), and keep it for COMMAND, or until Ctrl-C.
@@ -22,17 +24,27 @@ def main(command: tuple[str, ...]) -> None:
         with Store(Settings.from_environment()) as store:
             store.require_replica_set()
             if command:
-                signal.signal(signal.SIGINT, lambda *_: None)  # Ctrl-C is for the command, which ends when it will
-                sys.exit(subprocess.call(command))  # noqa: S603  the user's own command
+                sys.exit(_call(command))
             host, port = store.client.address or ("", 0)
-            click.echo(f"MongoDB is ready at mongodb://{host}:{port}/?directConnection=true (Ctrl-C ends it)")
+            click.echo(f"MongoDB is ready at {host}:{port} (Ctrl-C ends it)")
+            if store.uri_file:
+                click.echo(f"MONGODB_URI_FILE={store.uri_file} lets other programs of yours log in")
             signal.pause()
     except KeyboardInterrupt:
         pass
-    except AnalyticsError as error:
-        click.echo(f"error: {error}", err=True)
-        sys.exit(error.exit_code)
+
+
+def _call(command: tuple[str, ...]) -> int:
+    """Run a command, and pass on what would end us; gives its exit code."""
+    signal.signal(signal.SIGINT, lambda *_: None)  # Ctrl-C is for the command, which ends when it will
+    try:
+        process = subprocess.Popen(command)  # noqa: S603  the user's own command
+    except OSError as error:
+        raise UserError(f"{command[0]} cannot be run ({error.strerror}).") from None
+    for ending in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ending, lambda *_: process.terminate())  # a closed terminal, too: gunicorn reloads for a SIGHUP
+    return process.wait()
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -1,8 +1,13 @@
 """A client of the database, and what every read and write of it goes through."""
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from itertools import count
+from pathlib import Path
+from random import random
 from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
 
 import pymongo
 from bson.codec_options import CodecOptions
@@ -16,13 +21,14 @@ from pymongo.errors import (
     NetworkTimeout,
     OperationFailure,
     PyMongoError,
+    ServerSelectionTimeoutError,
     WaitQueueTimeoutError,
 )
 from pymongo.read_concern import ReadConcern
 from pymongo.uri_parser import parse_uri
 
 from catalog.errors import InternalError, StoreUnavailable
-from store.embedded.server import EmbeddedServer
+from store.embedded.server import EmbeddedServer, held
 from store.scope import budget_ms
 from store.settings import Settings
 from store.watch import Watcher
@@ -30,7 +36,11 @@ from store.watch import Watcher
 Document = dict[str, Any]
 Session = ClientSession
 Result = TypeVar("Result")
+APP_NAME = "customer-analytics"
 PATIENCE_MS = 5_000
+AWAY_S = 6.0
+TRIES_S = 120.0
+CLOSE_S = 0.5
 CHECK = "Check that it runs and that MONGODB_URI names it"
 
 
@@ -53,20 +63,25 @@ class Store:
     ) -> None:
         self.settings = settings
         self.admit = admit
+        self._pool_size, self._patience_ms = pool_size, patience_ms
+        self._clients: list[MongoClient[Document]] = []
+        self._capable = False
         self._embedded = None if settings.uri else EmbeddedServer(settings.data_dir)
-        self._uri = settings.uri or (self._embedded.uri if self._embedded else "")
+        self._connect(settings.uri or (self._embedded.uri if self._embedded else ""))
+        if self._embedded:
+            self._embedded.supervise(self._connect)
+
+    def _connect(self, uri: str) -> None:
+        """Use this server from now on. What began with the former client ends with it."""
+        self._uri = uri
         self.client: MongoClient[Document] = MongoClient(
-            self._uri,
-            appname="customer-analytics",
-            maxPoolSize=pool_size,
-            tz_aware=True,
-            **_patience(self._uri, patience_ms),
+            uri, appname=APP_NAME, maxPoolSize=self._pool_size, tz_aware=True, **_patience(uri, self._patience_ms)
         )
+        self._clients.append(self.client)
         options: CodecOptions[Document] = CodecOptions(tz_aware=True)
         self.db: Database[Document] = self.client.get_database(
-            settings.database, options, ReadPreference.PRIMARY, WriteConcern("majority", j=True)
+            self.settings.database, options, ReadPreference.PRIMARY, WriteConcern("majority", j=True)
         )
-        self._capable = False
 
     def __enter__(self) -> "Store":
         return self
@@ -76,13 +91,20 @@ class Store:
 
     def close(self) -> None:
         """Close the connection, and let go of the embedded server."""
-        self.client.close()
+        with pymongo.timeout(CLOSE_S):  # else it waits for a server that is away, to tell it that sessions end
+            for client in self._clients:
+                client.close()
         if self._embedded:
             self._embedded.close()
 
+    @property
+    def uri_file(self) -> Path | None:
+        """The file with the embedded server's connection string, for its owner alone to read; None with MONGODB_URI."""
+        return self._embedded.uri_file if self._embedded else None
+
     def watch(self, collection: str, ids: Mapping[str, str]) -> Watcher:
         """Follow the documents of a collection whose ids meet a condition; close what you get."""
-        return Watcher(self._uri, self.settings.database, collection, ids)
+        return Watcher(lambda: self._uri, self.settings.database, collection, ids)
 
     def require_replica_set(self) -> None:
         """Make sure that the server can do transactions and snapshot reads. Asked once a process.
@@ -140,8 +162,72 @@ def _patience(uri: str, milliseconds: int) -> dict[str, Any]:
 
 
 def in_transaction(session: Session, work: Callable[[Session], Result]) -> Result:
-    """Do some work, perhaps more than once, in a transaction that sees one snapshot and is kept by a majority."""
-    return session.with_transaction(work, ReadConcern("snapshot"), WriteConcern("majority", j=True))
+    """Do some work, perhaps more than once, in a transaction that sees one snapshot and is kept by a majority.
+
+    As PyMongo's `with_transaction`, which tries for two minutes whatever happens: an election may take long, but where
+    no server at all can be reached for AWAY_S there is none.
+    """
+    deadline = time.monotonic() + TRIES_S
+    for tries in count():
+        time.sleep(random() * min(tries and 0.005 * 1.5**tries, 0.5))  # noqa: S311  no secret
+        session.start_transaction(ReadConcern("snapshot"), WriteConcern("majority", j=True))
+        try:
+            result = work(session)
+        except BaseException as error:
+            has_waited_s = session.client.options.server_selection_timeout
+            since = time.monotonic() - (has_waited_s if isinstance(error, ServerSelectionTimeoutError) else 0)
+            is_over = not _is_transient(error) or time.monotonic() > deadline
+            is_away = not is_over and not _is_reachable(session.client, since)
+            if session.in_transaction:
+                with pymongo.timeout(CLOSE_S) if is_away else nullcontext():
+                    session.abort_transaction()
+            if is_over or is_away:
+                raise
+        else:
+            if _commit(session, deadline):
+                return result
+    raise AssertionError("unreachable")
+
+
+def _commit(session: Session, deadline: float) -> bool:
+    """Commit; False where the whole transaction has to be tried again."""
+    while True:
+        begin = time.monotonic()
+        try:
+            session.commit_transaction()
+        except PyMongoError as error:
+            is_unknown = error.has_error_label("UnknownTransactionCommitResult")
+            if not (is_unknown or _is_transient(error)) or time.monotonic() > deadline:
+                raise
+            if not _is_reachable(session.client, begin):
+                raise
+            if not is_unknown:
+                return False
+        else:
+            return True
+
+
+def _is_transient(error: BaseException) -> bool:
+    return isinstance(error, PyMongoError) and error.has_error_label("TransientTransactionError")
+
+
+_away_since: "WeakKeyDictionary[MongoClient[Document], float]" = WeakKeyDictionary()
+"""A loader writes with two sessions: what one has waited for, the other need not wait for again."""
+
+
+def _is_reachable(client: MongoClient[Document], since: float) -> bool:
+    """Whether some server answers, primary or not; waits for one until it has been away for AWAY_S."""
+    deadline = _away_since.setdefault(client, since) + AWAY_S
+    while (left := deadline - time.monotonic()) > 0:
+        try:
+            with pymongo.timeout(left):
+                client.admin.command("ping", read_preference=ReadPreference.NEAREST)
+        except ConnectionFailure:
+            time.sleep(0.05)
+        else:
+            _away_since.pop(client, None)
+            return True
+    return False
 
 
 _WIRE_VERSION = 17
@@ -164,6 +250,14 @@ def _codes(error: OperationFailure) -> set[int | None]:
     return {error.code, *(each.get("code") for each in (error.details or {}).get("writeConcernErrors", ()))}
 
 
+def _away() -> StoreUnavailable:
+    """What to say of a server that cannot be reached: the embedded one starts again by itself, if its disk has room."""
+    for server in held():
+        if said := server.trouble():
+            return StoreUnavailable(said, "Try again, or look at its disk and its log")
+    return StoreUnavailable("MongoDB cannot be reached", CHECK)
+
+
 @contextmanager
 def translated() -> Iterator[None]:
     """Turn the driver's errors into this project's. No address and no credential gets into the text.
@@ -178,12 +272,12 @@ def translated() -> Iterator[None]:
         raise StoreUnavailable("Every connection to MongoDB is in use", "Try again") from error
     except (NetworkTimeout, ExecutionTimeout) as error:
         if isinstance(error.__cause__, ConnectionFailure) and not isinstance(error.__cause__, NetworkTimeout):
-            raise StoreUnavailable("MongoDB cannot be reached", CHECK) from error  # a transaction's tries are used up
+            raise _away() from error
         budget = budget_ms()
         when = f"within this request's {budget:,} ms" if budget else "in time"
         raise StoreUnavailable(f"MongoDB did not answer {when}", "Try again, or ask for less") from error
     except ConnectionFailure as error:
-        raise StoreUnavailable("MongoDB cannot be reached", CHECK) from error
+        raise _away() from error
     except OperationFailure as error:
         codes = _codes(error)
         if codes & _LOGIN:

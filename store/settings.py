@@ -1,18 +1,37 @@
-"""Settings, from the environment alone. Credentials never come from arguments, and are never printed."""
+"""Where the data are. How settings are declared and read stands in `store.environment`."""
 
-import os
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pymongo.errors import ConfigurationError, InvalidURI
 from pymongo.uri_parser import parse_uri
 
-from catalog.errors import UserError
+from store.environment import read, setting
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}", re.ASCII)
+
+
+def _database(text: str) -> str:
+    if not _NAME.fullmatch(text):
+        raise ValueError("a database's name: a letter or digit, then up to 62 of those, '-', '_'")
+    return text
+
+
+def _timezone(text: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(text)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError("a time zone, such as America/New_York") from None
+
+
+def _uri(text: str) -> str:
+    try:
+        parse_uri(text, validate=True, warn=False)
+    except (InvalidURI, ConfigurationError, ValueError):  # the parser's own text may quote the password
+        raise ValueError("a connection string, such as mongodb://host:port/?replicaSet=name") from None
+    return text
 
 
 @dataclass(frozen=True)
@@ -20,50 +39,32 @@ class Settings:
     """Where the data are.
 
     Attributes:
-        uri: MongoDB's connection string, or None for the embedded server. Never shown: it may hold a password.
         database: the database's name.
         data_dir: the embedded server's folder.
         timezone: the store's wall clock, for timestamps that carry an offset.
+        uri: MongoDB's connection string, or None for the embedded server. Never shown: it may hold a password.
     """
 
-    database: str = "analytics"
-    data_dir: Path = Path("var")
-    timezone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))
-    uri: str | None = field(default=None, repr=False)
+    database: str = setting("MONGODB_DATABASE", _database, "analytics", "the database")
+    data_dir: Path = setting(
+        "DATA_DIR", Path, Path("var"), "where the embedded server keeps its data, and `make run` its sample",
+        shown="./var",
+    )  # fmt: skip
+    timezone: ZoneInfo = setting(
+        "STORE_TIMEZONE", _timezone, ZoneInfo("UTC"),
+        "the store's wall clock: timestamps with an offset are converted to it, others are kept as they are",
+        shown="UTC",
+    )  # fmt: skip
+    uri: str | None = setting(
+        "MONGODB_URI", _uri, None, "MongoDB's connection string; without it the embedded server is used",
+        shown="none", file="MONGODB_URI_FILE", is_secret=True,
+    )  # fmt: skip
 
     @classmethod
-    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Settings":
-        """Read MONGODB_URI (or the file that MONGODB_URI_FILE names), MONGODB_DATABASE, DATA_DIR and STORE_TIMEZONE.
+    def from_environment(cls) -> "Settings":
+        """Read them from the environment and `.env`.
 
         Raises:
             UserError: a setting has no usable value.
         """
-        zone = environment.get("STORE_TIMEZONE") or "UTC"
-        try:
-            timezone = ZoneInfo(zone)
-        except (ZoneInfoNotFoundError, ValueError) as error:
-            raise UserError(f"STORE_TIMEZONE: {zone!r} is no time zone. Use a name like America/New_York.") from error
-        database = environment.get("MONGODB_DATABASE") or cls.database
-        if not _NAME.fullmatch(database):
-            raise UserError(
-                f"MONGODB_DATABASE: {database!r} is no name. Use a letter or digit, then up to 62 of those, '-', '_'."
-            )
-        data_dir = Path(environment.get("DATA_DIR") or cls.data_dir)
-        return cls(database, data_dir, timezone, _uri(environment))
-
-
-def _uri(environment: Mapping[str, str]) -> str | None:
-    uri = environment.get("MONGODB_URI") or None
-    if uri is None and (name := environment.get("MONGODB_URI_FILE")):
-        try:
-            uri = Path(name).read_text(encoding="utf-8").strip()
-        except OSError as error:
-            raise UserError(f"MONGODB_URI_FILE: {name} cannot be read ({error.strerror}).") from error
-    if uri is not None:
-        try:
-            parse_uri(uri, validate=True, warn=False)
-        except (InvalidURI, ConfigurationError, ValueError):
-            raise UserError(  # the parser's own text may quote the password
-                "MONGODB_URI is no connection string. Use mongodb://host:port/?replicaSet=name."
-            ) from None
-    return uri
+        return read(cls)

@@ -9,13 +9,14 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo.errors import PyMongoError
 from pymongo.read_concern import ReadConcern
 
+APP_NAME = "customer-analytics-watch"
 log = logging.getLogger(__name__)
 BEAT_MS = 250
 SILENCE_S = 1.0
@@ -26,17 +27,18 @@ class Watcher:
     """Follows some documents of a collection from a thread of its own. Start it after a fork.
 
     Attributes:
+        uri: gives the connection string; asked each time that the stream is opened.
         changes: how often they were told anew; waiting for a greater number is waiting for news.
     """
 
-    def __init__(self, uri: str, database: str, collection: str, ids: Mapping[str, str]) -> None:
+    def __init__(self, uri: Callable[[], str], database: str, collection: str, ids: Mapping[str, str]) -> None:
         self._uri, self._database, self._collection, self._ids = uri, database, collection, dict(ids)
         self._documents: Sequence[Mapping[str, Any]] = ()
         self._heard = -SILENCE_S
         self._news = threading.Condition()
         self._stop = threading.Event()
         self.changes = 0
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._follow()), name="watch", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
         self._thread.start()
 
     def current(self) -> Sequence[Mapping[str, Any]]:
@@ -54,18 +56,27 @@ class Watcher:
         self._stop.set()
         self._thread.join(timeout=5)
 
-    async def _follow(self) -> None:
-        client: Any = AsyncIOMotorClient(self._uri, serverSelectionTimeoutMS=2_000, tz_aware=True, maxPoolSize=2)
+    def _run(self) -> None:
         try:
-            while not self._stop.is_set():
-                try:
-                    await self._listen(client[self._database][self._collection])
-                except PyMongoError as error:
-                    self._heard = -SILENCE_S
-                    log.info("the change stream broke (%s); it is opened again", type(error).__name__)
-                    await asyncio.sleep(RETRY_S)
-        finally:
-            client.close()
+            asyncio.run(self._follow())
+        except RuntimeError:
+            if threading.main_thread().is_alive():
+                raise
+            # the interpreter ends, and Motor's own threads have ended before this one
+
+    async def _follow(self) -> None:
+        while not self._stop.is_set():
+            client: Any = AsyncIOMotorClient(
+                self._uri(), appname=APP_NAME, serverSelectionTimeoutMS=2_000, tz_aware=True, maxPoolSize=2
+            )
+            try:
+                await self._listen(client[self._database][self._collection])
+            except PyMongoError as error:
+                self._heard = -SILENCE_S
+                log.info("the change stream broke (%s); it is opened again", type(error).__name__)
+                await asyncio.sleep(RETRY_S)
+            finally:
+                client.close()
 
     async def _listen(self, collection: Any) -> None:
         only = [{"$match": {"documentKey._id": self._ids}}]

@@ -2,7 +2,7 @@
 
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -10,12 +10,35 @@ import pytest
 from loader.load import load
 from loader.loads.options import Options
 from loader.sample import write_sample
+from service.settings import ALL
 from store.client import Store
+from store.environment import DOTENV, settings_of
 from store.settings import Settings
 
 ROOT = Path(__file__).parents[1]
 REAL_FILE = ROOT.parent / "shared" / "data" / "online_store_customer_data.csv"
 SAMPLE_ROWS = 20_000
+
+
+def pytest_configure() -> None:
+    """Do not begin beside a `.env`: the commands that are tested would use its database."""
+    if (ROOT / DOTENV).exists():
+        pytest.exit(f"Move {ROOT / DOTENV} away: the commands that are tested would read it.", returncode=2)
+
+
+@pytest.fixture
+def set_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Mapping[str, str]], None]:
+    """Sets exactly these settings, in an empty working folder; may be called again."""
+    names = {name for kind in ALL for _, each in settings_of(kind) for name in (each.name, each.file) if name}
+    monkeypatch.chdir(tmp_path)
+
+    def set_to(environment: Mapping[str, str]) -> None:
+        for name in names:
+            monkeypatch.delenv(name, raising=False)
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+
+    return set_to
 
 
 @pytest.fixture(scope="session")

@@ -7,11 +7,11 @@ from typing import Any
 
 from catalog.collections import LOADS, QUARANTINE
 from catalog.errors import UnknownName, UserError
+from catalog.spreadsheets import harmless
 from loader.reading.header import COLUMNS, IGNORED
 from store.client import Store, translated
 
 EXPLANATION = ("Quarantine_line", "Quarantine_column", "Quarantine_reason", "Quarantine_message")
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def refused_rows(store: Store, load_id: str) -> Iterator[dict[str, Any]]:
@@ -51,11 +51,7 @@ def export(store: Store, load_id: str, path: Path) -> int:
                 fields = dict(enumerate(next(csv.reader([row["raw"]]), [])))
                 cells = [fields.get(at, "") for at in kept]
                 explained = [str(row["line"]), row["column"], row["reason"], row["message"]]
-                writer.writerow([_harmless(cell) for cell in (*cells, *explained)])
+                writer.writerow([harmless(cell) for cell in (*cells, *explained)])
     except OSError as error:
         raise UserError(f"{path} cannot be written ({error.strerror}).") from error
     return count
-
-
-def _harmless(cell: str) -> str:
-    return f"'{cell}" if cell.startswith(_FORMULA) else cell

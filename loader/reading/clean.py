@@ -19,7 +19,6 @@ import pandas as pd
 import pyarrow as pa
 from pyarrow import csv
 
-from catalog.collections import MAX_MEMBERS
 from catalog.dimensions import (
     EMPLOYMENT_STATUS,
     GENDER,
@@ -27,7 +26,6 @@ from catalog.dimensions import (
     PAYMENT_METHOD,
     SEGMENT,
     STATE,
-    Dimension,
     Vocabulary,
     day_number,
 )
@@ -35,6 +33,7 @@ from loader.reading import fields
 from loader.reading.fields import Reject
 from loader.reading.files import Chunk
 from loader.reading.header import COLUMNS, Header
+from loader.reading.members import Members, NewMember
 
 Ints = np.ndarray[Any, np.dtype[np.int64]]
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
@@ -81,14 +80,6 @@ class Refused(NamedTuple):
     reason: str
     message: str
     raw: str
-
-
-class NewMember(NamedTuple):
-    """A name that the vocabulary did not hold, and the code that it gets."""
-
-    dimension: Dimension
-    code: int
-    name: str
 
 
 @dataclass(frozen=True)
@@ -138,6 +129,13 @@ _MISSING = {
 }
 
 
+_BY_COLUMN = {
+    dimension.column: dimension
+    for dimension in (GENDER, MARITAL_STATUS, STATE, SEGMENT, EMPLOYMENT_STATUS, PAYMENT_METHOD)
+}
+"""The columns that hold names."""
+
+
 class Cleaner:
     """Cleans the chunks of one file."""
 
@@ -146,27 +144,23 @@ class Cleaner:
     ) -> None:
         """With `add_members`, an unknown state, segment or the like becomes a new member of its dimension."""
         self._header = header
-        self._vocabulary = {name: list(members) for name, members in vocabulary.items()}
-        self._add_members = add_members
-        self._added: list[NewMember] = []
+        self._members = {
+            column: Members(dimension, vocabulary[dimension.name], may_grow=add_members)
+            for column, dimension in _BY_COLUMN.items()
+        }
         self._converters: dict[str, Callable[[str], int]] = {
             "Transaction_ID": fields.transaction_id,
             "Transaction_date": lambda text: fields.timestamp_ms(text, timezone, latest_day),
-            "Gender": lambda text: self._member(GENDER, text),
             "Age": lambda text: _or_null(fields.age(text)),
-            "Marital_status": lambda text: self._member(MARITAL_STATUS, text),
-            "State_names": lambda text: self._member(STATE, text),
-            "Segment": lambda text: self._member(SEGMENT, text),
-            "Employees_status": lambda text: self._member(EMPLOYMENT_STATUS, text),
-            "Payment_method": lambda text: self._member(PAYMENT_METHOD, text),
             "Referral": fields.referral,
             "Amount_spent": lambda text: _or_null(fields.amount_cents(text)),
+            **{column: members.code for column, members in self._members.items()},
         }
         self._latest_ms = (latest_day + 1) * DAY_MS - 1
         self._code = lru_cache(maxsize=1 << 16)(self._code_or_none)
 
     def clean_record(self, record: list[str]) -> Record:
-        """The exact reading of one record.
+        """The exact reading of one record. Only one that is right in all of its fields brings new members.
 
         Raises:
             _RowReject: tells the first malformed field.
@@ -181,6 +175,8 @@ class Cleaner:
                 values.append(self._converters[column](fields.strip(record[position])))
             except Reject as reject:
                 raise _RowReject(reject, column, record[position]) from reject
+        for members in self._members.values():
+            members.settle()
         return Record(*values)
 
     def clean(self, chunk: Chunk) -> Clean:
@@ -200,8 +196,8 @@ class Cleaner:
         if refused:
             columns = {name: values[keep] for name, values in columns.items()}
             lines, raw = lines[keep], [text for text, kept in zip(raw, keep, strict=True) if kept]
-        added, self._added = self._added, []
-        return Clean(lines, raw, columns, refused, tuple(added))
+        added = tuple(new for members in self._members.values() for new in members.take_added())
+        return Clean(lines, raw, columns, refused, added)
 
     def _clean_plain(self, raw: list[bytes]) -> tuple[dict[str, Ints], Mask]:
         """Read all rows at once: the columns, and for each row whether it is surely right."""
@@ -235,7 +231,8 @@ class Cleaner:
 
     def _by_member(self, column: str, members: Iterable[str], positions: Any) -> tuple[Mask, Ints]:
         """Each distinct text through the exact converter, once."""
-        found = [self._code(column, member) for member in members]
+        code = self._known if column in self._members else self._code
+        found = [code(column, member) for member in members]
         known = np.array([code is not None for code in found], bool)
         return known[positions], np.array([code or 0 for code in found], np.int64)[positions]
 
@@ -259,21 +256,17 @@ class Cleaner:
         values = moments.to_numpy("datetime64[ms]").astype(np.int64)
         return plain & moments.notna().to_numpy() & (values >= 0) & (values <= self._latest_ms), values
 
-    def _member(self, dimension: Dimension, text: str) -> int:
-        members = self._vocabulary[dimension.name]
-        try:
-            return fields.member(dimension, text, self._vocabulary)
-        except Reject:
-            if not (self._add_members and dimension.is_open and len(members) < MAX_MEMBERS):
-                raise
-        members.append(text)
-        self._added.append(NewMember(dimension, len(members) - 1, text))
-        return len(members) - 1
-
     def _code_or_none(self, column: str, text: str) -> int | None:
         """What the exact converter makes of a field, or None where it rejects it."""
         try:
             return self._converters[column](fields.strip(text))
+        except Reject:
+            return None
+
+    def _known(self, column: str, text: str) -> int | None:
+        """The same without anything that is new, and without remembering that it was."""
+        try:
+            return self._members[column].find(fields.strip(text))
         except Reject:
             return None
 

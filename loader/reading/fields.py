@@ -9,8 +9,7 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from catalog.collections import MAX_AGE, MAX_AMOUNT_CENTS
-from catalog.dimensions import Dimension, Vocabulary, day_number
-from catalog.errors import nearest
+from catalog.dimensions import day_number
 
 LONGEST = 200
 """More characters than that are no field of this data set."""
@@ -23,7 +22,7 @@ _ISO = re.compile(
     r"(?:[T ]([0-9]{2}):([0-9]{2})(?::([0-9]{2})(?:\.([0-9]{1,6}))?)?(Z|[+-][0-9]{2}:?[0-5][0-9])?)?"
 )
 _US = re.compile(r"([0-9]{1,2})/([0-9]{1,2})/([0-9]{4})")
-_REFERRAL = {"": 0, "0": 1, "1": 2, "0.0": 1, "1.0": 2}
+_REFERRAL = {"": 0, "unknown": 0, "0": 1, "1": 2, "0.0": 1, "1.0": 2}
 EARLIEST = day_number(datetime(1970, 1, 1, tzinfo=UTC).date())
 
 
@@ -102,24 +101,11 @@ def amount_cents(text: str) -> int | None:
 
 
 def referral(text: str) -> int:
-    """The code of a referral: `1`, `0` or empty."""
-    if text not in _REFERRAL:
+    """The code of a referral: `1`, `0`, or empty, which `Unknown` says too."""
+    code = _REFERRAL.get(text.casefold())
+    if code is None:
         raise Reject("referral_unknown", "the referral is neither 0 nor 1")
-    return _REFERRAL[text]
-
-
-def member(dimension: Dimension, text: str, vocabulary: Vocabulary) -> int:
-    """The code of a member by its name in any letter case; 0 where it is missing."""
-    if not text:
-        return 0
-    wanted = text.casefold()
-    members = vocabulary[dimension.name]
-    for code, name in enumerate(members):
-        if code and name.casefold() == wanted:
-            return code
-    like = nearest(text, members[1:])
-    hint = f"; did you mean {like}?" if like else ""
-    raise Reject(f"{dimension.name}_unknown", f"{text!r} is no known {dimension.label.lower()}{hint}")
+    return code
 
 
 def timestamp_ms(text: str, timezone: ZoneInfo, latest_day: int) -> int:

@@ -23,14 +23,15 @@ from typing import Any
 import bson
 import numpy as np
 from bson.codec_options import CodecOptions
-from pymongo import ReturnDocument
 from pymongo.errors import BulkWriteError
 
 from catalog.collections import CUSTOMERS, QUARANTINE, STATUS, TRANSACTIONS
 from catalog.errors import LoadError
+from catalog.labels import key
 from loader.loads.report import CONFLICT, LoadReport
 from loader.reading.clean import Clean, Ints, Refused
 from loader.reading.files import Chunk
+from loader.reading.members import NewMember
 from loader.writing.documents import Encoded, encode, profile, profile_ids
 from loader.writing.turns import Behind, Stopped, Turns
 from pipelines.state.directory import period_names
@@ -255,21 +256,39 @@ class _Lane:
         self._add_members(session, batch)
 
     def _add_members(self, session: Session, batch: Batch) -> None:
-        """Add the names that the batch's rows bring; another loader may have taken their codes for others."""
-        for dimension, code, name in batch.clean.new_members:
-            member = self._store.db[str(dimension.collection)].find_one_and_update(
-                {"_id": code},
-                {"$setOnInsert": {"name": name}},
-                upsert=True,
-                return_document=ReturnDocument.AFTER,
-                session=session,
-            )
-            if not member or member["name"] != name:
-                raise LoadError(
-                    f"Another loader added to {dimension.collection} meanwhile",
-                    "Run the same command again",
-                    retryable=True,
-                )
+        """Add the names that the batch's rows bring; another loader may have taken their codes, or their names."""
+        by_collection: dict[str, list[NewMember]] = {}
+        for each in batch.clean.new_members:
+            by_collection.setdefault(str(each.dimension.collection), []).append(each)
+        for name, members in by_collection.items():
+            collection = self._store.db[name]
+            condition = any_of([each.code for each in members])
+            there = {each["_id"]: each["name"] for each in collection.find(condition, session=session)}
+            if any(key(there.get(each.code, each.name)) != key(each.name) for each in members):
+                raise _overtaken(name)
+            new = [{"_id": each.code, "name": each.name} for each in members if each.code not in there]
+            try:
+                if new:
+                    collection.insert_many(new, session=session)
+            except BulkWriteError as error:
+                raise _name_taken(name, error) from error
+
+
+def _overtaken(collection: str) -> LoadError:
+    return LoadError(f"Another loader added to {collection} meanwhile", "Run the same command again", retryable=True)
+
+
+def _name_taken(collection: str, error: BulkWriteError) -> Exception:
+    """What a refused insert of members means: MongoDB holds one of their names to be that of another member."""
+    refused = [each for each in (error.details or {}).get("writeErrors", ()) if each["code"] == _DUPLICATE_KEY]
+    if not refused or error.has_error_label("TransientTransactionError"):
+        return error
+    name = refused[0].get("op", {}).get("name", "?")
+    return LoadError(
+        f"{collection} has a member that is the same as {name!r}, under another code",
+        "Run the same command again; where that says the same, write the name in the file as `/v1/dimensions` has it",
+        retryable=True,
+    )
 
 
 def _repeats(batch: Batch) -> bool:

@@ -6,7 +6,7 @@ from datetime import date, datetime
 from decimal import ROUND_HALF_UP, Decimal
 from itertools import groupby, islice
 from operator import itemgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 from catalog.dimensions import DATE, HOUR, Dimension, Vocabulary, iso_date
 from catalog.measures import MEASURES, NOTHING, Measure, Parts
@@ -15,10 +15,29 @@ from pipelines.ask.question import BUCKET, Question
 from pipelines.plan.planner import Plan
 from pipelines.state.version import Version
 
-Cells = Mapping[tuple[int, ...], Parts]
-"""Parts by group: the interval's first day (where one is asked for), then the code in each dimension."""
+Codes = tuple[int, ...]
+"""What a group is: the interval's first day (where one is asked for), then the code in each dimension."""
 
+Cells = Mapping[Codes, Parts]
 Key = tuple[str | int, ...]
+"""What a reply shows for a group. Two groups may have the same labels, and stay two."""
+
+
+class Row(NamedTuple):
+    """One group: its labels, its parts, and the codes that it is told apart by."""
+
+    key: Key
+    parts: Parts
+    codes: Codes
+
+
+class Arranged(NamedTuple):
+    """The rows in order and cut, the codes of each, the total of all groups, and the answer in a sentence."""
+
+    rows: tuple[tuple[Key, Parts], ...]
+    codes: tuple[Codes, ...]
+    total: Parts
+    sentence: str
 
 
 @dataclass(frozen=True)
@@ -63,6 +82,7 @@ class Answer:
         plan: what was read, and what was not.
         version, as_of: the version of the data, and the moment that was read.
         previous: the earlier period, where one is compared with.
+        codes: what each row stands for, in the order of the rows.
     """
 
     question: Question
@@ -74,6 +94,7 @@ class Answer:
     version: Version
     as_of: datetime
     previous: Previous | None = None
+    codes: tuple[Codes, ...] = ()
 
     @property
     def data_version(self) -> int:
@@ -158,36 +179,50 @@ def show(parts: Parts) -> dict[str, Any]:
     return {measure.name: measure.show(parts) for measure in MEASURES}
 
 
-def arrange(
-    question: Question, cells: Cells, vocabulary: Vocabulary
-) -> tuple[tuple[tuple[Key, Parts], ...], Parts, str]:
-    """Label, order and cut the groups: the rows, the total of all of them, and the answer in a sentence.
+def arrange(question: Question, cells: Cells, vocabulary: Vocabulary) -> Arranged:
+    """Label, order and cut the groups.
 
-    The order is total: by interval, then by the query's order, then by the group's label.
+    The order is total: by interval, then by the query's order, then by the group's label, then by its codes. Groups
+    are told apart by their codes alone.
     """
-    vocabularies = [_labels(dimension, vocabulary) for dimension in question.query.by]
-    labelled: list[tuple[Key, Parts]] = []
-    for key, parts in cells.items():
-        if parts.transactions:
-            codes = key[1:] if question.interval else key
-            label = tuple(label_of(code) for label_of, code in zip(vocabularies, codes, strict=True))
-            labelled.append(((iso_date(key[0]), *label) if question.interval else label, parts))
-    labelled.sort(key=order(question))
-    total = Parts(*map(sum, zip(*(parts for _, parts in labelled), strict=True))) if labelled else NOTHING
-    by_group: dict[Key, Parts] = {}
+    label = labeller(question, vocabulary)
+    groups = [Row(label(codes), parts, codes) for codes, parts in cells.items() if parts.transactions]
+    groups.sort(key=order(question))
+    total = Parts(*map(sum, zip(*(each.parts for each in groups), strict=True))) if groups else NOTHING
+    shown = cut(question, groups)
+    rows = tuple((each.key, each.parts) for each in shown)
+    sentence = question.query.sentence.tell(_told(question, groups), total)
+    return Arranged(rows, tuple(each.codes for each in shown), total, sentence)
+
+
+def labeller(question: Question, vocabulary: Vocabulary) -> Callable[[Codes], Key]:
+    """What turns the codes of a group into its labels."""
+    dimensions = [_labels(dimension, vocabulary) for dimension in question.query.by]
     if question.interval:
-        for label, parts in labelled:
-            by_group[label[1:]] = by_group.get(label[1:], NOTHING).merge(parts)
-    in_order = sorted(by_group.items() or labelled, key=itemgetter(0))
-    groups = [(" / ".join(map(str, label)), parts) for label, parts in in_order]
-    return cut(question, labelled), total, question.query.sentence.tell(groups, total)
+        dimensions.insert(0, iso_date)
+
+    def label(codes: Codes) -> Key:
+        return tuple(label_of(code) for label_of, code in zip(dimensions, codes, strict=True))
+
+    return label
 
 
-def cut(question: Question, rows: Iterable[tuple[Key, Parts]]) -> tuple[tuple[Key, Parts], ...]:
+def _told(question: Question, groups: Iterable[Row]) -> list[tuple[str, Parts]]:
+    """What a sentence is made of: the groups over all intervals, in the order of their labels."""
+    skip = 1 if question.interval else 0
+    together: dict[Codes, tuple[Key, Parts]] = {}
+    for key, parts, codes in groups:
+        before = together.get(codes[skip:])
+        together[codes[skip:]] = (key[skip:], parts.merge(before[1]) if before else parts)
+    in_order = sorted(together.items(), key=lambda group: (group[1][0], group[0]))
+    return [(" / ".join(map(str, key)), parts) for _, (key, parts) in in_order]
+
+
+def cut(question: Question, rows: Iterable[Row]) -> tuple[Row, ...]:
     """The rows, which are in order, up to the limit: so many in each interval, or in all without one."""
     if not (question.interval and question.limit):
         return tuple(islice(rows, question.limit))
-    by_interval = groupby(rows, key=lambda row: row[0][0])
+    by_interval = groupby(rows, key=lambda row: row.codes[0])
     return tuple(row for _, each in by_interval for row in islice(each, question.limit))
 
 
@@ -198,16 +233,16 @@ def _labels(dimension: Dimension, vocabulary: Vocabulary) -> Callable[[int], str
     return int if dimension is HOUR else vocabulary[dimension.name].__getitem__
 
 
-def order(question: Question) -> Callable[[tuple[Key, Parts]], Any]:
-    """What rows are sorted by: the interval, the query's order, the label."""
+def order(question: Question) -> Callable[[Row], Any]:
+    """What rows are sorted by: the interval, the query's order, the labels, the codes."""
     declared = question.query.order
     skip = 1 if question.interval else 0
     if not isinstance(declared, Descending):
-        return itemgetter(0)
+        return itemgetter(0, 2)
 
-    def rank(row: tuple[Key, Parts]) -> tuple[Any, ...]:
-        key, parts = row
+    def rank(row: Row) -> tuple[Any, ...]:
+        key, parts, codes = row
         value = declared.measure.finish(parts)
-        return (*key[:skip], value is None, -(value or 0), *key[skip:])  # nothing to average comes last
+        return (*key[:skip], value is None, -(value or 0), *key[skip:], codes)  # nothing to average comes last
 
     return rank

@@ -202,7 +202,7 @@ class Executor:
             both = self._spans(session, question, directory)
         answers = [self._answer(session, each, directory, timer) for each in halves(question, both)]
         with timer.stretch("shape"):
-            found = compare(question, both, answers[0], answers[-1])
+            found = compare(question, both, answers[0], answers[-1], directory.vocabulary)
             found = replace(found, filters=question.echo(directory.vocabulary))
         self.answers.put(found)
         return found
@@ -254,9 +254,10 @@ class Executor:
         self, session: Session, question: Question, chosen: Plan, cells: Cells, directory: Directory, timer: Timer
     ) -> Answer:
         with timer.stretch("shape"):
-            rows, total, sentence = arrange(question, cells, directory.vocabulary)
+            rows, codes, total, sentence = arrange(question, cells, directory.vocabulary)
             filters = question.echo(directory.vocabulary)
-        found = Answer(question, filters, rows, total, sentence, chosen, directory.version, _moment(session))
+        moment = _moment(session)
+        found = Answer(question, filters, rows, total, sentence, chosen, directory.version, moment, codes=codes)
         self.answers.put(found)
         self._tell(found, False)
         return found

@@ -1,18 +1,19 @@
 """Set an answer beside that of an earlier period. Pure.
 
-Groups are matched by their labels. What stands in time is matched by its place in its period: the n-th day with the
-n-th day, the n-th interval with the n-th one; but beside the year before each day stands with the same date. What has
-no such place in the present period, as a 29 February beside a common year, has no row; it counts in the totals.
+Groups are matched by their codes, whatever their labels are. What stands in time is matched by its place in its
+period: the n-th day with the n-th day, the n-th interval with the n-th one; but beside the year before each day stands
+with the same date. What has no such place in the present period, as a 29 February beside a common year, has no row; it
+counts in the totals.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
-from catalog.dimensions import DATE
+from catalog.dimensions import DATE, Vocabulary, date_of, day_number
 from catalog.errors import BadValue
-from catalog.measures import NOTHING
-from pipelines.answer.answer import Answer, Key, Previous, cut, order
+from catalog.measures import NOTHING, Parts
+from pipelines.answer.answer import Answer, Codes, Previous, Row, cut, labeller, order
 from pipelines.ask.question import Comparison, Interval, Question
 from pipelines.plan.planner import Plan
 
@@ -59,22 +60,26 @@ def halves(question: Question, both: tuple[Span, Span] | None) -> Iterator[Quest
         yield replace(whole, first=span.first, last=span.last)
 
 
-def compare(question: Question, both: tuple[Span, Span] | None, now: Answer, then: Answer) -> Answer:
+def compare(
+    question: Question, both: tuple[Span, Span] | None, now: Answer, then: Answer, vocabulary: Vocabulary
+) -> Answer:
     """The present answer with the earlier one beside it.
 
     A group that only the earlier period has is there too, with nothing now; the limit is applied to all of them.
     """
-    before = {}
+    before: dict[Codes, Parts] = {}
     if both:
-        places = ((counterpart(question, *both, key), parts) for key, parts in then.rows)
-        before = {key: parts for key, parts in places if key is not None}
-    present = dict(now.rows)
-    rows = sorted(((key, present.get(key, NOTHING)) for key in present | before), key=order(question))
-    shown = cut(question, rows)
+        moved = (counterpart(question, *both, codes) for codes in then.codes)
+        before = {codes: parts for codes, (_, parts) in zip(moved, then.rows, strict=True) if codes is not None}
+    present = {codes: parts for codes, (_, parts) in zip(now.codes, now.rows, strict=True)}
+    label = labeller(question, vocabulary)
+    groups = (Row(label(codes), present.get(codes, NOTHING), codes) for codes in present | before)
+    shown = cut(question, sorted(groups, key=order(question)))
     return replace(
         now,
         question=question,
-        rows=shown,
+        rows=tuple((each.key, each.parts) for each in shown),
+        codes=tuple(each.codes for each in shown),
         plan=Plan(
             now.plan.reads + then.plan.reads,
             tuple((dict(then.plan.refused) | dict(now.plan.refused)).items()),
@@ -83,31 +88,31 @@ def compare(question: Question, both: tuple[Span, Span] | None, now: Answer, the
         previous=Previous(
             both[1].first if both else None,
             both[1].last if both else None,
-            tuple(before.get(key) for key, _ in shown),
+            tuple(before.get(each.codes) for each in shown),
             then.total if both else NOTHING,
         ),
     )
 
 
-def counterpart(question: Question, now: Span, then: Span, key: Key) -> Key | None:
-    """The key in the present period of a group of the earlier one; None where its place is after the period's end."""
+def counterpart(question: Question, now: Span, then: Span, codes: Codes) -> Codes | None:
+    """The codes in the present period of a group of the earlier one; None where its place is after the period's end."""
     interval = question.interval
-    bucket, labels = (key[:1], list(key[1:])) if interval else ((), list(key))
+    bucket, group = (codes[:1], list(codes[1:])) if interval else ((), list(codes))
     if DATE in question.query.by:
         place = question.query.by.index(DATE)
-        day = _day_beside(question, now, then, date.fromisoformat(str(labels[place])))
+        day = _day_beside(question, now, then, date_of(group[place]))
         if day is None:
             return None
-        labels[place] = day.isoformat()
-        return (*((interval.start(day).isoformat(),) if interval else ()), *labels)
+        group[place] = day_number(day)
+        return (*((day_number(interval.start(day)),) if interval else ()), *group)
     if not interval:
-        return key
+        return codes
     if interval is Interval.DAY:
-        day = _day_beside(question, now, then, date.fromisoformat(str(bucket[0])))
-        return (day.isoformat(), *labels) if day else None
-    moved = interval.number(date.fromisoformat(str(bucket[0]))) - interval.number(then.first)
+        day = _day_beside(question, now, then, date_of(bucket[0]))
+        return (day_number(day), *group) if day else None
+    moved = interval.number(date_of(bucket[0])) - interval.number(then.first)
     number = interval.number(now.first) + moved
-    return (interval.starting(number).isoformat(), *labels) if number <= interval.number(now.last) else None
+    return (day_number(interval.starting(number)), *group) if number <= interval.number(now.last) else None
 
 
 def _day_beside(question: Question, now: Span, then: Span, day: date) -> date | None:

@@ -13,6 +13,7 @@ from typing import Any
 
 from catalog.dimensions import BY_NAME, FILTERABLE, Dimension, Vocabulary
 from catalog.errors import BadValue, UnknownName
+from catalog.labels import index, key
 from pipelines.ask.queries import BY, BY_SLUG, EXPLORE, Query, exploration
 
 _ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
@@ -125,7 +126,8 @@ class Question:
         if self.last:
             said["to"] = self.last.isoformat()
         for each in self.filters:
-            said[each.parameter] = [each.dimension.label_of(code, vocabulary) for code in each.codes]
+            labels = (each.dimension.label_of(code, vocabulary) for code in each.codes)
+            said[each.parameter] = list(dict.fromkeys(labels))
         if self.interval:
             said["interval"] = self.interval.value
         if self.compare:
@@ -231,11 +233,12 @@ def _choice(name: str, value: str, allowed: Sequence[str]) -> str:
 
 def _filter(parameter: str, values: Sequence[str], vocabulary: Vocabulary) -> Filter:
     dimension = BY_NAME[parameter.removeprefix(NEGATION)]
-    members = vocabulary[dimension.name]
-    codes = {member.casefold(): code for code, member in enumerate(members)}
-    found = []
+    members = tuple(vocabulary[dimension.name])
+    codes = index(members)
+    found: set[int] = set()
     for value in values:
-        if value.casefold() not in codes:
-            raise UnknownName(parameter, value, members)
-        found.append(codes[value.casefold()])
-    return Filter(dimension, tuple(sorted(set(found))), parameter.startswith(NEGATION))
+        named = codes.get(key(value))
+        if named is None:
+            raise UnknownName(parameter, value, members, f"/v1/dimensions/{dimension.name}")
+        found.update(named)
+    return Filter(dimension, tuple(sorted(found)), parameter.startswith(NEGATION))

@@ -12,9 +12,8 @@ from typing import Any
 from flask import request
 
 from catalog.errors import UnknownName
+from catalog.spreadsheets import harmless
 from pipelines.answer.answer import Answer
-
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 @dataclass(frozen=True)
@@ -79,7 +78,7 @@ def csv_rows(found: Answer) -> bytes:
     text = io.StringIO(newline="")
     writer = csv.writer(text)
     writer.writerow([column.name for column in found.flat_columns])
-    writer.writerows([_harmless(value) for value in row] for row in found.tuples())
+    writer.writerows([harmless(value) if isinstance(value, str) else value for value in row] for row in found.tuples())
     return text.getvalue().encode()
 
 
@@ -122,10 +121,6 @@ def _table(found: Answer) -> Any:
         for column, some in zip(columns, values, strict=True)
     ]
     return pa.Table.from_arrays(arrays, names=[column.name for column in columns])
-
-
-def _harmless(value: Any) -> Any:
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
 
 
 JSON = Format("json", "application/json", None)

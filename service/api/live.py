@@ -1,17 +1,17 @@
 """Server-sent events: a new data version was committed."""
 
 import json
-import os
 import threading
 import time
 from collections.abc import Iterator
 
-from flask import Response
+from flask import Flask, Response, current_app
 from flask_smorest import Blueprint
 
 from catalog.errors import AnalyticsError, StoreUnavailable
 from pipelines.state.directory import parse_version
 from service.around.connection import current_executor
+from service.settings import ServerSettings
 from store.watch import Watcher
 
 blueprint = Blueprint("live", __name__, url_prefix="/v1/live", description="News")
@@ -20,7 +20,11 @@ PING_S = 10
 LONGEST_S = 300
 """A stream ends after this long, and the browser opens a new one: so no thread is held by a client that is gone."""
 
-_places = threading.BoundedSemaphore(max(1, int(os.environ.get("THREADS", "16")) // 4))
+
+def install(app: Flask) -> None:
+    """Leave most threads to those who ask: a quarter of them may listen."""
+    threads = ServerSettings.from_environment().threads
+    app.extensions["listeners"] = threading.BoundedSemaphore(max(1, threads // 4))
 
 
 @blueprint.route("")
@@ -31,12 +35,12 @@ def live() -> Response:
 
     The event `version` carries `{"data_version": 7}`: the current one at once, then each new one.
     """
-    watcher = current_executor().watcher
-    if watcher is None or not _places.acquire(blocking=False):
+    watcher, places = current_executor().watcher, current_app.extensions["listeners"]
+    if watcher is None or not places.acquire(blocking=False):
         raise StoreUnavailable("Every place for listeners is taken", "Try again, or ask for /readyz from time to time")
     response = Response(_events(watcher), mimetype="text/event-stream")
     response.headers["Cache-Control"] = "no-store"
-    response.call_on_close(_places.release)
+    response.call_on_close(places.release)
     return response
 
 

@@ -15,10 +15,14 @@ import click
 from flask import Flask, g, request
 
 from catalog.errors import UserError
+from store.command import version
 
 OPEN_PATHS = frozenset({"/healthz", "/readyz"})
 _NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 _LINE = re.compile(rf"({_NAME}):([0-9a-f]{{64}})", re.ASCII)
+PREFIX = "ca_"
+_LIKE_A_KEY = re.compile(rf"{PREFIX}[A-Za-z0-9_-]{{16,}}|(?<=Bearer )[^\s\"']{{8,}}", re.ASCII | re.IGNORECASE)
+MASK = f"{PREFIX}***"
 
 
 @dataclass(frozen=True)
@@ -37,8 +41,13 @@ class Unauthorized(UserError):
 
 def new_key(name: str) -> tuple[str, Key]:
     """A fresh key's text, and what is stored of it."""
-    text = f"ca_{secrets.token_urlsafe(32)}"
+    text = f"{PREFIX}{secrets.token_urlsafe(32)}"
     return text, Key(name, _digest(text))
+
+
+def masked(text: str) -> str:
+    """The text without what looks like a key or a good part of one, wherever in it a client has put that."""
+    return _LIKE_A_KEY.sub(MASK, text)
 
 
 def read_keys(path: str) -> tuple[Key, ...]:
@@ -78,21 +87,29 @@ def find_key(keys: Iterable[Key], text: str) -> Key | None:
 
 
 def install(app: Flask, keys: tuple[Key, ...]) -> None:
-    """Ask every request for a key, the ones of health aside."""
+    """Find out before each request whose key it brings. What counts requests comes between this and `require`."""
 
-    def check() -> None:
-        is_preflight = request.method == "OPTIONS"  # browsers send these without credentials
-        if request.path in OPEN_PATHS or is_preflight:
-            return
+    def identify() -> None:
         scheme, _, text = request.headers.get("Authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not text.strip():
-            raise Unauthorized("A key is needed. Send it as `Authorization: Bearer KEY`.")
-        key = find_key(keys, text.strip())
-        if key is None:
-            raise Unauthorized("This key is not known.")
-        g.client = key.name
+        if scheme.lower() == "bearer" and (key := find_key(keys, text.strip())):
+            g.client = key.name
 
-    app.before_request(check)
+    app.before_request(identify)
+
+
+def require(app: Flask) -> None:
+    """Refuse each request without a known key, the ones of health aside."""
+    app.before_request(_require)
+
+
+def _require() -> None:
+    is_preflight = request.method == "OPTIONS"  # browsers send these without credentials
+    if request.path in OPEN_PATHS or is_preflight or "client" in g:
+        return
+    scheme, _, text = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not text.strip():
+        raise Unauthorized("A key is needed. Send it as `Authorization: Bearer KEY`.")
+    raise Unauthorized("This key is not known.")
 
 
 def client() -> str:
@@ -105,6 +122,7 @@ def _digest(text: str) -> str:
 
 
 @click.group()
+@version
 def main() -> None:
     """Make API keys for the file that API_KEYS_FILE names."""
 

@@ -1,13 +1,11 @@
 """Logs: one line for each event, as JSON or as text, the same for the service and for gunicorn.
 
-LOG_LEVEL is debug, info (default), warning or error; LOG_FORMAT json or text, by default text on a terminal.
 A request's line tells its parameters, but of the ones that no query has only the names: a client may have put a
-credential there. Headers are not logged.
+credential there. Headers are not logged. What looks like a key is masked in every line, whoever wrote it.
 """
 
 import json
 import logging
-import os
 import sys
 import traceback
 from collections.abc import Mapping
@@ -17,14 +15,12 @@ from typing import Any
 from flask import Flask, Response, request
 from gunicorn.glogging import Logger
 
-from catalog.errors import UserError
 from pipelines.ask.question import PARAMETERS
 from service.around import requests
-from service.around.keys import client
+from service.around.keys import client, masked
+from service.settings import ServerSettings
 
 log = logging.getLogger("service")
-LEVELS = ("debug", "info", "warning", "error")
-FORMATS = ("json", "text")
 MAX_VALUE = 200
 _TOLD = frozenset(PARAMETERS) | {"by", "compare"}
 
@@ -34,19 +30,23 @@ class JsonFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """The line."""
-        return json.dumps(_told(record), ensure_ascii=False, default=str)
+        line = json.dumps(_told(record), ensure_ascii=False, default=str)
+        if not line.isprintable():  # JSON leaves alone what ends a line or steers a terminal beyond ASCII
+            line = "".join(char if char.isprintable() else json.dumps(char)[1:-1] for char in line)
+        return masked(line)
 
 
 class TextFormatter(logging.Formatter):
     """A record as one line of text: time, level, process, message, then what else is known as name=value."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line; a traceback follows on lines of its own."""
+        """The line; a traceback follows on lines of its own, indented, so that none of them looks like a record."""
         told = _told(record)
         time, level, _, message, pid = (told.pop(name) for name in ("time", "level", "logger", "message", "pid"))
         trace = told.pop("exception", None)
         more = "".join(f" {name}={_bare(value)}" for name, value in told.items() if value not in (None, {}, []))
-        return f"{time} {level} [{pid}] {_escaped(message)}{more}" + (f"\n{trace}" if trace else "")
+        below = "".join(f"\n    {_escaped(line)}" for line in trace.splitlines()) if trace else ""
+        return masked(f"{time} {level} [{pid}] {_escaped(message)}{more}{below}")
 
 
 class ServerLogger(Logger):
@@ -55,44 +55,25 @@ class ServerLogger(Logger):
     def setup(self, cfg: Any) -> None:
         """Set the handlers; gunicorn calls it at the start and when it is told to read its settings again."""
         super().setup(cfg)
+        settings = ServerSettings.from_environment()
         handler = logging.StreamHandler(sys.stderr)
-        handler.setFormatter(formatter())
-        logging.basicConfig(level=level().upper(), handlers=[handler], force=True)
+        handler.setFormatter(formatter(settings.log_format))
+        logging.basicConfig(level=settings.log_level.upper(), handlers=[handler], force=True)
         logging.captureWarnings(True)
         logging.getLogger("pymongo").setLevel(logging.WARNING)
-        for each in self.error_log.handlers:
-            each.setFormatter(formatter())
+        for each in (*self.error_log.handlers, *self.access_log.handlers):
+            each.setFormatter(formatter(settings.log_format))
 
 
-def level(environment: Mapping[str, str] = os.environ) -> str:
-    """The level that LOG_LEVEL names.
-
-    Raises:
-        UserError: there is no such level.
-    """
-    return _one_of(environment.get("LOG_LEVEL") or "info", "LOG_LEVEL", LEVELS)
-
-
-def formatter(environment: Mapping[str, str] = os.environ) -> logging.Formatter:
-    """The formatter that LOG_FORMAT names.
-
-    Raises:
-        UserError: there is no such form.
-    """
-    default = "text" if sys.stderr.isatty() else "json"
-    form = _one_of(environment.get("LOG_FORMAT") or default, "LOG_FORMAT", FORMATS)
-    return JsonFormatter() if form == "json" else TextFormatter()
+def formatter(form: str | None) -> logging.Formatter:
+    """The formatter for `json` or `text`; for None that depends on whether standard error is a terminal."""
+    is_text = sys.stderr.isatty() if form is None else form == "text"
+    return TextFormatter() if is_text else JsonFormatter()
 
 
 def install(app: Flask) -> None:
     """Log each request when its response is made."""
     app.after_request(_log_request)
-
-
-def _one_of(text: str, name: str, allowed: tuple[str, ...]) -> str:
-    if text.lower() not in allowed:
-        raise UserError(f"{name}: {text!r} is not one of {', '.join(allowed)}.")
-    return text.lower()
 
 
 def log_kept(fields: Mapping[str, Any], sent: requests.Sent) -> None:

@@ -1,9 +1,10 @@
 """How often each client may ask. The counts are in MongoDB, so they hold for all workers and machines together."""
 
 from http import HTTPStatus
+from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Any
 
-from flask import Flask, Response, request
+from flask import Flask, Response, g, request
 from flask_limiter import Limiter
 from limits.storage import MongoDBStorageBase
 from pymongo import WriteConcern
@@ -34,19 +35,37 @@ class StoreStorage(MongoDBStorageBase):
 def install(app: Flask, limit: str) -> None:
     """Count the requests of each client, and refuse those above the limit.
 
-    While MongoDB is away each process counts for itself.
+    A client is a key, or else an address. What is refused later (an unknown key, an unknown path) counts, too; what
+    monitors ask does not, nor does OPTIONS: browsers send it of their own, without a key. While MongoDB is away each
+    process counts for itself.
     """
     limiter = Limiter(
-        client,
+        _counted_as,
         application_limits=[limit],
         headers_enabled=True,
         storage_uri="store://",
         storage_options={"counter_collection_name": "rate_counters", "window_collection_name": "rate_windows"},
         in_memory_fallback_enabled=True,
+        request_identifier=lambda: "any",  # by default what fits no route, and static files, would not count
     )
-    limiter.request_filter(lambda: request.path in EXEMPT)
+    limiter.request_filter(lambda: request.path in EXEMPT or request.method == "OPTIONS")
     app.after_request(_only_when_refused)  # before the limiter's own, so it runs after that
     limiter.init_app(app)
+
+
+def _counted_as() -> str:
+    return f"key {g.client}" if "client" in g else f"address {origin(client())}"
+
+
+def origin(address: str) -> str:
+    """What counts as one address: of IPv6 a whole /64, for each client has as many in it as it likes."""
+    try:
+        found = ip_address(address)
+    except ValueError:
+        return address  # of a local socket
+    if isinstance(found, IPv6Address):
+        return str(found.ipv4_mapped or ip_network((found, 64), strict=False))
+    return address
 
 
 def _only_when_refused(response: Response) -> Response:

@@ -10,6 +10,7 @@ from flask import Flask, Response, g, has_request_context, request
 
 from pipelines.answer.answer import Answer
 from pipelines.ask.queries import BY_SLUG
+from service.around.keys import masked
 from store.scope import scope
 from store.timing import Timer
 
@@ -58,8 +59,8 @@ def install(app: Flask, budget_ms: int) -> None:
 
 
 def own_id(given: str) -> str:
-    """The id of a request: what the client gave, where that is harmless."""
-    return given if _SAFE_ID.fullmatch(given) else uuid.uuid4().hex
+    """The id of a request: what the client gave, where that is harmless and no key, for logs and MongoDB show it."""
+    return given if _SAFE_ID.fullmatch(given) and masked(given) == given else uuid.uuid4().hex
 
 
 def request_id() -> str:

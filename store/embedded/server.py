@@ -1,26 +1,35 @@
 """The embedded MongoDB: a one-node replica set on loopback that lives exactly as long as somebody uses it.
 
 Users of a data folder share a lock on it. A *guardian* process (`guardian.py`) starts mongod, and
-waits for that lock exclusively: when the last user is gone, however it went, the kernel hands the lock
-over and the guardian stops the server. So nothing has to be counted and nothing is left running.
+tries to get that lock for itself alone: it does when the last user is gone, however it went, and stops the server. So
+nothing has to be counted and nothing is left running. A guardian starts a mongod that has died again; where the
+guardian itself was killed, mongod dies with it, and the first user to notice starts another guardian. The port stays
+the same as long as nobody else takes it.
 """
 
 import fcntl
 import json
+import logging
 import os
 import platform
 import shutil
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from weakref import WeakSet
 
 from catalog.errors import StoreUnavailable
+from store.embedded.folder import FULL, Folder
 
+log = logging.getLogger(__name__)
 START_SECONDS = 60
+TICK_S = 0.25
+PAUSE_S = 1.0
+ROOM = "Free some space, or set DATA_DIR"
 REMEDY = "Set MONGODB_URI to a replica set of yours, or put mongod on the PATH"
 
 
@@ -44,7 +53,8 @@ class EmbeddedServer:
     """A user's hold on the server of one data folder. Close it, or end the process, to let go.
 
     Attributes:
-        uri: its connection string; loopback, no credentials.
+        uri: its connection string, with the password: never to be shown.
+        uri_file: where that stands; its owner alone can read it.
     """
 
     def __init__(self, data_dir: Path) -> None:
@@ -53,68 +63,124 @@ class EmbeddedServer:
         Raises:
             StoreUnavailable: no server can be had, or it does not start.
         """
-        folder = data_dir.resolve() / "mongodb"
+        self._folder = folder = Folder(data_dir.resolve() / "mongodb")
+        self.uri_file = folder.uri
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            self._users = (folder / "users.lock").open("a")
+            folder.make()
+            self._users = folder.open("users.lock")
         except OSError as error:
-            raise StoreUnavailable(f"{folder} cannot be written ({error.strerror})", "Set DATA_DIR") from error
+            raise StoreUnavailable(f"{folder.path} cannot be written ({error.strerror})", "Set DATA_DIR") from error
         fcntl.flock(self._users, fcntl.LOCK_SH)  # waits while a guardian is stopping its server
         try:
-            with _exclusively(folder / "start.lock"):
-                address = _await_address(folder) or _start(folder)
+            self.uri = _join(folder)
         except BaseException:
             self._users.close()
             raise
-        self.uri = f"mongodb://{address}/?directConnection=true"
+        self._closed = threading.Event()
+        _held.add(self)
+
+    def supervise(self, moved: Callable[[str], None]) -> None:
+        """See to it from now on, in a thread, that the folder has a guardian, and so a server. Call it after a fork.
+
+        Attributes:
+            moved: called with the connection string when it has become another one.
+        """
+        threading.Thread(target=self._see_to, args=(moved,), name="embedded", daemon=True).start()
 
     def close(self) -> None:
         """Let go. The last user's going stops the server."""
+        self._closed.set()
         self._users.close()
+        _held.discard(self)
+
+    def trouble(self) -> str | None:
+        """Why the server does not run at present, or None where it does."""
+        if _is_guarded(self._folder) and self._folder.address.exists():
+            return None
+        return self._folder.shortage() or "The embedded MongoDB has ended and is being started again"
+
+    def _see_to(self, moved: Callable[[str], None]) -> None:
+        told = ""
+        while not self._closed.wait(TICK_S):
+            try:
+                uri = self._folder.read_uri() if _is_guarded(self._folder) else _join(self._folder)
+            except (StoreUnavailable, OSError) as error:
+                if told != str(error):
+                    log.info("the embedded MongoDB is away: %s", error)
+                    told = str(error)
+                self._closed.wait(PAUSE_S)
+                continue
+            if uri != self.uri:
+                self.uri = uri
+                moved(uri)
 
 
-@contextmanager
-def _exclusively(path: Path) -> Iterator[None]:
-    with path.open("a") as lock:
+_held: "WeakSet[EmbeddedServer]" = WeakSet()
+
+
+def held() -> Sequence[EmbeddedServer]:
+    """The holds of this process."""
+    return tuple(_held)
+
+
+def _join(folder: Folder) -> str:
+    """The connection string of the folder's server, which is started where it does not run."""
+    with folder.open("start.lock") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+        if not _is_there(folder):
+            _start(folder)
+    return folder.read_uri()
 
 
-def _start(folder: Path) -> str:
-    program = find_mongod()
-    (folder / "address.json").unlink(missing_ok=True)
-    log = folder / "guardian.log"
-    with log.open("w") as output:
-        subprocess.run(  # noqa: S603  our own interpreter and module
-            [sys.executable, "-m", "store.embedded.guardian", str(program), str(folder)],
-            stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True, check=False,
+def _start(folder: Folder) -> None:
+    if said := folder.shortage():
+        raise StoreUnavailable(f"{said} ({folder.path})", ROOM)
+    folder.address.unlink(missing_ok=True)
+    try:
+        started = subprocess.run(  # noqa: S603  our own interpreter and module
+            [sys.executable, "-m", "store.embedded.guardian", str(find_mongod()), str(folder.path)],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
+            timeout=START_SECONDS, check=False, text=True, errors="replace",
             env=os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2]), *sys.path])},
         )  # fmt: skip
-    if address := _await_address(folder):
-        return address
-    said = log.read_text(errors="replace").strip().splitlines()
-    raise StoreUnavailable(
-        f"The embedded MongoDB did not start ({said[-1] if said else f'no answer in {START_SECONDS} s'})",
-        f"Look into {folder / 'mongod.log'}, or set MONGODB_URI",
-    )
+        said = (started.stdout.strip().splitlines() or ["the guardian has ended"])[-1]
+    except subprocess.TimeoutExpired:
+        said = f"no answer in {START_SECONDS} s"
+    if not _is_there(folder):
+        if said.startswith(FULL):
+            raise StoreUnavailable(f"{said} ({folder.path})", ROOM)
+        raise StoreUnavailable(
+            f"The embedded MongoDB did not start ({said})", f"Look into {folder.log}, or set MONGODB_URI"
+        )
 
 
-def _await_address(folder: Path) -> str | None:
-    """The address that a guardian writes down when its server takes writes; None where no guardian is."""
+def _is_there(folder: Folder) -> bool:
+    """Whether the folder has a server that takes writes; waits for one that a guardian is starting."""
     deadline = time.monotonic() + START_SECONDS
-    while _guarded(folder) and time.monotonic() < deadline:
+    while _is_guarded(folder):
         try:
-            return str(json.loads((folder / "address.json").read_text())["address"])
+            address = json.loads(folder.address.read_text())["address"]
         except FileNotFoundError:
+            if said := folder.shortage():
+                raise StoreUnavailable(f"{said} ({folder.path})", ROOM) from None
+            if time.monotonic() > deadline:
+                raise StoreUnavailable("The embedded MongoDB does not answer", f"Look into {folder.log}") from None
             time.sleep(0.02)
-    return None
+            continue
+        if not folder.uri.exists() or f"@{address}/" not in folder.read_uri():
+            raise StoreUnavailable(
+                f"The MongoDB of {folder.path} was started by an older version of this program, without a password",
+                "End the commands that use it, then try again",
+            )
+        return True
+    return False
 
 
-def _guarded(folder: Path) -> bool:
-    """Whether a guardian looks after the folder: it holds this lock for as long as it lives."""
-    with (folder / "guardian.lock").open("a") as lock:
+def _is_guarded(folder: Folder) -> bool:
+    """Whether a guardian looks after the folder: it has this lock for as long as it lives."""
+    with folder.open("guardian.lock") as lock:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             return True
     return False

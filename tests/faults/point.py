@@ -14,7 +14,8 @@ from typing import Any
 from pymongo import monitoring
 
 import loader.reading.files
-from loader.__main__ import main, run
+from loader.__main__ import main
+from store.command import run
 
 
 @dataclass(frozen=True)

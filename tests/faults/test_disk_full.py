@@ -1,6 +1,7 @@
 """A disk that is full stops a load with one clear line; with more room the same command goes on."""
 
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -11,7 +12,9 @@ import pytest
 
 from tests.faults.mongod import primary_of, replica_set
 from tests.faults.process import load_until_done, loader
-from tests.faults.test_kill_server import environment_of, judged
+from tests.faults.test_kill_server import embedded_environment, environment_of, judged
+from tests.live.test_embedded import HEALED_S, mongod_of
+from tests.live.test_service import serving
 
 pytestmark = [pytest.mark.live, pytest.mark.faults]
 
@@ -61,3 +64,52 @@ def test_a_load_that_fills_the_disk_stops_and_goes_on_with_more_room(disk: Path,
         primary_of([mongod])
         _, output = load_until_done(environment, long_file)
         assert judged(mongod, "full", long_file, output) == []
+
+
+def test_a_start_on_a_full_disk_is_one_line(disk: Path) -> None:
+    """Before anything is started, and where it turns out on the way; each names the folder and the remedy."""
+    environment = embedded_environment(disk)
+    for free_mb in (100, 8):
+        resize(disk, free_mb << 20)
+        process = loader(environment, "status")
+        assert process.wait(60) == 1
+        assert re.fullmatch(
+            rf"error: The disk of the embedded MongoDB is full: \d+ MB free \({disk}/mongodb\)\. "
+            r"Free some space, or set DATA_DIR\.\n",
+            process.output,
+        ), process.output
+    resize(disk, 2 << 30)
+    assert loader(environment, "status").wait(60) == 0
+    (disk / "ballast").write_bytes(bytes(1 << 20))
+    for each in (disk / "mongodb" / "data" / "journal").iterdir():  # mongod now wants more than what is left
+        each.unlink()
+    resize(disk, shutil.disk_usage(disk).used + (40 << 20))
+    process = loader(environment, "status")
+    assert process.wait(60) in (0, 1)
+    assert process.output.count("\n") == 1 or process.wait() == 0, process.output
+
+
+def test_a_service_whose_disk_was_full_heals_when_there_is_room_again(disk: Path, short_file: Path) -> None:
+    """Its mongod ends for want of space, and is started again when there is some."""
+    environment = embedded_environment(disk)
+    load_until_done(environment, short_file)
+    with serving(disk.parent / "gunicorn.log", environment | {"WORKERS": "2"}) as service:
+        right = service.get("/v1/queries/overall-summary").json["totals"]
+        resize(disk, shutil.disk_usage(disk).used + (4 << 20))
+        os.kill(mongod_of(disk), 9)
+        time.sleep(5)
+        away = service.get("/readyz")
+        assert away.status == 503
+        assert "disk of the embedded MongoDB is full" in away.json["detail"]
+        assert service.get("/healthz").status == 200
+        process = loader(environment, "status")
+        assert process.wait(20) == 1
+        assert process.output.startswith("error: The disk of the embedded MongoDB is full")
+        assert process.output.count("\n") == 1, process.output
+        resize(disk, 2 << 30)
+        begin = time.monotonic()
+        while service.get("/readyz").status != 200:
+            assert time.monotonic() - begin < HEALED_S
+            time.sleep(0.05)
+        print(f"ready again {time.monotonic() - begin:.1f} s after there was room")
+        assert service.get("/v1/queries/overall-summary?source=raw").json["totals"] == right

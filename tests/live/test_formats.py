@@ -211,7 +211,9 @@ def test_a_worker_does_not_load_pyarrow_until_it_is_asked_for(loaded: Store) -> 
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=kept | named, check=True, timeout=60)
 
 
-@pytest.mark.parametrize("label", ["=1+1", "+1", "-1", "@SUM(A1)", "\tx", "\rx", '=HYPERLINK("http://x","y")'])
+@pytest.mark.parametrize(
+    "label", ["=1+1", "+1", "-x", "@SUM(A1)", "\tx", "\rx", '=HYPERLINK("http://x","y")', "\uff1d1", "\u00a0=1"]
+)
 def test_a_label_that_a_spreadsheet_would_run_is_harmless_in_csv(
     client: FlaskClient, monkeypatch: pytest.MonkeyPatch, label: str
 ) -> None:

@@ -48,6 +48,14 @@ def guarded(
         yield running, log
 
 
+@pytest.fixture(scope="module")
+def locked(keys: tuple[Path, dict[str, str]], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A service that asks for keys and limits nobody."""
+    environment = {"MONGODB_URI": AWAY, "API_KEYS_FILE": str(keys[0])}
+    with serving(tmp_path_factory.mktemp("locked") / "gunicorn.log", environment) as running:
+        yield running
+
+
 def bearer(text: str) -> dict[str, str]:
     """The header that brings a key."""
     return {"Authorization": f"Bearer {text}"}
@@ -56,14 +64,13 @@ def bearer(text: str) -> dict[str, str]:
 @pytest.mark.parametrize(
     "path", [path for path in [*OK, "/metrics", "/nowhere"] if path not in ("/healthz", "/readyz")]
 )
-def test_without_a_key_nothing_is_told(guarded: tuple[Service, Path], path: str) -> None:
+def test_without_a_key_nothing_is_told(locked: Service, path: str) -> None:
     """401 with the scheme to use; not even whether a path exists."""
-    service, _ = guarded
     for headers in (
         {}, bearer("ca_wrong"), bearer(""), {"Authorization": "Basic c2hvcDpzZWNyZXQ="}, {"Authorization": "Bearer"},
         bearer("\u00ff"),
     ):  # fmt: skip
-        reply = service.request("GET", path, headers)
+        reply = locked.request("GET", path, headers)
         problem(reply, 401)
         assert reply.headers["WWW-Authenticate"].startswith("Bearer ")
 
@@ -197,6 +204,26 @@ def start(environment: Mapping[str, str], *options: str) -> "subprocess.Complete
     )
 
 
+def test_the_server_s_settings_may_stand_in_a_dotenv_file(tmp_path: Path) -> None:
+    """In the folder where it is started; a wrong one there is told like any other."""
+    (tmp_path / ".env").write_text(f"MONGODB_URI={AWAY}\nHOST=0.0.0.0\nLOG_FORMAT=text\nTHREADS=x\n")
+    kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ} | {"PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "gunicorn", "-c", str(ROOT / "gunicorn.conf.py"), "wsgi:app"]
+    for more, said in (({}, "THREADS: 'x' is not a whole number"), ({"THREADS": "4"}, "would listen on 0.0.0.0")):
+        result = subprocess.run(
+            command,
+            cwd=tmp_path,
+            env=kept | more,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert result.returncode != 0
+        assert said in result.stderr.splitlines()[-1]
+        assert "Traceback" not in result.stderr
+
+
 @pytest.mark.parametrize(
     ("environment", "options"),
     [
@@ -217,11 +244,20 @@ def test_others_cannot_reach_a_service_without_keys(environment: Mapping[str, st
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("LOG_LEVEL", "loud"), ("LOG_FORMAT", "xml"), ("RATE_LIMIT", "often"), ("API_KEYS_FILE", "/nowhere")],
+    [
+        ("LOG_LEVEL", "loud"),
+        ("LOG_FORMAT", "xml"),
+        ("RATE_LIMIT", "often"),
+        ("API_KEYS_FILE", "/nowhere"),
+        ("WORKERS", "x"),
+        ("THREADS", "0"),
+        ("PORT", "http"),
+        ("HOST", "a b"),
+    ],
 )
 def test_an_unusable_setting_ends_the_start_with_one_line(name: str, value: str) -> None:
     """Before any worker is started, and without a traceback."""
-    result = start({name: value, "PORT": "0"})
+    result = start({"PORT": "0", name: value})
     assert result.returncode != 0
     assert result.stderr.splitlines()[-1].startswith(f"{name}: ")
     assert "Traceback" not in result.stderr

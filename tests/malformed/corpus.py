@@ -245,6 +245,9 @@ CASES = (
     reads("Transaction_date", "2024-02-29", "2024-02-29T00:00:00", "a leap day"),
     reads("Transaction_date", f"{TOMORROW}T23:59:59.999", f"{TOMORROW}T23:59:59.999",
           "the latest"),
+    reads("Gender", "UNKNOWN", "Unknown"), reads("Marital_status", "unknown", "Unknown"),
+    reads("State_names", " Unknown", "Unknown"), reads("Segment", "unKnown", "Unknown"),
+    reads("Referral", "Unknown", "Unknown"),
     reads("Gender", "", "Unknown"), reads("Gender", " male\t", "Male"), reads("Gender", '"Male"', "Male"),
     reads("Age", "", None), reads("Age", "27.0", 27), reads("Age", "0", 0), reads("Age", "120", 120),
     reads("Age", "007", 7), reads("Age", " 27 ", 27),
@@ -369,7 +372,7 @@ CASES = (
 
     # Quarantined: names that are not known, with the nearest one as a hint, and other referrals.
     rejects("Gender", "Femal", "gender_unknown", "did you mean Female?"),
-    rejects("Gender", "Unknown", "gender_unknown", "'Unknown' is no known gender"),
+    rejects("Gender", "Unknow", "gender_unknown", "did you mean Unknown?"),
     rejects("Gender", "NA", "gender_unknown", "'NA' is no known gender"),
     rejects("Marital_status", "Maried", "marital_status_unknown", "did you mean Married?"),
     rejects("State_names", "Ohioo", "state_unknown", "did you mean Ohio?"),

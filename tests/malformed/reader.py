@@ -35,7 +35,7 @@ NAMES = {
     "Payment_method": ("Card", "Other", "PayPal"),
 }
 REFERRALS = {
-    "": "Unknown", "0": "Non-referral", "0.0": "Non-referral", "1": "Referral", "1.0": "Referral",
+    "": "Unknown", "unknown": "Unknown", "0": "Non-referral", "0.0": "Non-referral", "1": "Referral", "1.0": "Referral",
 }  # fmt: skip
 LONGEST_RECORD = 2**20
 LONGEST_FIELD = 200
@@ -203,7 +203,7 @@ def _amount(text: str) -> Decimal | None:
 
 
 def _name_of(column: str) -> Callable[[str], str]:
-    names = {name.casefold(): name for name in NAMES[column]} | {"": "Unknown"}
+    names = {name.casefold(): name for name in (*NAMES[column], "Unknown")} | {"": "Unknown"}
     return lambda text: names[text.casefold()]
 
 
@@ -245,6 +245,6 @@ def _with_time(day: datetime, text: str, zone: ZoneInfo) -> datetime:
 _READERS: Mapping[str, Callable[[str], object]] = {
     "Transaction_ID": _id,
     "Age": _age,
-    "Referral": REFERRALS.__getitem__,
+    "Referral": lambda text: REFERRALS[text.casefold()],
     "Amount_spent": _amount,
 } | {column: _name_of(column) for column in NAMES}

@@ -6,10 +6,11 @@ import pytest
 from click.testing import CliRunner
 
 from catalog.errors import TooManyQuarantined
-from loader.__main__ import main, run
+from loader.__main__ import main
 from loader.load import load
 from loader.loads.options import Options
 from store.client import Store
+from store.command import run
 from tests.malformed.corpus import FIRST, changed, text
 from tests.malformed.reader import COLUMNS
 from tests.malformed.test_corpus import quietly
@@ -49,7 +50,7 @@ def test_a_misspelt_command_is_not_taken_for_a_file(tmp_path: Path, monkeypatch:
     """It is wrong usage with a hint, unless there is a file of that name."""
     done = CliRunner().invoke(main, ["verfy"])
     assert done.exit_code == 2
-    assert "Did you mean verify?" in done.stderr
+    assert "Did you mean verify?" in done.output
     monkeypatch.chdir(tmp_path)
     Path("verfy").write_bytes(b"")
     assert "the file is empty" in str(CliRunner().invoke(main, ["check", "verfy"]).exception)

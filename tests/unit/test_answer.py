@@ -24,7 +24,7 @@ def question(slug: str, **more: Any) -> Question:
 
 def answer(asked: Question, cells: dict[tuple[int, ...], Parts]) -> Answer:
     """The answer that groups make."""
-    rows, total, sentence = arrange(asked, cells, VOCABULARY)
+    rows, _, total, sentence = arrange(asked, cells, VOCABULARY)
     return Answer(asked, {}, rows, total, sentence, cast(Any, None), 1, datetime(2024, 1, 1, tzinfo=UTC))
 
 

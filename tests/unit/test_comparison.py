@@ -7,17 +7,17 @@ from typing import Any
 
 import pytest
 
-from catalog.dimensions import DATE, FILTERABLE, HOUR, STATE, day_number
+from catalog.dimensions import DATE, FILTERABLE, HOUR, STATE, Vocabulary, day_number
 from catalog.errors import BadValue, UnknownName
 from catalog.measures import NOTHING, Parts
-from pipelines.answer.answer import Answer, arrange, change
+from pipelines.answer.answer import Answer, Codes, arrange, change
 from pipelines.answer.comparison import Span, compare, counterpart, halves, spans
 from pipelines.ask.queries import BY_SLUG, exploration
 from pipelines.ask.question import Comparison, Interval, Question, ask
 from pipelines.plan.planner import Plan
 from pipelines.state.version import Version
 
-VOCABULARY = {dimension.name: dimension.members for dimension in FILTERABLE}
+VOCABULARY: Vocabulary = {dimension.name: dimension.members for dimension in FILTERABLE}
 PERIOD, YEAR = Comparison.PREVIOUS_PERIOD, Comparison.PREVIOUS_YEAR
 SEGMENTS = BY_SLUG["revenue-by-segment"]
 BASIC, GOLD, MISSING, PLATINUM = 1, 2, 3, 4
@@ -26,6 +26,11 @@ BASIC, GOLD, MISSING, PLATINUM = 1, 2, 3, 4
 def day(text: str) -> date:
     """A date."""
     return date.fromisoformat(text)
+
+
+def numbered(text: str) -> int:
+    """A date's code."""
+    return day_number(day(text))
 
 
 def asked(comparison: Comparison, first: str | None = None, last: str | None = None, **more: Any) -> Question:
@@ -118,8 +123,8 @@ def test_days_and_intervals_are_paired_in_order() -> None:
             those, these = (starts(interval, span) for span in (both[1], both[0]))
             split = asked(PERIOD, interval=interval)
             for number, start in enumerate(those):
-                wanted = (these[number], "Gold") if number < len(these) else None
-                assert counterpart(split, *both, (start, "Gold")) == wanted
+                wanted = (numbered(these[number]), GOLD) if number < len(these) else None
+                assert counterpart(split, *both, (numbered(start), GOLD)) == wanted
 
 
 @pytest.mark.parametrize(
@@ -138,9 +143,9 @@ def test_beside_the_year_before_a_day_stands_with_its_date(first: str, last: str
     question = asked(YEAR, first, last, interval=Interval.DAY)
     both = spans(question, None, None)
     assert both
-    assert counterpart(question, *both, (then, "Gold")) == ((now, "Gold") if now else None)
-    labelled = asked(YEAR, first, last, query=exploration((DATE,)))
-    assert counterpart(labelled, *both, (then,)) == ((now,) if now else None)
+    assert counterpart(question, *both, (numbered(then), GOLD)) == ((numbered(now), GOLD) if now else None)
+    dated = asked(YEAR, first, last, query=exploration((DATE,)))
+    assert counterpart(dated, *both, (numbered(then),)) == ((numbered(now),) if now else None)
 
 
 def starts(interval: Interval, span: Span) -> list[str]:
@@ -154,10 +159,12 @@ def test_a_date_among_the_labels_moves_and_takes_its_interval_along() -> None:
     query = exploration((STATE, DATE, HOUR))
     both = Span(day("2024-03-01"), day("2024-03-03")), Span(day("2024-02-26"), day("2024-02-29"))
     question = asked(PERIOD, query=query, interval=Interval.MONTH)
-    moved = counterpart(question, *both, ("2024-02-01", "Ohio", "2024-02-27", 9))
-    assert moved == ("2024-03-01", "Ohio", "2024-03-02", 9)
-    assert counterpart(question, *both, ("2024-02-01", "Ohio", "2024-02-29", 9)) is None
-    assert counterpart(asked(PERIOD, query=query), *both, ("Ohio", "2024-02-26", 9)) == ("Ohio", "2024-03-01", 9)
+    february, ohio = numbered("2024-02-01"), STATE.members.index("Ohio")
+    moved = counterpart(question, *both, (february, ohio, numbered("2024-02-27"), 9))
+    assert moved == (numbered("2024-03-01"), ohio, numbered("2024-03-02"), 9)
+    assert counterpart(question, *both, (february, ohio, numbered("2024-02-29"), 9)) is None
+    without = counterpart(asked(PERIOD, query=query), *both, (ohio, numbered("2024-02-26"), 9))
+    assert without == (ohio, numbered("2024-03-01"), 9)
 
 
 def test_both_halves_are_asked_for_without_limit() -> None:
@@ -171,17 +178,20 @@ def test_both_halves_are_asked_for_without_limit() -> None:
     assert list(halves(question, None)) == [Question(SEGMENTS, day("2024-03-02"), day("2024-03-02"))]
 
 
-def answered(question: Question, cells: dict[tuple[int, ...], Parts]) -> Answer:
+def answered(question: Question, cells: dict[Codes, Parts], vocabulary: Vocabulary = VOCABULARY) -> Answer:
     """The answer that groups make."""
-    rows, total, sentence = arrange(question, cells, VOCABULARY)
-    return Answer(question, {}, rows, total, sentence, Plan(()), Version("e", 1, 0), datetime(2024, 1, 1, tzinfo=UTC))
+    rows, codes, total, sentence = arrange(question, cells, vocabulary)
+    moment = datetime(2024, 1, 1, tzinfo=UTC)
+    return Answer(question, {}, rows, total, sentence, Plan(()), Version("e", 1, 0), moment, codes=codes)
 
 
-def together(question: Question, now: dict[tuple[int, ...], Parts], then: dict[tuple[int, ...], Parts]) -> Answer:
+def together(
+    question: Question, now: dict[Codes, Parts], then: dict[Codes, Parts], vocabulary: Vocabulary = VOCABULARY
+) -> Answer:
     """The answer with the earlier one beside it."""
     both = spans(question, None, None)
     one, other = halves(question, both)
-    return compare(question, both, answered(one, now), answered(other, then))
+    return compare(question, both, answered(one, now, vocabulary), answered(other, then, vocabulary), vocabulary)
 
 
 NOW = {(BASIC,): Parts(4, 4, 300), (GOLD,): Parts(2, 1, 100), (MISSING,): Parts(1, 0, 0)}
@@ -241,7 +251,7 @@ def test_a_comparison_without_any_period_is_empty() -> None:
     """An empty database, and no dates."""
     question = asked(YEAR)
     empty = answered(next(halves(question, None)), {})
-    found = compare(question, None, empty, empty)
+    found = compare(question, None, empty, empty, VOCABULARY)
     assert found.previous
     assert (found.rows, found.previous.first, found.previous.total) == ((), None, NOTHING)
 
@@ -280,3 +290,49 @@ def test_the_columns_of_a_comparison_are_nested_or_flat() -> None:
 def test_the_echo_says_the_comparison() -> None:
     """In the reply, and so in the ETag."""
     assert ask(SEGMENTS, {"compare": ["previous_year"]}, VOCABULARY).echo(VOCABULARY) == {"compare": "previous_year"}
+
+
+TWICE: Vocabulary = {**VOCABULARY, "segment": ("Unknown", "Basic", "Unknown", "Gold", "BASIC")}
+"""A vocabulary as a database could hold it before names were unique: two members are `Unknown`, and two `Basic`."""
+
+
+def test_two_members_of_one_label_stay_two_rows() -> None:
+    """Each with what it was before: nothing is merged, and the rows add up to the totals of both periods."""
+    now = {(0,): Parts(6, 6, 600), (2,): Parts(1, 1, 100), (4,): Parts(2, 2, 50)}
+    then = {(0,): Parts(5, 5, 500), (2,): Parts(3, 3, 300), (1,): Parts(7, 7, 70)}
+    found = together(COMPARED, now, then, TWICE)
+    assert [key for key, _ in found.rows] == [("Unknown",), ("Unknown",), ("BASIC",), ("Basic",)]
+    assert found.codes == ((0,), (2,), (4,), (1,))
+    assert found.previous
+    assert found.previous.rows == (Parts(5, 5, 500), Parts(3, 3, 300), None, Parts(7, 7, 70))
+    assert sum(parts.transactions for _, parts in found.rows) == found.total.transactions == 9
+    before = [parts.transactions for parts in found.previous.rows if parts]
+    assert sum(before) == found.previous.total.transactions == 15
+
+
+@pytest.mark.parametrize("interval", [None, *Interval])
+@pytest.mark.parametrize("comparison", [PERIOD, YEAR])
+def test_whatever_the_labels_are_rows_add_up_to_the_totals(interval: Interval | None, comparison: Comparison) -> None:
+    """With all members of one label, in every interval; and the other way round the sentence is of all intervals."""
+    seed = 8_2024
+    print(f"seed {seed}")
+    random = Random(seed)
+    question = asked(comparison, "2023-03-01", "2023-03-31", interval=interval)
+    both = spans(question, None, None)
+    assert both
+    cells: list[dict[Codes, Parts]] = []
+    for span in both:
+        halved: dict[Codes, Parts] = {}
+        for number in range((span.last - span.first).days + 1):
+            each = span.first + timedelta(days=number)
+            for code in range(4):
+                codes = (*((day_number(interval.start(each)),) if interval else ()), code)
+                if span is both[1] and counterpart(question, *both, codes) is None:
+                    continue  # what has no place in the present period has no row
+                halved[codes] = halved.get(codes, NOTHING).merge(Parts(random.randrange(1, 9), 1, 5))
+        cells.append(halved)
+    found = together(question, cells[0], cells[1], {**VOCABULARY, "segment": ("Unknown",) * 4})
+    assert sum(parts.transactions for _, parts in found.rows) == found.total.transactions
+    assert found.previous
+    beside = sum(parts.transactions for parts in found.previous.rows if parts)
+    assert beside == found.previous.total.transactions

@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from catalog.collections import MAX_AMOUNT_CENTS
-from catalog.dimensions import EMPLOYMENT_STATUS, FILTERABLE, GENDER, PAYMENT_METHOD, SEGMENT, STATE, day_number
+from catalog.dimensions import EMPLOYMENT_STATUS, GENDER, PAYMENT_METHOD, SEGMENT, STATE, day_number
 from loader.reading import fields
 from loader.reading.fields import Reject
+from loader.reading.members import Members
 
-VOCABULARY = {dimension.name: dimension.members for dimension in FILTERABLE}
 UTC_ZONE = ZoneInfo("UTC")
 LATEST = date(2026, 1, 2)
 
@@ -273,7 +273,7 @@ def test_an_impossible_date_is_rejected(text: str, reason: str) -> None:
 @pytest.mark.parametrize("name", ["North Carolina", "north carolina", "NORTH CAROLINA", "nOrTh cArOlInA"])
 def test_names_match_in_any_letter_case(name: str) -> None:
     """Letter case does not make another member."""
-    assert fields.member(STATE, name, VOCABULARY) == STATE.members.index("North Carolina")
+    assert Members(STATE, STATE.members).code(name) == STATE.members.index("North Carolina")
 
 
 @pytest.mark.parametrize(
@@ -287,13 +287,13 @@ def test_names_match_in_any_letter_case(name: str) -> None:
 )
 def test_employment_status_gets_one_capitalisation(text: str, label: str) -> None:
     """The file mixes capitals; the members do not."""
-    assert EMPLOYMENT_STATUS.members[fields.member(EMPLOYMENT_STATUS, text, VOCABULARY)] == label
+    assert EMPLOYMENT_STATUS.members[Members(EMPLOYMENT_STATUS, EMPLOYMENT_STATUS.members).code(text)] == label
 
 
 def test_an_empty_name_is_unknown_and_missing_is_a_segment() -> None:
     """Empty is code 0; `Missing` in Segment is a member of its own."""
-    assert fields.member(GENDER, "", VOCABULARY) == 0
-    assert SEGMENT.members[fields.member(SEGMENT, "Missing", VOCABULARY)] == "Missing"
+    assert Members(GENDER, GENDER.members).code("") == 0
+    assert SEGMENT.members[Members(SEGMENT, SEGMENT.members).code("Missing")] == "Missing"
 
 
 @pytest.mark.parametrize(
@@ -308,7 +308,7 @@ def test_an_empty_name_is_unknown_and_missing_is_a_segment() -> None:
 def test_an_unknown_name_is_rejected_with_the_nearest(dimension: Any, text: str, reason: str, hint: str) -> None:
     """A name outside the vocabulary is never guessed, but the nearest one is named."""
     with pytest.raises(Reject) as caught:
-        fields.member(dimension, text, VOCABULARY)
+        Members(dimension, dimension.members).code(text)
     assert caught.value.reason == reason
     assert text in caught.value.message
     assert ("did you mean" in caught.value.message) == bool(hint)
@@ -370,7 +370,7 @@ def test_no_text_makes_a_converter_fail_otherwise(text: str) -> None:
     """Any text is either read or rejected with a reason; no converter raises anything else."""
     converters: tuple[Callable[[str], Any], ...] = (
         fields.strip, fields.transaction_id, fields.age, fields.amount_cents, fields.referral, timestamp,
-        lambda each: fields.member(SEGMENT, each, VOCABULARY),
+        Members(SEGMENT, SEGMENT.members).code,
     )  # fmt: skip
     for convert in converters:
         with suppress(Reject):

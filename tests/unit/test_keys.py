@@ -72,15 +72,17 @@ def test_an_absent_file_is_the_users_to_mend(tmp_path: Path) -> None:
         read_keys(str(tmp_path / "nowhere"))
 
 
-def test_the_command_prints_a_line_to_store_and_the_key_once(tmp_path: Path) -> None:
+def test_the_command_prints_a_line_to_store_and_the_key_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """The line on standard output, so that it can be appended to the file; the key on standard error."""
-    result = CliRunner().invoke(main, ["new", "shop"])
-    assert result.exit_code == 0
-    (tmp_path / "keys").write_text(result.stdout)
-    found = re.search(r"ca_[A-Za-z0-9_-]+", result.stderr)
+    main(["new", "shop"], standalone_mode=False)
+    told = capsys.readouterr()
+    (tmp_path / "keys").write_text(told.out)
+    found = re.search(r"ca_[A-Za-z0-9_-]+", told.err)
     assert found
     assert find_key(read_keys(str(tmp_path / "keys")), found[0]) is not None
-    assert found[0] not in result.stdout
+    assert found[0] not in told.out
 
 
 def test_the_command_refuses_a_name_that_no_file_can_hold() -> None:

@@ -1,0 +1,36 @@
+"""Give a member of a reference collection another name. Its code stays, and so does every transaction."""
+
+from catalog import labels
+from catalog.dimensions import REFERENCES
+from catalog.errors import UnknownName, UserError
+from pipelines.state.directory import bump_version_of
+from store.client import Session, Store, in_transaction, translated
+
+
+def rename(store: Store, dimension: str, code: int, name: str) -> str:
+    """Rename a member; gives the name that it had. Answers show the new one at once.
+
+    Raises:
+        UnknownName: there is no such dimension or member.
+        UserError: the name is another member's, looks like one, or cannot be a name.
+    """
+    by_name = {each.name: each for each in REFERENCES}
+    if dimension not in by_name:
+        raise UnknownName("dimension", dimension, by_name)
+    collection = store.db[str(by_name[dimension].collection)]
+    if fault := labels.fault(name):
+        raise UserError(f"{name!r} cannot be the name of a member: {fault}.")
+
+    def work(session: Session) -> str:
+        members = {each["_id"]: each["name"] for each in collection.find({}, session=session)}
+        if code not in members or code == 0:
+            raise UnknownName("code", str(code), [str(each) for each in sorted(members) if each])
+        for other, taken in members.items():
+            if other != code and labels.skeleton(taken) == labels.skeleton(name):
+                raise UserError(f"{name!r} is the name of member {other}, {taken!r}, or looks like it.")
+        collection.update_one({"_id": code}, {"$set": {"name": labels.stored(name)}}, session=session)
+        bump_version_of(store, session, ())
+        return str(members[code])
+
+    with translated(), store.client.start_session() as session:
+        return in_transaction(session, work)
