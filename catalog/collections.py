@@ -167,8 +167,15 @@ REPEATS = Collection(
         "ids": {"bsonType": "binData"},
     },
 )
-FORMAT = 1
-"""The form of rollups and pages. What was built in another form is stale."""
+FORMAT = 2
+"""The form of rollups, pages and counts. What was built in another form is stale."""
+
+LAYOUT = 2
+"""The layout of the whole database. A program that knows another one would read or write it wrongly.
+
+1, without a mark, had the counter `layout` in the status document of the data version; 2 has `schema` and `builds`, so
+that programs which know no lanes fail on it.
+"""
 
 _CODE: Schema = {"bsonType": "int", "minimum": 0}
 PERIODS = Collection(
@@ -181,8 +188,9 @@ PERIODS = Collection(
         "built": _LONG,
         "format": _CODE,
         "rows": _LONG,
+        "counts": {"bsonType": "object"},
     },
-    optional=("built", "format", "rows"),
+    optional=("built", "format", "rows", "counts"),
 )
 ROLLUPS = Collection(
     "rollups",
@@ -215,7 +223,9 @@ STATUS = Collection(
         "_id": _TEXT,
         "epoch": {"bsonType": "objectId"},
         "version": _LONG,
-        "layout": _LONG,
+        "builds": _LONG,
+        "schema": _CODE,
+        "recorded": _LONG,
         "committed_at": _DATE,
         "result": {"bsonType": "object"},
         "session": {"bsonType": "binData"},
@@ -230,7 +240,9 @@ STATUS = Collection(
     optional=(
         "epoch",
         "version",
-        "layout",
+        "builds",
+        "schema",
+        "recorded",
         "committed_at",
         "result",
         "session",

@@ -7,7 +7,9 @@ from pymongo.errors import BulkWriteError, CollectionInvalid
 
 from catalog.collections import CLUSTERED, COLLECTIONS
 from catalog.dimensions import FILTERABLE, REFERENCES, UNKNOWN, Vocabulary
+from catalog.errors import StoreUnavailable
 from store.client import Session, Store, translated
+from store.layout import adopt_layout, require_layout
 from store.scope import comment
 
 
@@ -16,8 +18,10 @@ def apply_schema(store: Store) -> None:
 
     Raises:
         StoreUnavailable: MongoDB is away.
+        NewerLayout: the database is of a layout that this program does not know.
     """
     store.require_replica_set()
+    has_data = require_layout(store) is not None
     with translated():
         existing = {info["name"]: info.get("options", {}) for info in store.db.list_collections()}
         for collection in COLLECTIONS:
@@ -29,17 +33,24 @@ def apply_schema(store: Store) -> None:
                     store.db.create_collection(collection.name, validator=collection.validator, **options)
             elif existing[collection.name].get("validator") != collection.validator:
                 store.db.command("collMod", collection.name, validator=collection.validator)
-        for dimension in REFERENCES:
+        adopt_layout(store)
+        for dimension in () if has_data else REFERENCES:  # lost names must not be replaced by others
             if store.db[str(dimension.collection)].estimated_document_count() == 0:
                 members = [{"_id": code, "name": name} for code, name in enumerate(dimension.members)]
                 with suppress(BulkWriteError):  # as above
                     store.db[str(dimension.collection)].insert_many(members)
 
 
-def read_vocabulary(store: Store, session: Session | None = None) -> Vocabulary:
+def read_vocabulary(store: Store, session: Session | None = None, *, is_whole: bool = False) -> Vocabulary:
     """The members of every dimension that can be filtered by, in the order of their codes.
 
     Members are only ever added, and never change their code. Before the first load the catalog's own are given.
+
+    Attributes:
+        is_whole: whether every name has to be there, as it has once there are transactions.
+
+    Raises:
+        StoreUnavailable: one is not.
     """
     vocabulary: dict[str, tuple[str, ...]] = {}
     for dimension in FILTERABLE:
@@ -47,6 +58,16 @@ def read_vocabulary(store: Store, session: Session | None = None) -> Vocabulary:
         if dimension.is_open:
             documents = store.db[str(dimension.collection)].find({}, session=session, comment=comment()).sort("_id")
             names = {document["_id"]: document["name"] for document in documents}
+            if is_whole and (not names or max(names) >= len(names)):
+                raise names_lost(str(dimension.collection))
             members = tuple(names.get(code, UNKNOWN) for code in range(max(names) + 1)) if names else members
         vocabulary[dimension.name] = members
     return vocabulary
+
+
+def names_lost(collection: str) -> StoreUnavailable:
+    """The error where a reference collection lacks names that transactions refer to."""
+    return StoreUnavailable(
+        f"The collection {collection} lacks names that transactions refer to",
+        "Restore it from a backup of the same time",
+    )
