@@ -133,6 +133,16 @@ REPEATS = Collection(
         "ids": {"bsonType": "binData"},
     },
 )
+MEMBERS = "members"
+"""The field of a status document that holds marks of the reference collections, by their names."""
+
+LAYOUT = 2
+"""The layout of the whole database. A program that knows another one would read or write it wrongly.
+
+1, without a mark, had the counter `layout` in the status document of the data version; 2 has `schema` and `builds`, so
+that programs which know no lanes fail on it.
+"""
+
 _CODE: Schema = {"bsonType": "int", "minimum": 0}
 PERIODS = Collection(
     "periods",
@@ -144,8 +154,9 @@ PERIODS = Collection(
         "built": _LONG,
         "format": {"bsonType": ["string", "int"]},  # an int where it was built before the fingerprint
         "rows": _LONG,
+        "counts": {"bsonType": "object"},
     },
-    optional=("built", "format", "rows"),
+    optional=("built", "format", "rows", "counts"),
 )
 ROLLUPS = Collection(
     "rollups",
@@ -178,7 +189,9 @@ STATUS = Collection(
         "_id": _TEXT,
         "epoch": {"bsonType": "objectId"},
         "version": _LONG,
-        "layout": _LONG,
+        "builds": _LONG,
+        "schema": _CODE,
+        "recorded": _LONG,
         "committed_at": _DATE,
         "result": {"bsonType": "object"},
         "session": {"bsonType": "binData"},
@@ -193,7 +206,9 @@ STATUS = Collection(
     optional=(
         "epoch",
         "version",
-        "layout",
+        "builds",
+        "schema",
+        "recorded",
         "committed_at",
         "result",
         "session",

@@ -10,8 +10,8 @@ from typing import Any
 from catalog.dimensions import DatePart, Dimension, Vocabulary
 from catalog.kinds import Attribute, Banded, Clock, Column, Enumerated, Home, Key, Money, Referred
 
-FORM = 1
-"""How rollups and pages are laid out; it grows with what lays them out."""
+FORM = 2
+"""How rollups, pages and counts are laid out; it grows with what lays them out."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,6 +11,7 @@ from catalog.purchases import PURCHASES
 from indexes.specifications import IGNORING_CASE, INDEXES, IndexSpec, Use
 from store.client import Document, Store, translated
 from store.explain import explain
+from store.layout import require_layout
 from store.schema import apply_schema
 
 
@@ -114,6 +115,7 @@ _TOLD = 5
 
 def verify(store: Store) -> Iterator[tuple[IndexSpec, Use, str | None]]:
     """Explain each use of each index: what MongoDB reads instead, or None where it uses the index."""
+    require_layout(store)
     for spec in INDEXES:
         for use in spec.serves:
             verb = next(iter(use.command))
@@ -124,6 +126,7 @@ def verify(store: Store) -> Iterator[tuple[IndexSpec, Use, str | None]]:
 
 def usage(store: Store) -> list[tuple[str, str, int]]:
     """Collection, index and how often it was used since the server started (`$indexStats`)."""
+    require_layout(store)
     rows = []
     for collection in COLLECTIONS:
         with translated():

@@ -29,6 +29,7 @@ from pipelines.state.lanes import read_loads
 from store.client import Store, translated
 from store.command import as_json, run, version
 from store.environment import listed
+from store.layout import require_layout
 from store.schema import apply_schema
 from store.settings import Settings
 
@@ -188,6 +189,7 @@ def quarantine_command(load_id: str, csv_file: Path | None, as_json: bool) -> No
     mend the rows in that file and load it. A cell that a spreadsheet would run gets an apostrophe before it.
     """
     with Store(Settings.from_environment()) as store:
+        require_layout(store)
         if csv_file:
             click.echo(f"{csv_file}: {export(store, load_id, csv_file):,} rows")
             return
@@ -212,6 +214,7 @@ def remove_command(load_id: str, as_json: bool) -> None:
     Answers stay exact all the while.
     """
     with Store(Settings.from_environment()) as store, _progress("Removing") as progress:
+        apply_schema(store)
         removal = remove(store, load_id, progress)
     click.echo(json.dumps(removal.as_document()) if as_json else str(removal))
 
@@ -305,6 +308,7 @@ def _tell_verification(found: Verification, as_json: bool, controls: Sequence[Co
 def status_command(as_json: bool) -> None:
     """Show what the database holds, and its loads."""
     with Store(Settings.from_environment()) as store, translated():
+        require_layout(store)
         counts = {each.name: store.db[each.name].estimated_document_count() for each in (*SIX, *OPERATIONAL)}
         found = store.db[LOADS.name].find().sort("started_at").to_list()
         loads = [LoadReport.from_load(each) for each in read_loads(store, found)]

@@ -38,7 +38,7 @@ class Run:
 def begin_run(store: Store, load: Mapping[str, Any]) -> Run:
     """Note what a load is judged by from its checkpoint on; it holds the load and has not written yet."""
     with store.snapshot() as session:
-        run = Run(load["offset"], load["line"], tomorrow(), read_vocabulary(store, session))
+        run = Run(load["offset"], load["line"], tomorrow(), read_vocabulary(store, session, is_whole=True))
         renames = len(read_renames(store, session))
     noted = {
         "offset": run.offset,

@@ -81,7 +81,11 @@ def compare(
         question=question,
         rows=tuple((each.key, each.parts) for each in shown),
         codes=tuple(each.codes for each in shown),
-        plan=Plan(now.plan.reads + then.plan.reads, tuple((dict(then.plan.refused) | dict(now.plan.refused)).items())),
+        plan=Plan(
+            now.plan.reads + then.plan.reads,
+            tuple((dict(then.plan.refused) | dict(now.plan.refused)).items()),
+            tuple(dict.fromkeys(now.plan.warnings + then.plan.warnings)),
+        ),
         previous=Previous(
             both[1].first if both else None,
             both[1].last if both else None,

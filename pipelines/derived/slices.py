@@ -31,10 +31,17 @@ _MEMBERS = (ALL, *(each.name for each in PURCHASES.filterable))
 
 @dataclass(frozen=True)
 class Slices:
-    """The slices of a month and of its days, or of a year, encoded; and how many cells they have."""
+    """The slices of a month and of its days, or of a year, encoded.
+
+    Attributes:
+        documents: the slices.
+        cells: how many cells they have.
+        counts: how many transactions each code has, as `Counts.packed`.
+    """
 
     documents: list[RawBSONDocument]
     cells: int
+    counts: Mapping[str, bytes]
 
 
 def sums(keys: Array, cents: Array, size: int) -> tuple[Array, Array, Array]:
@@ -58,10 +65,11 @@ def of_month(columns: Columns, month: Period) -> Slices:
     """The slices of a month and of its days, from its transactions."""
     first = day_number(month.start)
     dates = {DATE.name: columns.codes[DATE.name] - first}
-    cells = _Cells(_pairs(columns, dates), (*_MEMBERS, DATE.name), first)
+    pairs = _pairs(columns, dates)
+    cells = _Cells(pairs, (*_MEMBERS, DATE.name), first)
     documents = [cells.slice(of, member, month) for of in _MEMBERS for member in cells.members(of)]
     days = [(day, Period(date_of(first + day), Grain.DAY)) for day in cells.members(DATE.name)]
-    return Slices([*documents, *(cells.slice(DATE.name, *day) for day in days)], cells.count)
+    return Slices([*documents, *(cells.slice(DATE.name, *day) for day in days)], cells.count, _counts(pairs))
 
 
 def of_year(year: Period, months: Iterable[Columns]) -> Slices:
@@ -71,9 +79,14 @@ def of_year(year: Period, months: Iterable[Columns]) -> Slices:
         for pair, found in _pairs(columns, {}).items():
             total[pair] = _added(total[pair], found) if pair in total else found
     if not total:
-        return Slices([], 0)
+        return Slices([], 0, {})
     cells = _Cells(total, _MEMBERS, 0)
-    return Slices([cells.slice(of, member, year) for of in _MEMBERS for member in cells.members(of)], cells.count)
+    documents = [cells.slice(of, member, year) for of in _MEMBERS for member in cells.members(of)]
+    return Slices(documents, cells.count, _counts(total))
+
+
+def _counts(pairs: Mapping[Pair, Array]) -> dict[str, bytes]:
+    return {of: found[0].astype("<u4").tobytes() for (of, by), found in pairs.items() if by == ALL != of}
 
 
 def _pairs(columns: Columns, dates: Mapping[str, Array]) -> dict[Pair, Array]:

@@ -9,13 +9,10 @@ from typing import Any
 
 from bson.int64 import Int64
 
-from catalog.collections import DATA_VERSION, STATUS
+from catalog.collections import DATA_VERSION, MEMBERS, STATUS
 from catalog.identity import Member, member_marks
 from catalog.purchases import PURCHASES
 from store.client import Document, Session, Store
-
-MEMBERS = "members"
-"""The field of a status document that holds marks by collection."""
 
 RENAMES = "renames"
 RENAMED = "renamed"

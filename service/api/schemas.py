@@ -108,6 +108,14 @@ class TimingSchema(Document):
     total = fields.Float()
 
 
+class ProofSchema(Document):
+    """The last `loader verify`."""
+
+    ok = fields.Boolean(metadata={"description": "Whether it found no difference"})
+    version = fields.Integer(metadata={"description": "The data version that it is of"})
+    at = fields.AwareDateTime(metadata={"description": "When it was"})
+
+
 class MetaSchema(Document):
     """How the answer was obtained."""
 
@@ -119,7 +127,15 @@ class MetaSchema(Document):
     data_version = fields.Integer(metadata={"description": "Grows with each commit that changes an answer"})
     as_of = fields.AwareDateTime(metadata={"description": "The moment at which the answer is exact"})
     verified = fields.Boolean(
-        allow_none=True, metadata={"description": "Whether the last verification found all well; null before the first"}
+        allow_none=True,
+        metadata={
+            "description": "Whether the last verification found no difference and nothing that was read here has "
+            "changed since; null before the first"
+        },
+    )
+    verification = fields.Nested(ProofSchema, allow_none=True)
+    warnings = fields.List(
+        fields.String(), metadata={"description": "What is incomplete in the database and was made up for"}
     )
     estimate_ms = fields.List(fields.Integer(), allow_none=True, metadata={"description": "The time to beat"})
     timing_ms = fields.Nested(TimingSchema)

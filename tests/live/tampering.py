@@ -227,7 +227,7 @@ TABLE: tuple[Tampering, ...] = (
     Tampering("status", "epoch", to("epoch", ObjectId()), N, "names the database: caches begin anew", DATA),
     Tampering("status", "version", to("version", 0), V, "below that of the periods", DATA),
     Tampering("status", "version, higher", to("version", 999), N, "it only has to grow: caches begin anew", DATA),
-    Tampering("status", "layout", to("layout", 999), N, "it only has to change: directories are read anew", DATA),
+    Tampering("status", "builds", to("builds", 999), N, "it only has to change: directories are read anew", DATA),
     Tampering("status", "committed_at", to("committed_at", LONG_AGO), N, "history; no answer rests on it", DATA),
     Tampering("status", "members", _more("members", "states"), V, "the members are others", DATA),
     Tampering("status", "renamed", _renamed, C, "rows are judged by the former names", {"_id": "renames"}),

@@ -106,7 +106,7 @@ def test_what_must_notice_a_change_does(filled: Store, files: list[Path], tamper
             changed = resolved(filled, changed)
             assert changed != present
             collection.replace_one({"_id": changed["_id"]}, changed, upsert=True)
-        filled.db.status.update_one({"_id": "data"}, {"$inc": {"layout": 1}})  # so that a directory is read anew
+        filled.db.status.update_one({"_id": "data"}, {"$inc": {"builds": 1}})  # so that a directory is read anew
         assert notices(filled, files) is tampering.notice
         if tampering.notice in (Notice.READER, Notice.NOTHING):
             assert summary(filled) == answer

@@ -93,6 +93,9 @@ def _differing_cells(
     replies: Iterable[Any] = store.db[ROLLUPS.name].find_raw_batches({"period": {"$in": names}}, session=session)
     stored = {name: document for reply in replies for name, document in _split(reply)}
     checked.cells += expected.cells
+    state = store.db[PERIODS.name].find_one({"_id": period.name}, session=session) or {}
+    if state.get("counts") != expected.counts:
+        yield Difference(period.name, "counts in periods", "others", "those of the transactions")
     for document in expected.documents:
         right = bytes(document.raw)
         name = next(_split(right))[0]
