@@ -37,7 +37,11 @@ def among(question: Question, dimension: Dimension | None) -> dict[str, list[int
 
 def cuts_days(read: RollupRead) -> bool:
     """Whether the cells are days, and not all of the periods' days count."""
-    return read.cells_by is DATE and any(not (read.first <= p.start and p.last <= read.last) for p in read.periods)
+    return (
+        read.cells_by is not None
+        and read.cells_by.is_date
+        and any(not (read.first <= p.start and p.last <= read.last) for p in read.periods)
+    )
 
 
 def leaves_days(question: Question, read: RollupRead) -> bool:
