@@ -136,7 +136,10 @@ LOADS = Collection(
         "started_at": _DATE,
         "session": {"bsonType": "binData"},
         "holder": {"bsonType": "object"},
+        "runs": {"bsonType": "array", "items": {"bsonType": "object"}},
+        "adopted": _LONG,
     },
+    optional=("runs", "adopted"),  # a load that an earlier release began lacks them
 )
 QUARANTINE = Collection(
     "quarantine",
@@ -151,6 +154,17 @@ QUARANTINE = Collection(
         "reason": _TEXT,
         "message": _TEXT,
         "raw": _TEXT,
+    },
+)
+REPEATS = Collection(
+    "repeats",
+    "Which rows of other loads a load's file also brought, so that removing those loads keeps them",
+    {
+        "_id": {"bsonType": "objectId"},
+        "load_id": _TEXT,
+        "first": {"bsonType": "long"},
+        "last": {"bsonType": "long"},
+        "ids": {"bsonType": "binData"},
     },
 )
 FORMAT = 1
@@ -208,6 +222,9 @@ STATUS = Collection(
         "holder": {"bsonType": "object"},
         "load_id": _TEXT,
         "periods": {"bsonType": "array", "items": _TEXT},
+        "members": {"bsonType": "object"},
+        "renamed": {"bsonType": "array", "items": {"bsonType": "object"}},
+        "adopted": _LONG,
         **_CHECKPOINT,
     },
     optional=(
@@ -220,10 +237,13 @@ STATUS = Collection(
         "holder",
         "load_id",
         "periods",
+        "members",
+        "renamed",
+        "adopted",
         *_CHECKPOINT,
     ),
 )
-OPERATIONAL = (LOADS, QUARANTINE, PERIODS, ROLLUPS, PAGES, STATUS)
+OPERATIONAL = (LOADS, QUARANTINE, REPEATS, PERIODS, ROLLUPS, PAGES, STATUS)
 COLLECTIONS = (*SIX, *OPERATIONAL)
 DATA_VERSION = "data"
 """`_id` of the status document whose `version` grows with each commit that changes an answer.
@@ -237,3 +257,8 @@ REFRESH = "refresh"
 
 VERIFICATION = "verification"
 """`_id` of the status document that holds the last verification's result."""
+
+PRESENCE = "presence"
+"""`_id` of the status document that is written by whoever relies on other loads' rows or takes rows away, so that they
+take turns.
+"""

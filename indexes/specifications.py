@@ -12,7 +12,16 @@ from datetime import date
 from typing import Any
 
 from catalog.calendar import Grain, Period
-from catalog.collections import CUSTOMERS, LOADS, PAGES, QUARANTINE, REFERENCE_COLLECTIONS, ROLLUPS, TRANSACTIONS
+from catalog.collections import (
+    CUSTOMERS,
+    LOADS,
+    PAGES,
+    QUARANTINE,
+    REFERENCE_COLLECTIONS,
+    REPEATS,
+    ROLLUPS,
+    TRANSACTIONS,
+)
 from catalog.dimensions import SEGMENT, STATE, day_of
 from pipelines.ask.queries import BY_SLUG
 from pipelines.ask.question import Filter, Question
@@ -158,6 +167,11 @@ INDEXES = (
         QUARANTINE.name,
         (("load_id", 1), ("line", 1)),
         (Use("the refused rows of a load, in the order of the file", _find({"load_id": "0"}, sort={"line": 1})),),
+    ),
+    IndexSpec(
+        REPEATS.name,
+        (("last", 1), ("first", 1)),
+        (Use("the loads that also brought some transactions", _find({"last": {"$gte": 1}, "first": {"$lte": 2}})),),
     ),
 )
 EARLY = tuple(spec for spec in INDEXES if not spec.late)

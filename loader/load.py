@@ -10,23 +10,25 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pymongo import ReturnDocument
 
 from catalog.collections import LOADS
-from catalog.dimensions import FILTERABLE, Vocabulary
+from catalog.dimensions import FILTERABLE
 from catalog.errors import TooManyQuarantined
 from indexes.manage import apply as apply_indexes
 from indexes.specifications import EARLY
 from loader.loads.options import Options
+from loader.loads.quarantine import released_lines
 from loader.loads.report import LoadReport
-from loader.reading.clean import Cleaner, tomorrow
-from loader.reading.files import Survey, read_chunks, survey
+from loader.loads.runs import Run, begin_run
+from loader.reading.clean import Clean, Cleaner, Ints, tomorrow
+from loader.reading.files import Chunk, Survey, read_chunks, survey
 from loader.writing.batches import Batch, Writer
 from loader.writing.claim import claim
 from pipelines.derived.ahead import one_ahead
 from pipelines.derived.refresh import refresh
 from pipelines.state.lanes import close_lanes
 from store.client import Session, Store, in_transaction, translated
-from store.schema import read_vocabulary
 from store.settings import Settings
 
 Progress = Callable[[int, int], None]
@@ -70,6 +72,8 @@ def check(path: Path, settings: Settings, progress: Progress) -> LoadReport:
 def load(store: Store, path: Path, options: Options, max_quarantined: float, progress: Progress) -> LoadReport:
     """Load a file. The same file again does nothing; one that was interrupted goes on where it was.
 
+    Rows that were refused because of another load that is removed now are taken up.
+
     Raises:
         FileRefused: the whole file is at fault; nothing was written.
         TooManyQuarantined: more than the share `max_quarantined` (0 to 1) of the rows was refused.
@@ -100,7 +104,7 @@ def load(store: Store, path: Path, options: Options, max_quarantined: float, pro
                     retryable=True,
                 )
 
-        batches = _batches(found, state, report.load_id, options, store.settings, read_vocabulary(store))
+        batches = _batches(store, found, state, options, begin_run(store, state))
         writer = Writer(store, report, lambda: spent + time.monotonic(), committed, by_profile=options.by_profile)
         try:
             writer.write(one_ahead(batches), lanes, state["offset"])
@@ -117,16 +121,27 @@ def load(store: Store, path: Path, options: Options, max_quarantined: float, pro
     return report
 
 
-def _batches(
-    found: Survey, state: dict[str, Any], load_id: str, options: Options, settings: Settings, vocabulary: Vocabulary
-) -> Iterator[Batch]:
-    """The batches from the checkpoint on."""
-    adds = options.new_members == "add"
-    cleaner = Cleaner(found.header, vocabulary, settings.timezone, tomorrow(), add_members=adds)
-    offset = state["offset"]
-    for chunk in read_chunks(found, offset, state["line"]):
+def _batches(store: Store, found: Survey, state: dict[str, Any], options: Options, run: Run) -> Iterator[Batch]:
+    """The batches from the checkpoint on; and then the rows whose conflicts are none any more."""
+    adds, load_id = options.new_members == "add", state["_id"]
+    cleaner = Cleaner(found.header, run.vocabulary, store.settings.timezone, run.latest_day, add_members=adds)
+    offset, line = state["offset"], state["line"]
+    for chunk in read_chunks(found, offset, line):
         yield Batch.of(offset, chunk, cleaner.clean(chunk), load_id, by_profile=options.by_profile)
-        offset = chunk.end
+        offset, line = chunk.end, chunk.end_line
+    lines = np.array(sorted(released_lines(store, load_id)), np.int64)
+    for chunk in read_chunks(found) if len(lines) else ():
+        if np.isin(chunk.lines, lines).any():
+            clean = _only(cleaner.clean(chunk), lines)
+            nothing = Chunk([], [], None, offset, line)
+            yield Batch.of(offset, nothing, clean, load_id, by_profile=options.by_profile, released=True)
+
+
+def _only(clean: Clean, lines: Ints) -> Clean:
+    """The clean rows that begin at these lines."""
+    kept = np.flatnonzero(np.isin(clean.lines, lines))
+    columns = {name: values[kept] for name, values in clean.columns.items()}
+    return Clean(clean.lines[kept], [clean.raw[row] for row in kept.tolist()], columns, [])
 
 
 def _close(store: Store, session: Session, load_id: str) -> None:
@@ -135,7 +150,9 @@ def _close(store: Store, session: Session, load_id: str) -> None:
 
 
 def _finish(store: Store, report: LoadReport, status: str, seconds: float) -> None:
-    report.status = status
-    report.seconds = seconds
-    update = {"status": status, "seconds": seconds, "updated_at": datetime.now(UTC)}
-    store.db[LOADS.name].update_one({"_id": report.load_id}, {"$set": update})
+    """Say how the load ended, in its document and in the report."""
+    update = {"$set": {"status": status, "seconds": seconds, "updated_at": datetime.now(UTC)}}
+    done = store.db[LOADS.name].find_one_and_update(
+        {"_id": report.load_id}, update, return_document=ReturnDocument.AFTER
+    )
+    vars(report).update(vars(LoadReport.from_load(done or {})))  # with what it has adopted meanwhile

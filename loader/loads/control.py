@@ -1,80 +1,243 @@
-"""Hold the transactions against the file that they came from: control totals."""
+"""Hold what is stored against the file that it came from: every field of every row, and the load's own account.
 
-from dataclasses import dataclass
+The file is read again and judged as its load judged it (`loader.loads.runs`).
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import numpy as np
 
 from catalog.collections import LOADS, QUARANTINE, TRANSACTIONS
+from catalog.dimensions import DIMENSIONS
 from catalog.errors import UserError
+from catalog.identity import profile_id
 from catalog.measures import AMOUNT
 from loader.loads.report import CONFLICT
-from loader.reading.clean import NULL, Cleaner, tomorrow
-from loader.reading.files import read_chunks, survey
-from store.client import Store, any_of, translated
+from loader.loads.runs import Run, runs_of
+from loader.reading.clean import NULL, Clean, Cleaner, Ints, Refused
+from loader.reading.files import Chunk, Survey, read_chunks, survey
+from pipelines.derived.rows import read_rows
+from pipelines.state.lanes import read_loads
+from pipelines.state.members import read_renames
+from store.client import Document, Session, Store, any_of, translated
 from store.schema import read_vocabulary
 
+SHOWN = 20
+"""So many differences are told in full."""
 
-@dataclass(frozen=True)
+_ABSENT = -2
+"""What stands for the amount of a transaction that is not stored."""
+
+_FIELDS = {
+    "transaction_id": "_id", "timestamp_ms": "transaction_date", "age": "age", AMOUNT: AMOUNT,
+    **{each.name: each.field for each in DIMENSIONS if each.name not in ("age_group", "hour", "date")},
+}  # fmt: skip
+"""The columns of a file's clean rows, and the fields of a transaction that hold them."""
+
+
+@dataclass
 class Control:
-    """What a file says, beside what is stored.
+    """What a file says, beside what is stored of one of its loads.
 
     Attributes:
         file: its name.
+        load_id: the load.
         rows, stored_rows: transactions in the file, each id once, and how many of them are stored.
         cents, stored_cents: the sum of their known amounts.
+        differences: how many rows and counts differ; `shown` tells the first of them.
+        is_noted: whether the load noted by what it judged; one of an older program did not.
     """
 
     file: str
-    rows: int
-    stored_rows: int
-    cents: int
-    stored_cents: int
+    load_id: str
+    rows: int = 0
+    stored_rows: int = 0
+    cents: int = 0
+    stored_cents: int = 0
+    differences: int = 0
+    shown: list[str] = field(default_factory=list)
+    is_noted: bool = True
 
     @property
     def ok(self) -> bool:
-        """Whether all is there, to the cent."""
-        return (self.rows, self.cents) == (self.stored_rows, self.stored_cents)
+        """Whether all is there, to the cent, and as the file says it."""
+        return (self.rows, self.cents) == (self.stored_rows, self.stored_cents) and not self.differences
+
+    def add(self, count: int, what: str) -> None:
+        """Note what differs."""
+        if count:
+            self.differences += count
+            self.shown += [what][: SHOWN - len(self.shown)]
 
     def __str__(self) -> str:
         verdict = "equal" if self.ok else "DIFFERENT"
-        return (
-            f"{self.file}: {self.rows:,} transactions, {self.cents:,} cents; "
-            f"stored: {self.stored_rows:,} transactions, {self.stored_cents:,} cents: {verdict}"
-        )
+        by_today = "" if self.is_noted else " (an older load: judged by the names known today)"
+        lines = [
+            f"{self.file}, load {self.load_id}: {self.rows:,} transactions, {self.cents:,} cents; "
+            f"stored: {self.stored_rows:,} transactions, {self.stored_cents:,} cents: {verdict}{by_today}",
+            *(f"  {each}" for each in self.shown),
+        ]
+        return "\n".join(lines)
 
 
-def compare_with_file(store: Store, path: Path) -> Control:
-    """Read a loaded file again, and look up each of its transactions.
+def compare_with_files(store: Store, paths: Sequence[Path]) -> list[Control]:
+    """Read loaded files again, and hold each load of each of them against what is stored.
 
     Raises:
-        UserError: this file was not loaded.
-        FileRefused: it cannot be read.
+        UserError: one of them was not loaded, or its load was removed; nothing was compared.
+        FileRefused: one of them cannot be read.
     """
-    found = survey(path)
-    with translated():
-        load_ids = [load["_id"] for load in store.db[LOADS.name].find({"sha256": found.sha256}, {"_id": 1})]
-        if not load_ids:
-            raise UserError(f"{path}: this file was not loaded, or has been changed since. Load it first.")
-        refused = {"load_id": {"$in": load_ids}, "reason": CONFLICT}
-        conflicts = {row["line"] for row in store.db[QUARANTINE.name].find(refused, {"line": 1})}
-        cleaner = Cleaner(found.header, read_vocabulary(store), store.settings.timezone, tomorrow())
-        seen: set[int] = set()
-        rows = stored_rows = cents = stored_cents = 0
-        for chunk in read_chunks(found):
-            clean = cleaner.clean(chunk)
-            columns = zip(
-                clean.lines.tolist(),
-                clean.columns["transaction_id"].tolist(),
-                clean.columns[AMOUNT].tolist(),
-                strict=True,
+    surveys = [survey(path) for path in paths]
+    with translated(), store.snapshot() as session:
+        loads = [_loads(store, session, found) for found in surveys]
+        vocabulary, renames = read_vocabulary(store, session), read_renames(store, session)
+    with translated(), store.client.start_session() as session:
+        return [
+            _Comparison(
+                store, session, found, load, runs_of(load, vocabulary, renames, found.start, found.start_line)
+            ).run()
+            for found, of_file in zip(surveys, loads, strict=True)
+            for load in of_file
+        ]
+
+
+def _loads(store: Store, session: Session, found: Survey) -> list[Document]:
+    """The loads of a file that are there."""
+    documents = store.db[LOADS.name].find({"sha256": found.sha256}, session=session).sort("started_at").to_list()
+    if not documents:
+        raise UserError(f"{found.path}: this file was never loaded, or has been changed since. Load it first.")
+    if there := [load for load in documents if load["status"] not in ("removed", "removing")]:
+        return read_loads(store, there, session)
+    raise UserError(f"{found.path}: the load {documents[0]['_id']} of this file was removed. Load it again first.")
+
+
+class _Comparison:
+    """Of one file with one of its loads."""
+
+    def __init__(self, store: Store, session: Session, found: Survey, load: Document, runs: Sequence[Run]) -> None:
+        self._store, self._session = store, session
+        self._found, self._load, self._runs = found, load, runs
+        self._control = Control(found.path.name, load["_id"], is_noted=runs[0].is_noted)
+        refused = store.db[QUARANTINE.name].find({"load_id": load["_id"]})
+        self._quarantine: dict[int, Document] = {row["line"]: row for row in refused}
+        self._read = 0
+        self._missing: Counter[str] = Counter()
+        self._rows: list[Ints] = []
+
+    def run(self) -> Control:
+        """Compare all of the file that the load has read."""
+        end = self._load["offset"], self._load["line"]
+        reached = self._found.start, self._found.start_line
+        for run, chunk, clean in self._chunks():
+            reached = chunk.end, chunk.end_line
+            self._read += len(chunk.lines)
+            self._missing.update(clean.missing())
+            self._compare_rows(clean, self._compare_refused(run, chunk, clean))
+        self._total()
+        for line, row in self._quarantine.items():
+            self._control.add(1, f"line {line}: in quarantine ({row['reason']}), but not to be refused")
+        account: dict[str, tuple[Any, Any]] = {
+            "bytes and lines read": (end, reached),
+            "rows read": (self._load["counts"]["read"], self._read),
+            "columns": (self._load["columns"], list(self._found.header.names)),
+            "bytes": (self._load["bytes"], self._found.size),
+        }
+        if self._control.is_noted:
+            account["missing values"] = _counted(self._load["missing"]), _counted(self._missing)
+        for what, (stored, right) in account.items():
+            self._control.add(stored != right, f"the load's {what}: {stored}, {right} expected")
+        return self._control
+
+    def _chunks(self) -> Iterator[tuple[Run, Chunk, Clean]]:
+        """The file as far as it is loaded, in the chunks and by the rules of each run."""
+        options = self._load["options"]
+        ends = [*(run.offset for run in self._runs[1:]), self._load["offset"]]
+        for run, end in zip(self._runs, ends, strict=True):
+            zone, adds = ZoneInfo(options["timezone"]), options["new_members"] == "add"
+            cleaner = Cleaner(self._found.header, run.vocabulary, zone, run.latest_day, add_members=adds)
+            if run.offset >= end:
+                continue
+            for chunk in read_chunks(self._found, run.offset, run.line):
+                yield run, chunk, cleaner.clean(chunk)
+                if chunk.end >= end:
+                    break
+
+    def _compare_refused(self, run: Run, chunk: Chunk, clean: Clean) -> set[int]:
+        """Rows that are refused are in quarantine, and say there what the file says; gives the lines of conflicts.
+
+        Whether the id of a row was taken, with other content, is for the database to know: those are believed.
+        """
+        for each in clean.refused:
+            row = self._quarantine.pop(each.line, None)
+            is_same = row is not None and all(row[name] == value for name, value in _said(each).items())
+            told = f"in quarantine as {row['reason']} {row['raw']!r}" if row else "not in quarantine"
+            self._control.add(not is_same, f"line {each.line}: {told}, refused as {each.reason} {each.raw!r}")
+        believed = set()
+        for line, raw in zip(chunk.lines, chunk.raw, strict=True):
+            row = self._quarantine.get(line)
+            if row and (row["reason"] == CONFLICT or (not run.is_noted and row["reason"].endswith("_unknown"))):
+                del self._quarantine[line]
+                believed.add(line)
+                self._control.add(row["raw"] != raw.decode(), f"line {line}: in quarantine as {row['raw']!r}")
+        return believed
+
+    def _compare_rows(self, clean: Clean, believed: set[int]) -> None:
+        """Every field of every transaction."""
+        here = np.flatnonzero(~np.isin(clean.lines, list(believed)))
+        columns = {name: values[here] for name, values in clean.columns.items()}
+        ids = columns["transaction_id"]
+        wanted = any_of(np.unique(ids).tolist())
+        stored = read_rows(self._store, self._session, TRANSACTIONS, wanted, self._load["_id"])
+        at = np.minimum(np.searchsorted(stored["_id"], ids), max(len(stored) - 1, 0))
+        there = stored["_id"][at] == ids if len(stored) else np.zeros(len(ids), bool)
+        rows, at = np.flatnonzero(there), at[there]
+        for name, of_transaction in _FIELDS.items():
+            self._compare(of_transaction, ids[rows], stored[of_transaction][at], columns[name][rows])
+        mine = stored.mine[at]
+        profiles, customers = profile_id(columns)[rows], stored["customer_id"][at]
+        right = np.where(customers == profiles, profiles, ids[rows])  # of its own, or as another load has made it
+        self._compare("customer_id", ids[rows], customers, right)
+        for id_, why in stored.malformed:
+            self._control.add(1, f"transaction {id_}: {why}")
+        cents = np.full(len(ids), _ABSENT, np.int64)
+        cents[rows] = stored[AMOUNT][at]
+        own = np.zeros(len(ids), np.int64)
+        own[rows] = mine
+        self._rows.append(np.array([ids, columns[AMOUNT], cents, own], np.int64))
+
+    def _compare(self, name: str, ids: Ints, stored: Ints, right: Ints) -> None:
+        wrong = np.flatnonzero(stored != right)
+        if wrong.size:
+            first = wrong[0]
+            what = (
+                f"{name} of {wrong.size} rows, first transaction {ids[first]}: {stored[first]}, {right[first]} expected"
             )
-            wanted = {}
-            for line, transaction_id, amount in columns:
-                if line not in conflicts and transaction_id not in seen:
-                    wanted[transaction_id] = 0 if amount == NULL else amount
-            seen.update(wanted)
-            rows, cents = rows + len(wanted), cents + sum(wanted.values())
-            projection = {AMOUNT: 1}
-            for transaction in store.db[TRANSACTIONS.name].find(any_of(list(wanted)), projection):
-                stored_rows += 1
-                stored_cents += transaction[AMOUNT] or 0
-    return Control(path.name, rows, stored_rows, cents, stored_cents)
+            self._control.add(wrong.size, what)
+
+    def _total(self) -> None:
+        """Each id once."""
+        every = np.concatenate([np.empty((4, 0), np.int64), *self._rows], axis=1)
+        ids, cents, stored, own = every[:, np.unique(every[0], return_index=True)[1]]
+        control, there = self._control, stored != _ABSENT
+        control.rows, control.stored_rows = len(ids), int(np.count_nonzero(there))
+        control.cents = int(cents[cents != NULL].sum())
+        control.stored_cents = int(stored[there & (stored != NULL)].sum())
+        if not there.all():
+            control.add(int(np.count_nonzero(~there)), f"transaction {ids[~there][0]} is missing")
+        right = self._load["counts"]["inserted"]
+        control.add(int(own.sum() != right), f"transactions of this load: {own.sum()}, {right} expected")
+
+
+def _said(refused: Refused) -> dict[str, str]:
+    """What the quarantine keeps of a refused row, but for the explanation, which is for people."""
+    return {"column": refused.column, "value": refused.value, "reason": refused.reason, "raw": refused.raw}
+
+
+def _counted(counts: Mapping[str, int]) -> dict[str, int]:
+    """The counts that are not zero."""
+    return {name: count for name, count in counts.items() if count}

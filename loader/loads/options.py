@@ -1,8 +1,8 @@
 """What changes the documents that a file becomes, and so is part of its load's name."""
 
-import hashlib
-import json
 from dataclasses import asdict, dataclass
+
+from catalog.identity import load_name
 
 
 @dataclass(frozen=True)
@@ -27,5 +27,4 @@ class Options:
 
     def name(self, sha256: str) -> str:
         """The id of the load of a file with these options."""
-        text = json.dumps([sha256, asdict(self)], sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        return load_name(sha256, asdict(self))

@@ -2,16 +2,19 @@
 
 import csv
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from catalog.collections import LOADS, QUARANTINE
+from catalog.collections import LOADS, QUARANTINE, TRANSACTIONS
 from catalog.errors import UnknownName, UserError
 from catalog.spreadsheets import harmless
+from loader.loads.report import CONFLICT
 from loader.reading.header import COLUMNS, IGNORED
-from store.client import Store, translated
+from store.client import Store, any_of, translated
 
 EXPLANATION = ("Quarantine_line", "Quarantine_column", "Quarantine_reason", "Quarantine_message")
+_AT_ONCE = 10_000
 
 
 def refused_rows(store: Store, load_id: str) -> Iterator[dict[str, Any]]:
@@ -25,6 +28,21 @@ def refused_rows(store: Store, load_id: str) -> Iterator[dict[str, Any]]:
         if load_id not in loads:
             raise UnknownName("load", load_id, loads)
         yield from store.db[QUARANTINE.name].find({"load_id": load_id}).sort("line", 1)
+
+
+def released_lines(store: Store, load_id: str) -> set[int]:
+    """The lines that were refused because their id was stored with another content, and is not stored any more.
+
+    So it is after the load that held the id was removed. Loading the file again takes these rows up.
+    """
+    conflicts = {"load_id": load_id, "reason": CONFLICT}
+    found = store.db[QUARANTINE.name].find(conflicts, {"_id": 0, "line": 1, "value": 1})
+    released: set[int] = set()
+    while some := list(islice(found, _AT_ONCE)):
+        ids = [int(row["value"]) for row in some]
+        there = {each["_id"] for each in store.db[TRANSACTIONS.name].find(any_of(ids), {"_id": 1})}
+        released |= {row["line"] for row, taken in zip(some, ids, strict=True) if taken not in there}
+    return released
 
 
 def export(store: Store, load_id: str, path: Path) -> int:

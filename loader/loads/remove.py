@@ -1,85 +1,193 @@
-"""Take a load out again: its transactions, their customers and its quarantine, in batches that can be resumed."""
+"""Take a load out again: its transactions, their customers and its quarantine, in batches that can be resumed.
 
-from collections.abc import Callable
+What another load's file also brought stays, and becomes that load's.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
-from catalog.collections import CUSTOMERS, LOADS, QUARANTINE, TRANSACTIONS
+from catalog.collections import CUSTOMERS, LOADS, QUARANTINE, REPEATS, STATUS, TRANSACTIONS
 from catalog.dimensions import DATE
 from catalog.errors import LoadError, UnknownName
+from loader.loads.quarantine import released_lines
+from loader.loads.repeats import find_heirs, prepare, take_turn
+from loader.loads.report import CONFLICT
 from pipelines.derived.refresh import refresh
 from pipelines.state.directory import bump_version
-from store.client import Session, Store, any_of, in_transaction, translated
+from pipelines.state.lanes import LANES, read_loads
+from store.client import Document, Session, Store, any_of, in_transaction, translated
 from store.holder import end_session, is_alive, myself, session_name
 
 BATCH_ROWS = 10_000
 
 
-def remove(store: Store, load_id: str, progress: Callable[[int, int], None]) -> int:
-    """Remove a load; gives the number of transactions removed. Answers are exact before, during and after.
+@dataclass
+class Removal:
+    """What a removal did, in this run of it.
 
-    A row that a later file repeated belongs to the load that was first, and goes with it.
+    Attributes:
+        load_id: the load that is gone.
+        removed: transactions removed.
+        kept: transactions that stay because another load's file also brought them, by that load.
+        released: refused rows of other loads whose id is free now, by load; loading its file again takes them up.
+        files: the names of the files of the loads that are named here.
+    """
+
+    load_id: str
+    removed: int = 0
+    kept: Counter[str] = field(default_factory=Counter)
+    released: Counter[str] = field(default_factory=Counter)
+    files: Mapping[str, str] = field(default_factory=dict)
+
+    def as_document(self) -> dict[str, Any]:
+        """The report for `--json`."""
+        counts = {"kept": dict(self.kept), "released": dict(self.released)}
+        return {"load_id": self.load_id, "removed": self.removed, **counts}
+
+    def __str__(self) -> str:
+        lines = [f"{self.removed:,} transactions removed"]
+        for load_id, rows in self.kept.items():
+            lines.append(f"{rows:,} kept: {self.files[load_id]} also brought them, they belong to load {load_id} now")
+        for load_id, rows in self.released.items():
+            name = self.files[load_id]
+            lines.append(f"{rows:,} refused rows of {name} (load {load_id}) conflict no more: load {name} again")
+        return "\n".join(lines)
+
+
+def remove(store: Store, load_id: str, progress: Callable[[int, int], None]) -> Removal:
+    """Remove a load. Answers are exact before, during and after, and no other load loses a row.
 
     Raises:
         UnknownName: there is no such load.
-        LoadError: it is still being loaded.
+        LoadError: it is still being loaded, somebody else removes it, or a load of an earlier release did not note
+            which of its rows it has.
     """
     loads, transactions = store.db[LOADS.name], store.db[TRANSACTIONS.name]
+    removal = Removal(load_id)
     with translated():
-        known = [load["_id"] for load in loads.find({}, {"_id": 1})]
+        known = {load["_id"]: load for load in read_loads(store, loads.find().to_list())}
         if load_id not in known:
             raise UnknownName("load", load_id, known)
+        _check_noted(known[load_id], known.values())
+        prepare(store)
         with store.client.start_session() as session:
-            _take_over(store, load_id, session)
+            ours = _take_over(store, load_id, session)
             total = transactions.count_documents({"load_id": load_id})
-            removed = 0
-            while found := list(
-                transactions.find({"load_id": load_id}, {"customer_id": 1, DATE.field: 1})
-                .sort("_id", 1)
-                .limit(BATCH_ROWS)
-            ):
-                _remove_batch(store, session, found)
-                removed += len(found)
-                progress(removed, total)
-        store.db[QUARANTINE.name].delete_many({"load_id": load_id})
-        _remove_lonely_profiles(store)
+            begin = time.monotonic()
+            while done := in_transaction(session, partial(_remove_batch, store, ours)):
+                removal.kept += done
+                removal.removed = removal.kept.pop(load_id, 0) + removal.removed
+                progress(min(removal.removed + removal.kept.total(), total), total)
+                if store.db[STATUS.name].find_one({"_id": LANES}, {"_id": 1}):
+                    time.sleep(time.monotonic() - begin)  # so that a load beside comes to its turn before it gives up
+                begin = time.monotonic()
+            for name in (QUARANTINE.name, REPEATS.name):
+                while in_transaction(session, partial(_delete_some, store, ours, name)):
+                    pass
+            in_transaction(session, partial(_remove_lonely_profiles, store, ours))
         refresh(store)
-        loads.update_one({"_id": load_id}, {"$set": {"status": "removed"}})
-    return removed
+        loads.update_one(ours, {"$set": {"status": "removed", "updated_at": datetime.now(UTC)}})
+        removal.files = {each["_id"]: each["file"] for each in loads.find({}, {"file": 1})}
+        conflicting = {"status": {"$in": ["complete", "stopped"]}, f"reasons.{CONFLICT}": {"$gt": 0}}
+        others = loads.find(conflicting, {"_id": 1})
+        removal.released = +Counter({each["_id"]: len(released_lines(store, each["_id"])) for each in others})
+    return removal
 
 
-def _take_over(store: Store, load_id: str, session: Session) -> None:
-    """Name our session, and end the transaction that a removal may have left open when it was killed."""
+def _check_noted(load: Document, loads: Any) -> None:
+    """Refuse where a load of an earlier release may have rows of this one: it did not note them, they would be lost."""
+    for other in loads:
+        unnoted = other["_id"] != load["_id"] and "adopted" not in other and other["updated_at"] >= load["started_at"]
+        may_repeat = other["status"] == "running" or other["counts"]["already_present"]
+        if unnoted and may_repeat and other["status"] not in ("removing", "removed"):
+            raise LoadError(
+                f"The load of {other['file']} was made by an earlier release, which did not note which rows of other "
+                f"loads its file also brought ({other['counts']['already_present']:,} were already present)",
+                f"Run `python -m loader remove {other['_id']}` first, then remove this load, then load {other['file']} "
+                "again",
+                retryable=False,
+            )
+
+
+def _take_over(store: Store, load_id: str, session: Session) -> Document:
+    """End the transaction that a killed removal may have left open, and name our session; gives what makes it ours."""
+    loads = store.db[LOADS.name]
+    former = loads.find_one({"_id": load_id}) or {}
+    alive = is_alive(former["holder"], former["updated_at"])
+    if former["status"] == "running":
+        raise LoadError("This load is not finished", "Let it finish, or run it again, then remove it", retryable=True)
+    if former["status"] == "removing" and alive and former["holder"] != myself():
+        raise _held(former)
+    if not alive:
+        end_session(store, former["session"])
     mine = {
         "status": "removing", "session": session_name(session), "holder": myself(), "updated_at": datetime.now(UTC),
     }  # fmt: skip
-    former = store.db[LOADS.name].find_one_and_update({"_id": load_id, "status": {"$ne": "running"}}, {"$set": mine})
-    if not former:
-        raise LoadError("This load is not finished", "Let it finish, or run it again, then remove it", retryable=True)
-    if not is_alive(former["holder"], former["updated_at"]):
-        end_session(store, former["session"])
+    unchanged = {"_id": load_id, "status": former["status"], "session": former["session"]}
+    if not loads.update_one(unchanged, {"$set": mine}).matched_count:
+        raise _held(loads.find_one({"_id": load_id}) or {})
+    return {"_id": load_id, "status": "removing", "session": mine["session"]}
 
 
-def _remove_batch(store: Store, session: Session, found: list[dict[str, Any]]) -> None:
-    ids = [transaction["_id"] for transaction in found]
-    customers = [
-        transaction["customer_id"] for transaction in found if transaction["customer_id"] == transaction["_id"]
-    ]
-    days = {DATE.code(transaction[DATE.field]) for transaction in found}
-
-    def delete(inner: Session) -> None:
-        bump_version(store, inner, days)
-        store.db[TRANSACTIONS.name].delete_many(any_of(ids), session=inner)
-        store.db[CUSTOMERS.name].delete_many(any_of(customers), session=inner)
-
-    in_transaction(session, delete)
+def _held(load: Document) -> LoadError:
+    holder = load.get("holder", {})
+    who = f"process {holder.get('pid', '?')} on {holder.get('host', '?')}"
+    return LoadError(f"This load is being removed by {who}", "Let it finish", retryable=True)
 
 
-def _remove_lonely_profiles(store: Store) -> None:
+def _begin(store: Store, session: Session, ours: Document) -> None:
+    """Begin a transaction of the removal: it writes nothing once another process has gone on with it."""
+    take_turn(store, session)
+    going_on = {"$set": {"updated_at": datetime.now(UTC)}}
+    if not store.db[LOADS.name].update_one(ours, going_on, session=session).matched_count:
+        raise LoadError("Another process has gone on with this removal", "Let it finish", retryable=False)
+
+
+def _remove_batch(store: Store, ours: Document, session: Session) -> Counter[str]:
+    """Remove some transactions, or give them to the loads that also brought them.
+
+    Returns:
+        the number of transactions by the load that has them now; those under this load's own id are gone. Empty at
+        the end.
+    """
+    transactions, load_id = store.db[TRANSACTIONS.name], ours["_id"]
+    _begin(store, session, ours)
+    wanted = transactions.find({"load_id": load_id}, {"customer_id": 1, DATE.field: 1}, session=session)
+    found = {each["_id"]: each for each in wanted.sort("_id", 1).limit(BATCH_ROWS)}
+    if not found:
+        return Counter()
+    heirs = find_heirs(store, session, load_id, list(found))
+    for heir, ids in heirs.items():
+        transactions.update_many(any_of(ids), {"$set": {"load_id": heir}}, session=session)
+        gained = {"adopted": len(ids), "counts.inserted": len(ids), "counts.already_present": -len(ids)}
+        store.db[LOADS.name].update_one({"_id": heir}, {"$inc": gained}, session=session)
+        for each in ids:
+            del found[each]
+    if found:
+        bump_version(store, session, {DATE.code(each[DATE.field]) for each in found.values()})
+        own = [each["customer_id"] for each in found.values() if each["customer_id"] == each["_id"]]
+        transactions.delete_many(any_of(list(found)), session=session)
+        store.db[CUSTOMERS.name].delete_many(any_of(own), session=session)
+    return Counter({load_id: len(found)} | {heir: len(ids) for heir, ids in heirs.items()})
+
+
+def _delete_some(store: Store, ours: Document, name: str, session: Session) -> int:
+    """Delete some of what a collection holds about the load; gives the number."""
+    _begin(store, session, ours)
+    some = store.db[name].find({"load_id": ours["_id"]}, {"_id": 1}, session=session).limit(BATCH_ROWS)
+    return store.db[name].delete_many({"_id": {"$in": [each["_id"] for each in some]}}, session=session).deleted_count
+
+
+def _remove_lonely_profiles(store: Store, ours: Document, session: Session) -> None:
     """Remove the customers that are profiles and have no transaction left."""
     customers = store.db[CUSTOMERS.name]
-    if customers.find_one({"_id": {"$lt": 0}}):
-        groups = store.db[TRANSACTIONS.name].aggregate(
-            [{"$match": {"customer_id": {"$lt": 0}}}, {"$group": {"_id": "$customer_id"}}]
-        )
-        customers.delete_many({"_id": {"$lt": 0, "$nin": [group["_id"] for group in groups]}})
+    _begin(store, session, ours)
+    if customers.find_one({"_id": {"$lt": 0}}, session=session):
+        pipeline: list[Document] = [{"$match": {"customer_id": {"$lt": 0}}}, {"$group": {"_id": "$customer_id"}}]
+        needed = [group["_id"] for group in store.db[TRANSACTIONS.name].aggregate(pipeline, session=session)]
+        customers.delete_many({"_id": {"$lt": 0, "$nin": needed}}, session=session)

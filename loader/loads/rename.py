@@ -4,6 +4,7 @@ from catalog import labels
 from catalog.dimensions import REFERENCES
 from catalog.errors import UnknownName, UserError
 from pipelines.state.directory import bump_version_of
+from pipelines.state.members import note_rename
 from store.client import Session, Store, in_transaction, translated
 
 
@@ -28,8 +29,10 @@ def rename(store: Store, dimension: str, code: int, name: str) -> str:
         for other, taken in members.items():
             if other != code and labels.skeleton(taken) == labels.skeleton(name):
                 raise UserError(f"{name!r} is the name of member {other}, {taken!r}, or looks like it.")
-        collection.update_one({"_id": code}, {"$set": {"name": labels.stored(name)}}, session=session)
+        stored = labels.stored(name)
+        collection.update_one({"_id": code}, {"$set": {"name": stored}}, session=session)
         bump_version_of(store, session, ())
+        note_rename(store, session, (collection.name, code, members[code]), stored)
         return str(members[code])
 
     with translated(), store.client.start_session() as session:

@@ -18,7 +18,7 @@ from copy import deepcopy
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from threading import Lock
-from typing import Any
+from typing import Any, NamedTuple
 
 import bson
 import numpy as np
@@ -27,7 +27,9 @@ from pymongo.errors import BulkWriteError
 
 from catalog.collections import CUSTOMERS, QUARANTINE, STATUS, TRANSACTIONS
 from catalog.errors import LoadError
+from catalog.identity import Member
 from catalog.labels import key
+from loader.loads.repeats import note_repeats, take_turn
 from loader.loads.report import CONFLICT, LoadReport
 from loader.reading.clean import Clean, Ints, Refused
 from loader.reading.files import Chunk
@@ -36,12 +38,25 @@ from loader.writing.documents import Encoded, encode, profile, profile_ids
 from loader.writing.turns import Behind, Stopped, Turns
 from pipelines.state.directory import period_names
 from pipelines.state.lanes import lane_id
+from pipelines.state.members import noting
 from store.client import Session, Store, any_of, in_transaction, translated
 from store.holder import session_name
 
 _DUPLICATE_KEY = 11000
-Settled = tuple[Sequence[int] | None, list[Refused]]
-"""The rows of a batch that are new, or None for all; and the rows whose id has other content."""
+
+
+class Settled(NamedTuple):
+    """What is to be done with the rows of a batch.
+
+    Attributes:
+        new: the rows to be inserted.
+        refused: those whose id has other content.
+        repeated: the ids of those that another load has brought before, with the same content.
+    """
+
+    new: Sequence[int]
+    refused: Sequence[Refused] = ()
+    repeated: Sequence[int] = ()
 
 
 @dataclass(frozen=True)
@@ -53,6 +68,7 @@ class Batch:
         chunk, clean: where the rows come from.
         customer_ids: the customer of each row.
         customers, transactions: the encoded documents of each row.
+        released: whether the rows are in quarantine because of their ids, and leave it now where they can.
     """
 
     offset: int
@@ -61,12 +77,15 @@ class Batch:
     customer_ids: Ints
     customers: list[Encoded]
     transactions: list[Encoded]
+    released: bool = False
 
     @classmethod
-    def of(cls, offset: int, chunk: Chunk, clean: Clean, load_id: str, *, by_profile: bool) -> "Batch":
+    def of(
+        cls, offset: int, chunk: Chunk, clean: Clean, load_id: str, *, by_profile: bool, released: bool = False
+    ) -> "Batch":
         """Encode the rows of a chunk."""
         ids = profile_ids(clean) if by_profile else clean.columns["transaction_id"]
-        return cls(offset, chunk, clean, ids, *encode(clean, ids, load_id))
+        return cls(offset, chunk, clean, ids, *encode(clean, ids, load_id), released)
 
 
 class Writer:
@@ -88,7 +107,6 @@ class Writer:
         self.by_profile = by_profile
         self.turns = Turns()
         self.expects_present = False
-        self.profiles = {row["_id"] for row in store.db[CUSTOMERS.name].find({"_id": {"$lt": 0}}, {"_id": 1})}
 
     def write(self, batches: Iterator[Batch], sessions: Sequence[Session], offset: int) -> None:
         """Commit the batches in order, and count them in the report.
@@ -132,95 +150,105 @@ class _Lane:
     def write(self, number: int, batch: Batch) -> None:
         """Commit a batch when its turn has come. The first duplicate met makes later batches look first."""
         writer = self._writer
-        settled: Settled = None, []
-        if writer.expects_present or _repeats(batch):
+        looks = writer.expects_present or batch.released or _repeats(batch)
+        if looks:
             writer.turns.await_turn(number)
-            settled = self._settle(batch)
         while True:
             try:
-                counted, profiles = self._commit(number, batch, *settled)
+                counted = self._commit(number, batch, looks=looks)
                 break
             except Behind:
                 writer.turns.await_turn(number)
             except _Duplicates:
                 writer.turns.await_turn(number)
-                writer.expects_present = True
-                settled = self._settle(batch)
+                looks = writer.expects_present = True
         self._offset = batch.chunk.end
-        writer.profiles.update(profiles)
         vars(writer.report).update(vars(counted))
         writer.then(batch)
         writer.turns.done()
 
-    def _settle(self, batch: Batch) -> "Settled":
-        """Which rows are new; and those whose id is taken by a transaction with other content."""
+    def _settle(self, session: Session, batch: Batch) -> Settled:
+        """Look which rows are there already, in the transaction that relies on it."""
         ids = batch.clean.columns["transaction_id"].tolist()
-        with translated():
-            found = self._store.db[TRANSACTIONS.name].find(any_of(ids))
-            known = {document["_id"]: _content(document) for document in found}
+        known = {each["_id"]: each for each in self._store.db[TRANSACTIONS.name].find(any_of(ids), session=session)}
         new: list[int] = []
         refused: list[Refused] = []
+        repeated: list[int] = []
         for row, transaction_id in enumerate(ids):
-            if transaction_id not in known:
+            if not (there := known.get(transaction_id)):
                 new.append(row)
-                continue
-            content = _content(_decode(batch.transactions[row]))
-            if known[transaction_id] != content:
+            elif _content(there) != _content(_decode(batch.transactions[row])):
                 refused.append(_conflict(batch, row, transaction_id))
-        return _first_of_each(batch, ids, new, refused), refused
+            elif there["load_id"] != self._writer.report.load_id:
+                repeated.append(transaction_id)
+        return Settled(_first_of_each(batch, ids, new, refused), refused, repeated)
 
-    def _commit(
-        self, number: int, batch: Batch, new: Sequence[int] | None, refused: Sequence[Refused]
-    ) -> tuple[LoadReport, list[int]]:
-        """Write the batch; gives the report with it counted, and the new profiles."""
+    def _commit(self, number: int, batch: Batch, *, looks: bool) -> LoadReport:
+        """Write the batch; gives the report with it counted."""
         turns = self._writer.turns
-        rows = range(len(batch.transactions)) if new is None else new
         tries = 0
         counted = self._writer.report
-        profiles: list[int] = []
 
         def write(session: Session) -> None:
-            nonlocal tries, counted, profiles
+            nonlocal tries, counted
             tries += 1
             turns.leave(number)  # the try before
             turns.enter(number, alone=tries > 1)
-            if tries > 1 and self._is_committed(session, batch):
+            if counted is not self._writer.report and self._is_committed(session, batch, counted):
                 raise _Committed  # the answer to an earlier try of this commit was lost
-            if self._writer.by_profile:
-                profiles = sorted(set(batch.customer_ids[list(rows)].tolist()) - self._writer.profiles)
-            self._insert_rows(session, batch, rows, profiles)
-            self._insert_refused(session, [*batch.clean.refused, *refused])
+            if looks or self._writer.by_profile:
+                take_turn(self._store, session)
+            settled = self._settle(session, batch) if looks else Settled(range(len(batch.transactions)))
+            self._insert_rows(session, batch, settled.new)
+            self._insert_refused(session, batch, settled.refused)
+            note_repeats(self._store, session, counted.load_id, settled.repeated)
             turns.await_commit(number)
-            counted = self._count(batch, len(rows), refused)
-            self._advance(session, batch, counted, rows)
+            counted = self._count(batch, settled)
+            self._advance(session, batch, counted, settled.new)
 
         try:
             with _translated_but_duplicates(), suppress(_Committed):
                 in_transaction(self._session, write)
         finally:
             turns.leave(number)
-        return counted, profiles
+        return counted
 
-    def _count(self, batch: Batch, inserted: int, refused: Sequence[Refused]) -> LoadReport:
+    def _count(self, batch: Batch, settled: Settled) -> LoadReport:
         """The report with the batch; the real one changes when the transaction is committed."""
         report = deepcopy(self._writer.report)
-        present = len(batch.transactions) - inserted - len(refused)
-        reasons = Counter(each.reason for each in (*batch.clean.refused, *refused))
-        report.add(len(batch.chunk.lines), inserted, present, reasons, batch.clean.missing())
+        report.seconds = self._writer.seconds()
+        present = len(batch.transactions) - len(settled.new) - len(settled.refused)
+        reasons = Counter(each.reason for each in (*batch.clean.refused, *settled.refused))
+        if batch.released:  # these rows were read before, counted as conflicts, and what they lack with them
+            reasons[CONFLICT] -= len(batch.transactions)
+            report.add(0, len(settled.new), present, reasons, {})
+            report.reasons = +report.reasons
+        else:
+            report.add(len(batch.chunk.lines), len(settled.new), present, reasons, batch.clean.missing())
         return report
 
-    def _insert_rows(self, session: Session, batch: Batch, rows: Sequence[int], profiles: Sequence[int]) -> None:
-        if profiles:
-            self._store.db[CUSTOMERS.name].insert_many([profile(each) for each in profiles], session=session)
+    def _insert_rows(self, session: Session, batch: Batch, rows: Sequence[int]) -> None:
         if rows:
-            if not self._writer.by_profile:
+            if self._writer.by_profile:
+                self._insert_profiles(session, set(batch.customer_ids[list(rows)].tolist()))
+            else:
                 self._insert(CUSTOMERS.name, [batch.customers[row] for row in rows], session)
             self._insert(TRANSACTIONS.name, [batch.transactions[row] for row in rows], session)
 
-    def _insert_refused(self, session: Session, refused: Sequence[Refused]) -> None:
-        if refused:
-            documents = [_quarantined(each, self._writer.report) for each in refused]
-            self._store.db[QUARANTINE.name].insert_many(documents, session=session)
+    def _insert_profiles(self, session: Session, wanted: set[int]) -> None:
+        """Make the customers that are missing; those of other loads come and go, so it is looked in the transaction."""
+        customers = self._store.db[CUSTOMERS.name]
+        there = {each["_id"] for each in customers.find({"_id": {"$lt": 0}}, {"_id": 1}, session=session)}
+        if missing := sorted(wanted - there):
+            customers.insert_many([profile(each) for each in missing], session=session)
+
+    def _insert_refused(self, session: Session, batch: Batch, conflicts: Sequence[Refused]) -> None:
+        quarantine, load_id = self._store.db[QUARANTINE.name], self._writer.report.load_id
+        if batch.released:
+            lines = batch.clean.lines.tolist()
+            quarantine.delete_many({"load_id": load_id, "line": {"$in": lines}}, session=session)
+        if refused := [*batch.clean.refused, *conflicts]:
+            quarantine.insert_many([_quarantined(each, self._writer.report) for each in refused], session=session)
 
     def _insert(self, collection: str, documents: list[Encoded], session: Session) -> None:
         """As `insert_many`, which looks at each document and spends 2 us on it, where the command alone takes 0.3."""
@@ -229,15 +257,16 @@ class _Lane:
         if "writeErrors" in reply:
             raise BulkWriteError(reply)
 
-    def _is_committed(self, session: Session, batch: Batch) -> bool:
-        expected = {**self._mine, "offset": batch.chunk.end}
+    def _is_committed(self, session: Session, batch: Batch, counted: LoadReport) -> bool:
+        """Whether the lane stands as the last try left it: no two commits take a load to one moment."""
+        expected = {**self._mine, "offset": batch.chunk.end, "seconds": counted.seconds}
         return self._store.db[STATUS.name].find_one(expected, session=session) is not None
 
     def _advance(self, session: Session, batch: Batch, report: LoadReport, rows: Sequence[int]) -> None:
         """Move the checkpoint, if this loader left it where it is, and note what the batch changes."""
         progress = {
             "offset": batch.chunk.end, "line": batch.chunk.end_line, "counts": report.counts,
-            "missing": dict(report.missing), "reasons": dict(report.reasons), "seconds": self._writer.seconds(),
+            "missing": dict(report.missing), "reasons": dict(report.reasons), "seconds": report.seconds,
             "updated_at": datetime.now(UTC),
         }  # fmt: skip
         days = np.unique(batch.clean.day[list(rows)]).tolist()
@@ -245,6 +274,7 @@ class _Lane:
             "$set": progress,
             "$inc": {"version": int(bool(len(rows) or batch.clean.new_members))},
             "$addToSet": {"periods": {"$each": sorted(period_names(days))}},
+            **noting(self._add_members(session, batch)),
         }
         expected = {**self._mine, "offset": self._offset}
         if not self._store.db[STATUS.name].update_one(expected, changes, session=session).matched_count:
@@ -253,10 +283,14 @@ class _Lane:
                 "Let it finish; `python -m loader status` shows how far it is",
                 retryable=False,
             )
-        self._add_members(session, batch)
 
-    def _add_members(self, session: Session, batch: Batch) -> None:
-        """Add the names that the batch's rows bring; another loader may have taken their codes, or their names."""
+    def _add_members(self, session: Session, batch: Batch) -> list[Member]:
+        """Add the names that the batch's rows bring; another loader may have taken their codes, or their names.
+
+        Returns:
+            those that were not there.
+        """
+        added: list[Member] = []
         by_collection: dict[str, list[NewMember]] = {}
         for each in batch.clean.new_members:
             by_collection.setdefault(str(each.dimension.collection), []).append(each)
@@ -272,6 +306,8 @@ class _Lane:
                     collection.insert_many(new, session=session)
             except BulkWriteError as error:
                 raise _name_taken(name, error) from error
+            added += [(name, each.code, each.name) for each in members if each.code not in there]
+        return added
 
 
 def _overtaken(collection: str) -> LoadError:

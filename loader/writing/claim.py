@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from catalog.collections import LOADS
 from catalog.errors import LoadError
 from loader.loads.options import Options
+from loader.loads.quarantine import released_lines
+from loader.loads.repeats import prepare
 from loader.loads.report import LoadReport
 from loader.reading.files import Survey
 from pipelines.state.lanes import close_lanes, lane_sessions, open_lanes, read_loads
@@ -15,7 +17,8 @@ from store.holder import end_session, is_alive, myself, session_name
 
 
 def claim(store: Store, found: Survey, options: Options, session: Session, lanes: Sequence[Session]) -> Document:
-    """Take up a load: a new one, or one that was interrupted. A complete one is given as it is.
+    """Take up a load: a new one, an interrupted one, or one with released conflicts. Another complete one is given as
+    it is.
 
     Whoever held it before can no longer go on: its open transactions are ended, and its lanes are taken from it.
 
@@ -28,17 +31,18 @@ def claim(store: Store, found: Survey, options: Options, session: Session, lanes
     """
     load_id = options.name(found.sha256)
     loads = store.db[LOADS.name]
+    prepare(store)
     fresh = LoadReport(found.path.name, load_id)
     now = datetime.now(UTC)
     beginning = {
         "offset": found.start, "line": found.start_line, "counts": fresh.counts, "missing": {}, "reasons": {},
-        "seconds": 0.0, "started_at": now,
+        "seconds": 0.0, "started_at": now, "runs": [], "adopted": 0,
     }  # fmt: skip
     named = {"file": found.path.name, "sha256": found.sha256, "bytes": found.size, "options": asdict(options)}
     named["columns"] = list(found.header.names)
     mine = {"status": "running", "updated_at": now, "holder": myself(), "session": session_name(session)}
     state = next(iter(read_loads(store, loads.find({"_id": load_id}).to_list())), None)
-    if state and state["status"] == "complete":
+    if state and state["status"] == "complete" and not released_lines(store, load_id):
         return state
     if state and state["status"] == "removing":  # its checkpoint counts rows that are gone
         raise LoadError(

@@ -27,10 +27,10 @@ from catalog.dimensions import (
     STATE,
     age_group,
 )
+from catalog.identity import profile_attributes, profile_id
 from loader.reading.clean import DAY_MS, NULL, Clean, Ints
 
 _ENUMERATED = (GENDER, MARITAL_STATUS, REFERRAL)
-_PROFILED = (GENDER, MARITAL_STATUS)
 _REFERRED = (STATE, SEGMENT, EMPLOYMENT_STATUS)
 _TAGS = {"int64": (b"\x12", "<i8"), "int32": (b"\x10", "<i4"), "date": (b"\x09", "<i8"), "null": (b"\x0a", "V0")}
 
@@ -84,25 +84,14 @@ def encode(clean: Clean, customer_ids: Ints, load_id: str) -> tuple[list[Encoded
 
 
 def profile_ids(clean: Clean) -> Ints:
-    """The customer of each row where customers are profiles: one id for each (gender, age, marital status).
-
-    They are negative, so that they never meet the id of a transaction.
-    """
-    columns = clean.columns
-    profile = columns["age"] + 1
-    for dimension in _PROFILED:
-        profile = profile * len(dimension.members) + columns[dimension.name]
-    return -1 - profile
+    """The customer of each row where customers are profiles."""
+    ids: Ints = profile_id(clean.columns)
+    return ids
 
 
 def profile(customer_id: int) -> dict[str, Any]:
     """The customer document of a profile: what its id stands for."""
-    code = -1 - customer_id
-    named = {}
-    for dimension in reversed(_PROFILED):
-        code, member = divmod(code, len(dimension.members))
-        named[dimension.field] = dimension.members[member]
-    return {"_id": Int64(customer_id), **_age(code - 1), **named}
+    return {"_id": Int64(customer_id), **profile_attributes(customer_id)}
 
 
 def _documents(*parts: Iterable[bytes]) -> list[Encoded]:

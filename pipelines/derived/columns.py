@@ -5,11 +5,11 @@ one field of all documents at a time; each type and name is checked on the way. 
 one takes longer than MongoDB needs to send them.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from struct import Struct
-from typing import Any
+from typing import Any, TypeVar
 
 import bson
 import numpy as np
@@ -26,6 +26,7 @@ from pipelines.plan.compiler import match_transactions
 from store.client import Session, Store
 
 Array = np.ndarray[Any, np.dtype[Any]]
+Result = TypeVar("Result")
 NULL = -1
 """What stands for an unknown amount."""
 
@@ -34,7 +35,7 @@ _CUSTOMER = "customer_id"
 _NUMBERS = (AMOUNT, _CUSTOMER)
 _BY_FIELD = {dimension.field: dimension for dimension in DIMENSIONS}
 _DAY_MS = 86_400_000
-_WIDEST = 8
+_MARGIN = 64
 _INT = Struct("<i")
 _RAW: CodecOptions[RawBSONDocument] = CodecOptions(RawBSONDocument)
 _BATCH = 30_000
@@ -67,10 +68,8 @@ def read_columns(store: Store, session: Session, first: date, last: date, *, wit
     numbers = _NUMBERS if with_customers else (AMOUNT,)
     fields = {dimension.field: True for dimension in DIMENSIONS} | dict.fromkeys(numbers, True) | {"_id": False}
     condition = match_transactions((), first, last)
-    try:
-        parts = [_decode(*batch) for batch in _batches(store, session, condition, fields)]
-    except AutoReconnect:  # once more, as the driver does with reads of its own
-        parts = [_decode(*batch) for batch in _batches(store, session, condition, fields)]
+    find = {"find": TRANSACTIONS.name, "filter": condition, "projection": fields}
+    parts = read_replies(store, session, find, _decode)
     names = [*(dimension.name for dimension in DIMENSIONS), *numbers]
     joined = {name: np.concatenate([part[name] for part in parts] or [np.empty(0, np.int64)]) for name in names}
     order = np.argsort(joined[DATE.name], kind="stable")
@@ -79,41 +78,54 @@ def read_columns(store: Store, session: Session, first: date, last: date, *, wit
     return Columns(codes, joined[AMOUNT], joined.get(_CUSTOMER))
 
 
-def _batches(
-    store: Store, session: Session, condition: dict[str, Any], fields: dict[str, bool]
-) -> Iterator[tuple[bytes, Array]]:
+def read_replies(
+    store: Store, session: Session, find: dict[str, Any], decode: Callable[[bytes, Array], Result]
+) -> list[Result]:
+    """What `decode` makes of each reply to a `find`, given its bytes and where in them its documents begin.
+
+    At least _MARGIN bytes follow the last document's beginning, so that a look ahead never leaves the reply.
+    """
+    try:
+        return [decode(*batch) for batch in _batches(store, session, find)]
+    except AutoReconnect:  # once more, as the driver does with reads of its own
+        return [decode(*batch) for batch in _batches(store, session, find)]
+
+
+def _batches(store: Store, session: Session, find: dict[str, Any]) -> Iterator[tuple[bytes, Array]]:
     """The replies to a `find`, and where in each its documents begin.
 
     The driver's `find_raw_batches` makes an object of each document on the way (PyMongo 4.20), which takes longer than
     all that is done with it here; the reply to a plain command stays as it came.
     """
-    name = TRANSACTIONS.name
-    command = {"find": name, "filter": condition, "projection": fields, "batchSize": _BATCH}
+    command = find | {"batchSize": _BATCH}
     tag = b"\x04firstBatch\0"
     cursor_id = -1
     while cursor_id:
         cursor = store.db.command(command, codec_options=_RAW, session=session)["cursor"]
-        reply = b"".join((cursor.raw, bytes(_WIDEST)))  # so that each field is followed by enough bytes
+        reply = b"".join((cursor.raw, bytes(_MARGIN)))
         begin = reply.index(tag)
         end = begin + len(tag) + _length(reply, begin + len(tag))
-        if starts := list(_starts(reply, begin + len(tag), end)):
+        if starts := _starts(reply, begin + len(tag), end):
             yield reply, np.array(starts, np.int64)
         others = reply[4:begin] + reply[end : _length(reply, 0)]  # the cursor but for its documents
         cursor_id = bson.decode((len(others) + 4).to_bytes(4, "little") + others)["id"]
-        command, tag = {"getMore": Int64(cursor_id), "collection": name, "batchSize": _BATCH}, b"\x04nextBatch\0"
+        command = {"getMore": Int64(cursor_id), "collection": find["find"], "batchSize": _BATCH}
+        tag = b"\x04nextBatch\0"
 
 
-def _starts(reply: bytes, begin: int, end: int) -> Iterator[int]:
+def _starts(reply: bytes, begin: int, end: int) -> list[int]:
     """Where each document of an array begins: each says how long it is, after a type and its position as text."""
-    at, digits, following = begin + 4, 1, 10
-    for position in range(end - begin):
-        if at >= end - 1:
-            return
-        if position == following:
-            digits, following = digits + 1, following * 10
-        at += 2 + digits
-        yield at
-        at += _length(reply, at)
+    starts: list[int] = []
+    at, head, last = begin + 4, 3, end - 1
+    following = 10
+    length_at = _INT.unpack_from
+    while at < last:
+        if len(starts) == following:
+            head, following = head + 1, following * 10
+        at += head
+        starts.append(at)
+        at += length_at(reply, at)[0]
+    return starts
 
 
 def _length(data: bytes, at: int) -> int:
@@ -126,8 +138,8 @@ def _decode(buffer: bytes, starts: Array) -> dict[str, Array]:
     at = starts + 4
     columns: dict[str, Array] = {}
     for field in next(_documents(buffer, starts)):
-        kinds = _take(buffer, at, "u1")
-        if not _is_text(buffer, at + 1, field.encode() + b"\0").all():
+        kinds = take(buffer, at, "u1")
+        if not is_text(buffer, at + 1, field.encode() + b"\0").all():
             return _decode_one_by_one(buffer, starts)
         at = at + len(field) + 2
         if field in _NUMBERS:
@@ -158,39 +170,54 @@ def _numbers(buffer: bytes, at: Array, kinds: Array, field: str) -> tuple[Array,
     known = kinds == _INT64
     _require((known | (kinds == _NULL)).all(), field)
     values = np.full(len(at), NULL, np.int64)
-    values[known] = _take(buffer, at[known], "<i8")
+    values[known] = take(buffer, at[known], "<i8")
     return values, at + 8 * known
 
 
 def _codes(buffer: bytes, at: Array, kinds: Array, dimension: Dimension) -> tuple[Array, Array]:
     if dimension is DATE:
         _require((kinds == _DATE).all(), dimension.field)
-        return _take(buffer, at, "<i8") // _DAY_MS, at + 8
+        return take(buffer, at, "<i8") // _DAY_MS, at + 8
     if dimension.is_open or dimension is HOUR:
         _require((kinds == _INT32).all(), dimension.field)
-        return _take(buffer, at, "<i4").astype(np.int64), at + 4
+        return take(buffer, at, "<i4").astype(np.int64), at + 4
     _require((kinds == _STRING).all(), dimension.field)
-    lengths = _take(buffer, at, "<i4").astype(np.int64)
-    codes = np.full(len(at), NULL, np.int64)
-    for code, member in enumerate(dimension.members):
-        text = member.encode() + b"\0"
-        rows = np.flatnonzero(lengths == len(text))
-        codes[rows[_is_text(buffer, at[rows] + 4, text)]] = code
+    codes, lengths = read_labels(buffer, at, dimension.members)
     _require((codes >= 0).all(), dimension.field)
-    return codes, at + 4 + lengths
+    return codes, at + lengths
 
 
-def _is_text(buffer: bytes, at: Array, text: bytes) -> Array:
+def read_labels(buffer: bytes, at: Array, members: Sequence[str]) -> tuple[Array, Array]:
+    """The code of the label that stands at each position, NULL where it is none, and how many bytes each takes."""
+    lengths = take(buffer, at, "<i4")
+    heads = take(buffer, at + 4, "<u8")
+    codes = np.full(len(at), NULL, np.int64)
+    for code, member in enumerate(members):
+        text = member.encode() + b"\0"
+        mask, head = _word(text)
+        rows = np.flatnonzero((lengths == len(text)) & (heads & mask == head))
+        if len(text) > 8:
+            rows = rows[is_text(buffer, at[rows] + 12, text[8:])]
+        codes[rows] = code
+    return codes, np.maximum(lengths, 0).astype(np.int64) + 4
+
+
+def is_text(buffer: bytes, at: Array, text: bytes) -> Array:
     """Whether the text stands at each position, eight bytes at a time."""
     same = np.ones(len(at), bool)
     for begin in range(0, len(text), 8):
-        part = text[begin : begin + 8]
-        mask = np.uint64(2 ** (8 * len(part)) - 1)
-        same &= (_take(buffer, at + begin, "<u8") & mask) == np.uint64(int.from_bytes(part, "little"))
+        mask, word = _word(text[begin:])
+        same &= take(buffer, at + begin, "<u8") & mask == word
     return same
 
 
-def _take(buffer: bytes, at: Array, form: str) -> Array:
+def _word(text: bytes) -> tuple[np.uint64, np.uint64]:
+    """The first eight bytes of a text as a number, and which of its bits count."""
+    part = text[:8]
+    return np.uint64(2 ** (8 * len(part)) - 1), np.uint64(int.from_bytes(part, "little"))
+
+
+def take(buffer: bytes, at: Array, form: str) -> Array:
     """The little-endian number at each position: numpy sees one at every byte, and picks those."""
     numbers: Array = np.ndarray(len(buffer) - np.dtype(form).itemsize + 1, form, buffer, strides=(1,))
     return numbers[at]

@@ -8,12 +8,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 
-from bson import ObjectId
+from bson import Int64, ObjectId
 from pymongo import ReturnDocument, UpdateOne
 
 from catalog.calendar import Grain, Period, month_of, parse, year_of
 from catalog.collections import DATA_VERSION, FORMAT, PERIODS, STATUS, VERIFICATION
 from catalog.dimensions import date_of, day_number, day_of
+from pipelines.state.members import MEMBERS, present_marks
 from pipelines.state.version import EMPTY, Directory, Month, Version
 from store.client import Document, Session, Store
 from store.schema import read_vocabulary
@@ -113,9 +114,13 @@ def period_names(day_numbers: Iterable[int]) -> set[str]:
 
 
 def begin(store: Store, session: Session) -> None:
-    """Make sure that there is a version, with a name of its own for this database."""
-    if store.db[STATUS.name].find_one({"_id": DATA_VERSION}, session=session) is None:
+    """Make sure that there is a version, with a name of its own for this database, and a mark of its vocabulary."""
+    main = store.db[STATUS.name].find_one({"_id": DATA_VERSION}, session=session)
+    if main is None:
         _bump(store, session, "version", 0)
+    if MEMBERS not in (main or {}):
+        marks = {name: Int64(mark) for name, mark in present_marks(store, session).items()}
+        store.db[STATUS.name].update_one({"_id": DATA_VERSION}, {"$set": {MEMBERS: marks}}, session=session)
 
 
 def bump_layout(store: Store, session: Session) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from catalog.collections import CHECKPOINT, DATA_VERSION, LOADS, STATUS
 from pipelines.state.directory import VERSIONS, begin, bump_version_of, marked
+from pipelines.state.members import MEMBERS, marking, noted_marks
 from store.client import Document, Session, Store
 
 LANES = {"$gt": DATA_VERSION, "$lt": VERSIONS["$lt"]}
@@ -26,10 +27,8 @@ def open_lanes(store: Store, session: Session, load: Mapping[str, Any], names: S
     """In the transaction that claims a load, give it lanes, each of which only the session of that name may use."""
     begin(store, session)
     stands = {field: load[field] for field in CHECKPOINT}
-    documents = [
-        {"_id": lane_id(load["_id"], number), "load_id": load["_id"], "session": name, "version": 0, "periods": []}
-        for number, name in enumerate(names)
-    ]
+    noted = {"load_id": load["_id"], "version": 0, "periods": [], "adopted": load.get("adopted", 0)}
+    documents = [{"_id": lane_id(load["_id"], number), "session": name, **noted} for number, name in enumerate(names)]
     store.db[STATUS.name].insert_many([{**document, **stands} for document in documents], session=session)
 
 
@@ -44,8 +43,8 @@ def close_lanes(store: Store, session: Session, load_id: str) -> None:
     if lanes:
         _fold(store, session, lanes)
         store.db[STATUS.name].delete_many({"_id": LANES, "load_id": load_id}, session=session)
-        stands = _checkpoint(lanes)
-        store.db[LOADS.name].update_one({"_id": load_id}, {"$set": stands}, session=session)
+        load = store.db[LOADS.name].find_one({"_id": load_id}, session=session) or {}
+        store.db[LOADS.name].update_one({"_id": load_id}, {"$set": _checkpoint(load, lanes)}, session=session)
 
 
 def fold_lanes(store: Store, session: Session) -> None:
@@ -53,7 +52,8 @@ def fold_lanes(store: Store, session: Session) -> None:
     lanes = store.db[STATUS.name].find({"_id": LANES}, session=session).to_list()
     if any(lane["version"] for lane in lanes):
         _fold(store, session, lanes)
-        store.db[STATUS.name].update_many({"_id": LANES}, {"$set": {"version": 0, "periods": []}}, session=session)
+        nothing = {"version": 0, "periods": [], MEMBERS: {}}
+        store.db[STATUS.name].update_many({"_id": LANES}, {"$set": nothing}, session=session)
 
 
 def read_loads(store: Store, found: Sequence[Document], session: Session | None = None) -> list[Document]:
@@ -62,7 +62,7 @@ def read_loads(store: Store, found: Sequence[Document], session: Session | None 
     told = []
     for load in found:
         of_load = [lane for lane in lanes if lane["load_id"] == load["_id"]]
-        stands = _checkpoint(of_load) if of_load else {}
+        stands = _checkpoint(load, of_load) if of_load else {}
         told.append({field: stands.get(field, value) for field, value in load.items()})
     return told
 
@@ -71,9 +71,22 @@ def _fold(store: Store, session: Session, lanes: Sequence[Document]) -> None:
     commits = sum(lane["version"] for lane in lanes)
     if commits:
         bump_version_of(store, session, marked(lanes), commits)
+    if update := marking(noted_marks(lanes)):
+        store.db[STATUS.name].update_one({"_id": DATA_VERSION}, update, session=session)
 
 
-def _checkpoint(lanes: Sequence[Document]) -> Document:
-    """Batches are committed in the order of the file, so the furthest lane tells of all."""
-    furthest = max(lanes, key=lambda lane: lane["offset"])
-    return {field: furthest[field] for field in CHECKPOINT}
+def _checkpoint(load: Mapping[str, Any], lanes: Sequence[Document]) -> Document:
+    """Batches are committed in the order of the file, so the lane that committed last tells of all.
+
+    It counts what the load had adopted when the lane was opened; rows that it has adopted since are moved.
+    """
+    last = max(lanes, key=lambda lane: (lane["offset"], lane["seconds"]))
+    stands = {field: last[field] for field in CHECKPOINT}
+    since = load.get("adopted", 0) - last.get("adopted", 0)
+    return stands | {"counts": moved(stands["counts"], since)}
+
+
+def moved(counts: Mapping[str, int], adopted: int) -> dict[str, int]:
+    """A load's counts after it has adopted rows: they were there already, and are its own now."""
+    there = {"inserted": counts["inserted"] + adopted, "already_present": counts["already_present"] - adopted}
+    return {**counts, **there}

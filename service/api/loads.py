@@ -20,7 +20,7 @@ NEWEST = 1_000
 """So many loads are listed; an older one is found by its id."""
 
 # No raw row, no session, no process: what quarantine and holder tell is for admins.
-_SHOWN = ("file", "bytes", "status", "counts", "reasons", "missing", "seconds", "started_at", "updated_at")
+_SHOWN = ("file", "bytes", "status", "counts", "reasons", "missing", "seconds", "started_at", "updated_at", "adopted")
 
 
 class CountsSchema(Document):

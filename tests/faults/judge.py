@@ -5,7 +5,7 @@ What the files say is read with Python's csv and decimals, and with nothing of t
 
 import csv
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -175,3 +175,74 @@ def _derived(store: Store) -> Iterator[str]:
         yield f"{years - found.years} years are stale"
     if found.rows != (count := store.db.transactions.count_documents({})):
         yield f"{found.rows} transactions verified, {count} are there"
+
+
+def judge_overlapping(store: Store, files: Sequence[Path]) -> list[str]:
+    """What is wrong where loads overlap and some were removed, so that their order tells nothing any more.
+
+    Every row of every file of `files`, those that are loaded, must be accounted for: stored once for all that say the
+    same, and else in quarantine, as malformed or because its id is stored with another amount.
+    """
+    owners: dict[int, tuple[str, int | None]] = {
+        each["_id"]: (each["load_id"], each["amount_cents"])
+        for each in store.db.transactions.find({}, {"load_id": 1, "amount_cents": 1})
+    }
+    loads = {each["file"]: each for each in store.db.loads.find({"status": {"$ne": "removed"}})}
+    wrong = [] if loads.keys() == {path.name for path in files} else [f"the loads are {sorted(loads)}"]
+    brought: set[int] = set()
+    for path in files:
+        if load := loads.get(path.name):
+            wrong += _accounted(store, path, load, owners, brought)
+    if missing := brought - owners.keys():
+        wrong.append(f"{len(missing)} transactions are missing, one of them {min(missing)}")
+    if strange := owners.keys() - brought:
+        wrong.append(f"{len(strange)} transactions come from no file, one of them {min(strange)}")
+    customers = {each["_id"] for each in store.db.customers.find({}, {"_id": 1})}
+    if customers != owners.keys():
+        wrong.append(f"{len(customers ^ owners.keys())} customers too many or too few")
+    left = {"load_id": {"$nin": [each["_id"] for each in loads.values()]}}
+    for name in ("quarantine", "repeats", "transactions"):
+        if count := store.db[name].count_documents(left):
+            wrong.append(f"{count} of {name} belong to no load")
+    return [*wrong, *_derived(store)]
+
+
+def _accounted(
+    store: Store, path: Path, load: Any, owners: Mapping[int, tuple[str, int | None]], brought: set[int]
+) -> Iterator[str]:
+    """What is wrong with one load; what its file brings is added to `brought`."""
+    refused = {each["line"]: each["reason"] for each in store.db.quarantine.find({"load_id": load["_id"]})}
+    said: dict[int, set[int | None]] = {}
+    read = malformed = 0
+    with path.open(encoding="utf-8", newline="") as file:
+        reader = csv.DictReader(file, strict=True)
+        for row in reader:
+            read += 1
+            number, amount = int(row["Transaction_ID"]), row["Amount_spent"]
+            reason = refused.pop(reader.line_num, None)
+            if not AMOUNT.fullmatch(amount):
+                malformed += 1
+                if reason in (None, "id_conflict"):
+                    yield f"{path.name}, line {reader.line_num} is malformed, and its reason is {reason}"
+                continue
+            cents = int(Decimal(amount) * 100) if amount else None
+            said.setdefault(number, set()).add(cents)
+            if reason not in (None, "id_conflict"):
+                yield f"{path.name}, line {reader.line_num} is refused: {reason}"
+            if reason is None and number in owners and owners[number][1] != cents:
+                yield f"{path.name}, line {reader.line_num} is neither stored nor refused"
+    brought.update(said)
+    if refused:
+        yield f"{path.name}: {len(refused)} rows in quarantine that the file has not"
+    own = [number for number, (name, _) in owners.items() if name == load["_id"]]
+    if not_said := [number for number in own if owners[number][1] not in said.get(number, ())]:
+        yield f"{path.name} does not say {len(not_said)} of its transactions, one of them {min(not_said)}"
+    counts, stored = load["counts"], store.db.quarantine.count_documents({"load_id": load["_id"]})
+    right = {"read": read, "inserted": len(own), "already_present": read - len(own) - stored, "quarantined": stored}
+    if counts != right:
+        yield f"{path.name} says {counts}, {right} expected"
+    if load["status"] != "complete":
+        yield f"{path.name} is {load['status']}"
+    conflicts = load["reasons"].get("id_conflict", 0)
+    if sum(load["reasons"].values()) != stored or stored - conflicts != malformed:
+        yield f"{path.name} gives reasons {load['reasons']} for {stored} rows"

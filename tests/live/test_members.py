@@ -16,8 +16,8 @@ from catalog.dimensions import REFERENCES, STATE, UNKNOWN
 from catalog.errors import LoadError, SourceRefused, UserError
 from catalog.measures import NOTHING, Parts
 from indexes.manage import apply
-from loader import load as loading
 from loader.load import load
+from loader.loads import runs
 from loader.loads.options import Options
 from loader.loads.quarantine import refused_rows
 from loader.loads.rename import rename
@@ -29,7 +29,7 @@ from pipelines.ask.question import Interval, Question, Source, ask
 from pipelines.derived.refresh import refresh
 from pipelines.derived.verify import verify
 from service.app import create_app
-from store.client import Store
+from store.client import Session, Store
 from store.schema import read_vocabulary
 from store.settings import Settings
 from store.timing import Timer
@@ -132,16 +132,16 @@ def test_a_loader_that_was_overtaken_says_so_and_goes_on_when_run_again(
 ) -> None:
     """It has read the members when another one adds the same name in another case, and one more before it."""
     ours, theirs = write(tmp_path / "a.csv", row(1, "GUAM")), write(tmp_path / "b.csv", row(2, "Samoa"), row(3, "guam"))
-    read = loading.read_vocabulary
+    read = runs.read_vocabulary
 
-    def read_and_be_overtaken(store: Store) -> Any:
-        vocabulary = read(store)
-        monkeypatch.setattr(loading, "read_vocabulary", read)
+    def read_and_be_overtaken(store: Store, session: Session) -> Any:
+        vocabulary = read(store, session)
+        monkeypatch.setattr(runs, "read_vocabulary", read)
         with Store(store.settings) as other:
             run(other, theirs)
         return vocabulary
 
-    monkeypatch.setattr(loading, "read_vocabulary", read_and_be_overtaken)
+    monkeypatch.setattr(runs, "read_vocabulary", read_and_be_overtaken)
     with pytest.raises(LoadError) as caught:
         run(store, ours)
     assert caught.value.retryable
@@ -155,15 +155,15 @@ def test_a_name_taken_under_another_code_stops_the_load_and_loses_nothing(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Somebody has inserted it by hand, past the codes that are next: MongoDB refuses the second one."""
-    read = loading.read_vocabulary
+    read = runs.read_vocabulary
 
-    def read_and_be_overtaken(store: Store) -> Any:
-        vocabulary = read(store)
+    def read_and_be_overtaken(store: Store, session: Session) -> Any:
+        vocabulary = read(store, session)
         store.db.states.insert_one({"_id": len(STATE.members) + 5, "name": "guam"})
-        monkeypatch.setattr(loading, "read_vocabulary", read)
+        monkeypatch.setattr(runs, "read_vocabulary", read)
         return vocabulary
 
-    monkeypatch.setattr(loading, "read_vocabulary", read_and_be_overtaken)
+    monkeypatch.setattr(runs, "read_vocabulary", read_and_be_overtaken)
     path = write(tmp_path / "a.csv", row(1, "Guam"))
     with pytest.raises(LoadError, match="same as 'Guam'"):
         run(store, path)

@@ -399,7 +399,7 @@ def test_a_month_that_has_lost_all_its_transactions_is_built_empty(filled: Store
         bump_version(filled, session, [day_number(date(2023, 1, 1))])
     refresh(filled)
     assert stale(filled) == ([], [])
-    verified(filled)
+    assert all(each.remedy for each in verify(filled, quietly).shown)  # the load and customers miss them, no sum does
     assert filled.db.rollups.count_documents({"_id": {"$regex": "^2023-01"}}) == 0
     assert filled.db.pages.count_documents({"_id": {"$regex": "^2023-01"}}) == 0
 

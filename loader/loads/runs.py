@@ -1,0 +1,87 @@
+"""By what the rows of a file were judged: each run of a load notes from where on, and what it knew.
+
+The names that are known and the latest day that a row may say change with time; whoever reads the file again later, to
+compare it with what is stored, has to judge as the load did.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from catalog.collections import LOADS
+from catalog.dimensions import DATE, REFERENCES, Vocabulary
+from loader.reading.clean import tomorrow
+from pipelines.state.members import read_renames
+from store.client import Document, Store
+from store.schema import read_vocabulary
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of a load, from its checkpoint on.
+
+    Attributes:
+        offset, line: where in the file it begins.
+        latest_day: the day number of the latest day that a row may say.
+        vocabulary: the members that are known at its beginning.
+        is_noted: whether the load noted this; otherwise it is the best that is known of an older load.
+    """
+
+    offset: int
+    line: int
+    latest_day: int
+    vocabulary: Vocabulary
+    is_noted: bool = True
+
+
+def begin_run(store: Store, load: Mapping[str, Any]) -> Run:
+    """Note what a load is judged by from its checkpoint on; it holds the load and has not written yet."""
+    with store.snapshot() as session:
+        run = Run(load["offset"], load["line"], tomorrow(), read_vocabulary(store, session))
+        renames = len(read_renames(store, session))
+    noted = {
+        "offset": run.offset,
+        "line": run.line,
+        "latest_day": run.latest_day,
+        "members": {each.name: len(run.vocabulary[each.name]) for each in REFERENCES},
+        "renames": renames,
+    }
+    mine = {"_id": load["_id"], "session": load["session"]}
+    store.db[LOADS.name].update_one(mine, {"$push": {"runs": noted}})
+    return run
+
+
+def runs_of(load: Document, vocabulary: Vocabulary, renames: Sequence[Document], offset: int, line: int) -> list[Run]:
+    """The runs of a load, in the order of the file, each with the members that it knew. Codes never change.
+
+    Attributes:
+        vocabulary, renames: today's.
+        offset, line: where the file's first record stands.
+    """
+    if not load.get("runs"):
+        return [
+            Run(offset, line, DATE.code(load["updated_at"]) + 1, _renamed_back(vocabulary, renames), is_noted=False)
+        ]
+    by_offset = {run["offset"]: run for run in load["runs"]}  # of several from one checkpoint only the last wrote
+    return [
+        Run(
+            run["offset"],
+            run["line"],
+            run["latest_day"],
+            _known(_renamed_back(vocabulary, renames[run["renames"] :]), run["members"]),
+        )
+        for _, run in sorted(by_offset.items())
+    ]
+
+
+def _renamed_back(vocabulary: Vocabulary, renames: Sequence[Document]) -> Vocabulary:
+    """The vocabulary before some renames."""
+    names = {name: list(members) for name, members in vocabulary.items()}
+    dimensions = {each.collection: each.name for each in REFERENCES}
+    for rename in reversed(renames):
+        names[dimensions[rename["collection"]]][rename["code"]] = rename["former"]
+    return {name: tuple(members) for name, members in names.items()}
+
+
+def _known(vocabulary: Vocabulary, sizes: Mapping[str, int]) -> Vocabulary:
+    return {name: members[: sizes.get(name, len(members))] for name, members in vocabulary.items()}

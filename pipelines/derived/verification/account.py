@@ -1,0 +1,177 @@
+"""The account of the database as of one snapshot: what loads say and what is stored of them, refused rows, profiles."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from catalog.calendar import Period, month_of
+from catalog.collections import (
+    COLLECTIONS,
+    CUSTOMERS,
+    LOADS,
+    PAGES,
+    PERIODS,
+    QUARANTINE,
+    ROLLUPS,
+    STATUS,
+    TRANSACTIONS,
+)
+from catalog.dimensions import DATE
+from catalog.identity import load_name, profile_attributes
+from catalog.measures import LIFT, NOTHING, Parts
+from pipelines.derived.verification.findings import RESTORE, SHOWN, Checked, Difference, reload
+from pipelines.derived.verification.strays import differing_periods
+from pipelines.derived.verification.vocabulary import differing_vocabulary
+from pipelines.state.lanes import LANES, read_loads
+from store.client import Document, Session, Store
+
+
+def check_account(store: Store) -> Checked:
+    """Compare what the documents of one moment say of each other."""
+    checked = Checked()
+    with store.snapshot() as session:
+        every = store.db[LOADS.name].find({}, session=session).to_list()
+        loads = {load["_id"]: load for load in read_loads(store, every, session)}
+        stored = _stored(store, session)
+        checked.differences += [
+            *_malformed(store, session),
+            *_loads(loads, stored.loads),
+            *_quarantine(store, session, loads),
+            *_profiles(store, session, stored.profiles, loads, checked),
+            *_lanes(store, session, loads),
+            *differing_vocabulary(store, session),
+            *differing_periods(store, session, stored.months, checked),
+        ]
+    return checked
+
+
+@dataclass
+class _Stored:
+    """What MongoDB's own `$group` says of the transactions.
+
+    Attributes:
+        loads, profiles: how many there are of each.
+        months: what they add up to.
+    """
+
+    loads: Counter[str] = field(default_factory=Counter)
+    profiles: Counter[int] = field(default_factory=Counter)
+    months: dict[Period, Parts] = field(default_factory=dict)
+
+
+def _stored(store: Store, session: Session) -> _Stored:
+    """All transactions are looked at once, and once more where customers are profiles."""
+    transactions, stored = store.db[TRANSACTIONS.name], _Stored()
+    key = {"load": "$load_id", "day": f"${DATE.field}"}
+    least = 0
+    for each in transactions.aggregate(
+        [{"$group": {"_id": key, **LIFT, "least": {"$min": "$customer_id"}}}], session=session
+    ):
+        stored.loads[each["_id"].get("load", "")] += each["n"]
+        least = min(least, each["least"] if isinstance(each["least"], int) else 0)
+        if isinstance(day := each["_id"].get("day"), datetime):
+            month = month_of(day.date())
+            stored.months[month] = stored.months.get(month, NOTHING).merge(Parts(each["n"], each["p"], each["r"]))
+    if least < 0:
+        by_profile: list[Document] = [
+            {"$match": {"customer_id": {"$lt": 0}}},
+            {"$group": {"_id": "$customer_id", "n": {"$sum": 1}}},
+        ]
+        stored.profiles.update({each["_id"]: each["n"] for each in transactions.aggregate(by_profile, session=session)})
+    return stored
+
+
+def _malformed(store: Store, session: Session) -> Iterator[Difference]:
+    """Documents that their validator would refuse; those of the big collections are looked at row by row."""
+    for each in COLLECTIONS:
+        if each not in (TRANSACTIONS, CUSTOMERS, ROLLUPS):
+            for document in (
+                store.db[each.name].find({"$nor": [each.validator]}, {"_id": 1}, session=session).limit(SHOWN)
+            ):
+                derived = each in (PERIODS, PAGES)
+                yield Difference(
+                    each.name, f"document {document['_id']}", "not what its validator allows", "what it allows",
+                    "" if derived else RESTORE,
+                )  # fmt: skip
+
+
+def _loads(loads: Mapping[str, Document], stored: Counter[str]) -> Iterator[Difference]:
+    for load_id in stored.keys() - loads.keys():
+        what = f"load_id of {stored[load_id]} transactions"
+        yield Difference(TRANSACTIONS.name, what, load_id, "the id of a load", RESTORE)
+    for load_id, load in loads.items():
+        for what, is_, right in _of_load(load_id, load, stored[load_id]):
+            if is_ != right:
+                yield Difference(LOADS.name, f"{load_id}: {what}", str(is_), str(right), reload(load_id))
+
+
+def _of_load(load_id: str, load: Document, stored: int) -> Iterator[tuple[str, Any, Any]]:
+    """What a load's document says, and what it should."""
+    counts, status = load["counts"], load["status"]
+    yield "id of its file and options", load_name(load["sha256"], load["options"]), load_id
+    accounted = counts["inserted"] + counts["already_present"] + counts["quarantined"]
+    yield "rows read", counts["read"], accounted
+    yield "rows refused by reason", sum(load["reasons"].values()), counts["quarantined"]
+    if status == "complete":
+        yield "bytes read", load["offset"], load["bytes"]
+    if status == "removed":
+        yield "transactions stored", stored, 0
+    elif status == "removing":
+        yield "transactions stored", min(stored, counts["inserted"]), stored
+    else:
+        yield "transactions stored", stored, counts["inserted"]
+
+
+def _quarantine(store: Store, session: Session, loads: Mapping[str, Document]) -> Iterator[Difference]:
+    """Each refused row belongs to a load, is named after it and its line, and is counted there."""
+    quarantine = store.db[QUARANTINE.name]
+    named = {"$concat": ["$load_id", ":", {"$toString": "$line"}]}
+    for each in quarantine.aggregate(
+        [{"$match": {"$expr": {"$ne": ["$_id", named]}}}, {"$limit": SHOWN}], session=session
+    ):
+        right = f"{each['load_id']}:{each['line']}"
+        yield Difference(QUARANTINE.name, f"_id of {each['_id']}", str(each["_id"]), right, reload(each["load_id"]))
+    key = {name: f"${name}" for name in ("load_id", "reason", "file")}
+    found: dict[str, Counter[str]] = {}
+    for each in quarantine.aggregate([{"$group": {"_id": key, "n": {"$sum": 1}}}], session=session):
+        load_id, reason = each["_id"]["load_id"], each["_id"]["reason"]
+        found.setdefault(load_id, Counter())[reason] += each["n"]
+        load = loads.get(load_id)
+        if load is None:
+            yield Difference(QUARANTINE.name, f"load_id of {each['n']} rows", load_id, "the id of a load", RESTORE)
+        elif each["_id"]["file"] != load["file"]:
+            what = f"file of {each['n']} rows of {load_id}"
+            yield Difference(QUARANTINE.name, what, each["_id"]["file"], load["file"], reload(load_id))
+    for load_id, load in loads.items():
+        reasons = {} if load["status"] == "removed" else dict(load["reasons"])
+        stored = dict(found.get(load_id, {}))
+        if stored != reasons and load["status"] != "removing":
+            yield Difference(
+                QUARANTINE.name, f"rows of {load_id} by reason", str(stored), str(reasons), reload(load_id)
+            )
+
+
+def _lanes(store: Store, session: Session, loads: Mapping[str, Document]) -> Iterator[Difference]:
+    """Lanes are those of loads."""
+    for each in store.db[STATUS.name].find({"_id": LANES}, session=session):
+        if each.get("load_id") not in loads:
+            yield Difference(STATUS.name, f"lane {each['_id']}", str(each.get("load_id")), "the id of a load", RESTORE)
+
+
+def _profiles(
+    store: Store, session: Session, used: Counter[int], loads: Mapping[str, Document], checked: Checked
+) -> Iterator[Difference]:
+    """Customers that are profiles: those that transactions name, each what its id stands for."""
+    stored = {each["_id"]: each for each in store.db[CUSTOMERS.name].find({"_id": {"$lt": 0}}, session=session)}
+    for customer_id in sorted(used.keys() - stored.keys()):
+        checked.customerless.append(customer_id)
+        yield Difference(CUSTOMERS.name, f"profile {customer_id}", "missing", "the customer of a profile")
+    for customer_id, each in stored.items():
+        right = {"_id": customer_id, **profile_attributes(customer_id)}
+        if each != right:
+            yield Difference(CUSTOMERS.name, f"profile {customer_id}", str(each), str(right), RESTORE)
+        if customer_id not in used and all(load["status"] != "removing" for load in loads.values()):
+            what = f"profile {customer_id}"
+            yield Difference(CUSTOMERS.name, what, "a customer without a transaction", "no such customer", RESTORE)
