@@ -9,7 +9,7 @@ import click
 
 from service.server import serve
 from service.settings import ALL, ServerSettings
-from service.worker import STOPS
+from service.worker import STOPS, ignore_stops
 from store.command import run, version
 from store.environment import listed
 from store.settings import Settings
@@ -26,8 +26,13 @@ def main(file: Path | None) -> None:
     Without MONGODB_URI the embedded MongoDB is started, or joined, and kept for as long. SIGUSR1 reads the keys anew.
     """
     for each in STOPS:
-        signal.signal(each, lambda *_: sys.exit(0))
+        signal.signal(each, _stop)
     serve(ServerSettings.from_environment(), Settings.from_environment(), lambda: _load(file) if file else None)
+
+
+def _stop(*_: object) -> None:
+    ignore_stops()
+    sys.exit(0)
 
 
 def _load(file: Path) -> None:

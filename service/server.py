@@ -32,7 +32,7 @@ from catalog.errors import UserError
 from service.around import logs
 from service.fast.admission import WAITING
 from service.settings import ServerSettings, ServiceSettings, refuse_open_door
-from service.worker import GRACE_S, STOPS, Lifeline, load, service
+from service.worker import GRACE_S, STOPS, Lifeline, ignore_stops, load, service
 from store.embedded.server import EmbeddedServer
 from store.settings import Settings
 
@@ -45,6 +45,7 @@ HEAD_S = 20
 """So long a client may take to send the head of a request; a connection without one is closed after this time."""
 
 MAX_HEAD_BYTES = 32 << 10
+PATIENCE_S = 2.0
 SPARE_THREADS = 4
 """For refusals, health and metrics, whatever the others wait for."""
 
@@ -134,7 +135,10 @@ def run(
         threading.Thread(target=_say_where, args=(address, listening.url), daemon=True).start()
 
     server.on_startup(started)
-    server.serve(target_loader=partial(load, lifeline, make), wrap_loader=False)
+    try:
+        server.serve(target_loader=partial(load, lifeline, make), wrap_loader=False)
+    finally:
+        ignore_stops()
 
 
 def _address(listening: ServerSettings) -> tuple[str, int]:
@@ -174,14 +178,24 @@ def _alone(data_dir: Path, listening: ServerSettings) -> Iterator[TextIO]:
 
 
 def _refuse_taken(address: tuple[str, int], listening: ServerSettings) -> None:
+    """Make sure that the address can be had, perhaps in a moment: the workers of a killed service need one to end."""
+    deadline = time.monotonic() + PATIENCE_S
+    while error := _bind_error(address):
+        if error.errno != errno.EADDRINUSE:
+            raise UserError(f"{listening.url} cannot be served ({error.strerror}). Set HOST and PORT.") from error
+        if time.monotonic() > deadline:
+            raise UserError(_taken(listening, "by another program")) from error
+        time.sleep(0.1)
+
+
+def _bind_error(address: tuple[str, int]) -> OSError | None:
     with socket.socket(socket.AF_INET6 if ":" in address[0] else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(address)
         except OSError as error:
-            if error.errno == errno.EADDRINUSE:
-                raise UserError(_taken(listening, "by another program")) from error
-            raise UserError(f"{listening.url} cannot be served ({error.strerror}). Set HOST and PORT.") from error
+            return error
+    return None
 
 
 def _taken(listening: ServerSettings, by: str) -> str:

@@ -27,6 +27,12 @@ Application = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
 log = logging.getLogger(__name__)
 
 
+def ignore_stops() -> None:
+    """Let no second signal disturb an end that has begun; Python takes its own handlers away before it is over."""
+    for number in STOPS:
+        signal.signal(number, signal.SIG_IGN)
+
+
 @dataclass(frozen=True)
 class Lifeline:
     """A pipe that nobody writes to: its end is told to all workers when the parent stops, and when it is killed.

@@ -253,7 +253,10 @@ def test_a_killed_service_leaves_nothing_behind_and_starts_again(tmp_path: Path)
             left = {int(each.stem.rpartition("_")[2]) for each in folder.glob("*/*.db")}
             assert left <= workers
             assert len(list(folder.iterdir())) == 1
+            pids = again.everything()
             again.process.kill()
+            again.process.wait()
+            eventually(all_gone(pids), 10)
 
 
 def test_a_taken_port_is_told_in_one_line(tmp_path: Path) -> None:
