@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 from bench.clients import Clients, Outcome
 from bench.overload import GRACE_S, percentiles, serving
-from catalog.dimensions import MARITAL_STATUS, SEGMENT
+from catalog.purchases import MARITAL_STATUS, SEGMENT
 
 SEED = 3
 REQUESTS = 200

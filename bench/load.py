@@ -9,8 +9,8 @@ from pathlib import Path
 
 from bench import postgres
 from catalog.collections import CUSTOMERS, TRANSACTIONS
-from catalog.dimensions import FILTERABLE
 from catalog.measures import LIFT
+from catalog.purchases import PURCHASES
 from loader.load import load
 from loader.loads.options import Options
 from loader.reading.clean import Cleaner, tomorrow
@@ -68,7 +68,7 @@ def _raw_inserts(store: Store, path: Path) -> float:
     for: no transaction, no checkpoint, no versions.
     """
     found = survey(path)
-    vocabulary = {dimension.name: dimension.members for dimension in FILTERABLE}
+    vocabulary = PURCHASES.vocabulary
     cleaner = Cleaner(found.header, vocabulary, store.settings.timezone, tomorrow())
     ready = []
     for chunk in islice(read_chunks(found), LIMIT_CHUNKS):

@@ -9,10 +9,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from catalog.calendar import Grain, Period
-from catalog.dimensions import DATE, FILTERABLE, GENDER, SEGMENT, STATE, day_of
+from catalog.dimensions import day_of
+from catalog.kinds import NULL
+from catalog.purchases import DATE, GENDER, PURCHASES, SEGMENT, STATE
 from pipelines.ask.queries import BY_SLUG
 from pipelines.ask.question import Filter, Question
-from pipelines.derived.columns import NULL, Columns
+from pipelines.derived.columns import Columns
 from pipelines.derived.pages import evaluate, pack, unpack
 
 RUNS = 9
@@ -55,7 +57,7 @@ _FILTERS = {
 
 def _random_columns(rows: int) -> Columns:
     random = np.random.default_rng(1)
-    codes = {each.name: random.integers(0, len(each.members), rows, np.uint8) for each in FILTERABLE}
+    codes = {each.name: random.integers(0, len(each.members), rows, np.uint8) for each in PURCHASES.filterable}
     codes[DATE.name] = np.sort(random.integers(FIRST, FIRST + DAYS, rows)).astype(np.int32)
     cents = random.integers(200, 300_000, rows).astype(np.int32)
     cents[random.random(rows) < 0.1] = NULL

@@ -12,13 +12,14 @@ from datetime import timedelta
 import duckdb
 import pyarrow as pa
 
-from catalog.dimensions import FILTERABLE, day_number
+from catalog.dimensions import day_number
+from catalog.kinds import NULL
 from catalog.measures import Parts
+from catalog.purchases import PURCHASES
 from pipelines.answer.answer import Answer
 from pipelines.answer.answerer import Executor
 from pipelines.ask.queries import QUERIES, Query
 from pipelines.ask.question import Filter, Question
-from pipelines.derived.columns import NULL
 from pipelines.derived.pages import read_pages
 from pipelines.state.version import Directory
 from store.client import Store
@@ -81,7 +82,7 @@ def _questions(query: Query, chosen: random.Random, directory: Directory) -> dic
     last = first + timedelta(chosen.randrange((end - first).days + 1))
 
     def ranged(filters: int) -> Question:
-        dimensions = chosen.sample(FILTERABLE, filters)
+        dimensions = chosen.sample(PURCHASES.filterable, filters)
         conditions = tuple(
             Filter(each, (chosen.randrange(1, len(directory.vocabulary[each.name])),)) for each in dimensions
         )

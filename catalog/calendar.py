@@ -34,6 +34,10 @@ class Period:
     start: date
     grain: Grain
 
+    def __hash__(self) -> int:
+        """Of the day alone, which keeps its own: a plan looks up hundreds of periods, and the grain takes longest."""
+        return hash(self.start)
+
     @cached_property
     def last(self) -> date:
         """Its last day."""

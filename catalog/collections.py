@@ -1,51 +1,15 @@
 """The six collections and the operational ones beside them, each with the validator that MongoDB enforces."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from catalog.dimensions import AGE_GROUP, GENDER, MARITAL_STATUS, REFERENCES, REFERRAL
+from catalog.kinds import ID, Attribute, Home, Schema
+from catalog.purchases import PURCHASES
 
-MAX_AGE = 120
-MAX_AMOUNT_CENTS = 10**11
-"""A single purchase above a billion dollars is a typing error; the cap also keeps every sum exact."""
-
-CODES = 2**16
-"""Codes of an open dimension fit an unsigned 16-bit column."""
-
-MAX_MEMBERS = 1_000
-"""So many members an open dimension can have; a database that holds more keeps them, and gets no new ones.
-
-Reading them is linear (100,000 rows with 20,000 new names: 1.2 s, with as many as 100,000: 3.4), but each period keeps
-a slice for every member and a table for every pair of dimensions. 200,000 rows with 1,000 states make 92,000 slices in
-place of 12,000, and their load, all told, takes 2 to 4 times as long as with 50; with 4,000 states it takes 5 times as
-long, with 1,000 segments besides 9 to 12 times. With 65,536, MongoDB cannot commit a month's slices in one transaction.
-A table of two dimensions of 1,000 takes 24 MB in a refresh; one of two of 65,536 would take 100 GB.
-"""
-
-Schema = Mapping[str, Any]
-
-_INT: Schema = {"bsonType": "int"}
-_ID: Schema = {"bsonType": "int", "minimum": 0, "maximum": CODES - 1}
 _LONG: Schema = {"bsonType": ["int", "long"], "minimum": 0}
 _TEXT: Schema = {"bsonType": "string"}
 _DATE: Schema = {"bsonType": "date"}
-_AGE: Schema = {"bsonType": ["int", "null"], "minimum": 0, "maximum": MAX_AGE}
-
-_ATTRIBUTES: Schema = {
-    "age": _AGE,
-    "age_group": {"enum": list(AGE_GROUP.members)},
-    "gender": {"enum": list(GENDER.members)},
-    "marital_status": {"enum": list(MARITAL_STATUS.members)},
-    "referral": {"enum": list(REFERRAL.members)},
-    "state_id": _ID,
-    "segment_id": _ID,
-    "employment_status_id": _ID,
-}
-PROFILE = ("age", "age_group", "gender", "marital_status")
-"""What identifies a customer when customers are profiles; the other attributes then live on transactions only."""
-
-ATTRIBUTES = tuple(_ATTRIBUTES)
 
 
 @dataclass(frozen=True)
@@ -77,30 +41,32 @@ class Collection:
         return {"$jsonSchema": schema}
 
 
+def _fields(attributes: Iterable[Attribute]) -> dict[str, Any]:
+    return {field: schema for each in attributes for field, schema in each.properties.items()}
+
+
 TRANSACTIONS = Collection(
     "transactions",
     "One purchase each, with the customer's attributes as they were at the sale",
     {
-        "_id": {"bsonType": "long"},
+        **PURCHASES.key.properties,
         "customer_id": {"bsonType": "long"},
-        "payment_method_id": _ID,
-        "transaction_date": _DATE,
-        "day": _DATE,
-        "hour": {"bsonType": "int", "minimum": 0, "maximum": 23},
-        "amount_cents": {"bsonType": ["long", "null"], "minimum": 0, "maximum": MAX_AMOUNT_CENTS},
-        **_ATTRIBUTES,
+        **PURCHASES.clock.properties,
+        **PURCHASES.amount.properties,
+        **_fields(PURCHASES.attributes),
         "load_id": _TEXT,
     },
+    optional=tuple(PURCHASES.absent),
 )
 CUSTOMERS = Collection(
     "customers",
     "One customer each: of a single purchase, or of all purchases of one profile",
-    {"_id": {"bsonType": "long"}, **_ATTRIBUTES},
-    optional=tuple(name for name in ATTRIBUTES if name not in PROFILE),
+    {"_id": {"bsonType": "long"}, **_fields(PURCHASES.customer)},
+    optional=tuple(_fields(each for each in PURCHASES.customer if each.home is Home.CUSTOMER or each.optional)),
 )
 REFERENCE_COLLECTIONS = tuple(
-    Collection(str(dimension.collection), f"{dimension.label}: the names behind the ids", {"_id": _ID, "name": _TEXT})
-    for dimension in REFERENCES
+    Collection(each.collection, f"{each.label}: the names behind the ids", {"_id": ID, "name": _TEXT})
+    for each in PURCHASES.references
 )
 SIX = (TRANSACTIONS, CUSTOMERS, *REFERENCE_COLLECTIONS)
 
@@ -167,8 +133,15 @@ REPEATS = Collection(
         "ids": {"bsonType": "binData"},
     },
 )
-FORMAT = 1
-"""The form of rollups and pages. What was built in another form is stale."""
+MEMBERS = "members"
+"""The field of a status document that holds marks of the reference collections, by their names."""
+
+LAYOUT = 2
+"""The layout of the whole database. A program that knows another one would read or write it wrongly.
+
+1, without a mark, had the counter `layout` in the status document of the data version; 2 has `schema` and `builds`, so
+that programs which know no lanes fail on it.
+"""
 
 _CODE: Schema = {"bsonType": "int", "minimum": 0}
 PERIODS = Collection(
@@ -179,10 +152,11 @@ PERIODS = Collection(
         "start": _DATE,
         "changed": _LONG,
         "built": _LONG,
-        "format": _CODE,
+        "format": {"bsonType": ["string", "int"]},  # an int where it was built before the fingerprint
         "rows": _LONG,
+        "counts": {"bsonType": "object"},
     },
-    optional=("built", "format", "rows"),
+    optional=("built", "format", "rows", "counts"),
 )
 ROLLUPS = Collection(
     "rollups",
@@ -215,7 +189,9 @@ STATUS = Collection(
         "_id": _TEXT,
         "epoch": {"bsonType": "objectId"},
         "version": _LONG,
-        "layout": _LONG,
+        "builds": _LONG,
+        "schema": _CODE,
+        "recorded": _LONG,
         "committed_at": _DATE,
         "result": {"bsonType": "object"},
         "session": {"bsonType": "binData"},
@@ -230,7 +206,9 @@ STATUS = Collection(
     optional=(
         "epoch",
         "version",
-        "layout",
+        "builds",
+        "schema",
+        "recorded",
         "committed_at",
         "result",
         "session",

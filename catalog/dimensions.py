@@ -1,119 +1,178 @@
-"""The ten dimensions: what a purchase can be grouped and filtered by.
+"""Dimensions: ways to group and filter purchases. `catalog.purchases` declares which there are.
 
 Everything below the labels works on *codes*: small integers, one for each member of a dimension. A
 reference id is its own code, an hour too, a fixed label's code is its position here, and a date's
 code is its day number (days since 1970-01-01).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
-from typing import Any
+from typing import Any, ClassVar
 
 UNKNOWN = "Unknown"
 _EPOCH = date(1970, 1, 1)
-
-STATES = tuple(
-    """Alabama|Alaska|Arizona|Arkansas|California|Colorado|Connecticut|Delaware|Florida|Georgia|Hawaii|Idaho|Illinois|
-Indiana|Iowa|Kansas|Kentucky|Louisiana|Maine|Maryland|Massachusetts|Michigan|Minnesota|Mississippi|Missouri|Montana|
-Nebraska|Nevada|New Hampshire|New Jersey|New Mexico|New York|North Carolina|North Dakota|Ohio|Oklahoma|Oregon|
-Pennsylvania|Rhode Island|South Carolina|South Dakota|Tennessee|Texas|Utah|Vermont|Virginia|Washington|West Virginia|
-Wisconsin|Wyoming""".replace("\n", "").split("|")
-)
-
-
-@dataclass(frozen=True, eq=False)
-class Dimension:
-    """One way to group and filter transactions. Each is itself only: compared, and hashed, by identity.
-
-    Attributes:
-        name: the parameter and the column, such as `payment_method`.
-        label: what a person reads.
-        field: the field of a transaction that holds it.
-        column: the CSV column that it comes from.
-        members: the labels in the order of their codes; those a new database begins with, where `collection` is set.
-        collection: the reference collection that holds the members, or None where they are fixed.
-    """
-
-    name: str
-    label: str
-    field: str
-    column: str
-    members: tuple[str, ...] = ()
-    collection: str | None = None
-
-    @property
-    def is_open(self) -> bool:
-        """Whether a load may add members."""
-        return self.collection is not None
-
-    def code(self, stored: Any) -> int:
-        """The code of a value as a transaction stores it."""
-        if isinstance(stored, str):
-            return self.members.index(stored)
-        if isinstance(stored, datetime):
-            return (stored.date() - _EPOCH).days
-        return int(stored)
-
-    def stored(self, code: int) -> Any:
-        """The value that a transaction stores for `code`."""
-        if self is DATE:
-            return day_of(code)
-        return code if self.is_open or self is HOUR else self.members[code]
-
-    def label_of(self, code: int, vocabulary: "Vocabulary") -> str | int:
-        """What a reply shows for `code`: a label, an hour 0-23, or a date YYYY-MM-DD."""
-        if self is DATE:
-            return iso_date(code)
-        return code if self is HOUR else vocabulary[self.name][code]
-
+DAY = "day"
+"""The field of a transaction that holds its day."""
 
 Vocabulary = Mapping[str, Sequence[str]]
 """The members of each dimension that has labels, by its name, in the order of their codes."""
 
-SEGMENT = Dimension(
-    "segment", "Customer segment", "segment_id", "Segment",
-    (UNKNOWN, "Basic", "Gold", "Missing", "Platinum", "Silver"), "segments",
-)  # fmt: skip
-PAYMENT_METHOD = Dimension(
-    "payment_method", "Payment method", "payment_method_id", "Payment_method",
-    (UNKNOWN, "Card", "Other", "PayPal"), "payment_methods",
-)  # fmt: skip
-GENDER = Dimension("gender", "Gender", "gender", "Gender", (UNKNOWN, "Female", "Male"))
-MARITAL_STATUS = Dimension(
-    "marital_status", "Marital status", "marital_status", "Marital_status", (UNKNOWN, "Married", "Single")
-)
-STATE = Dimension("state", "State", "state_id", "State_names", (UNKNOWN, *STATES), "states")
-REFERRAL = Dimension("referral", "Referral", "referral", "Referral", (UNKNOWN, "Non-referral", "Referral"))
-EMPLOYMENT_STATUS = Dimension(
-    "employment_status", "Employment status", "employment_status_id", "Employees_status",
-    (UNKNOWN, "Employees", "Self-Employed", "Unemployment", "Workers"), "employment_status",
-)  # fmt: skip
-AGE_GROUP = Dimension(
-    "age_group", "Age group", "age_group", "Age",
-    (UNKNOWN, "Under 18", "18-24", "25-34", "35-44", "45-54", "55-64", "65+"),
-)  # fmt: skip
-HOUR = Dimension("hour", "Hour of day", "hour", "Transaction_date", tuple(str(hour) for hour in range(24)))
-DATE = Dimension("date", "Date", "day", "Transaction_date")
 
-FILTERABLE = (
-    SEGMENT, PAYMENT_METHOD, GENDER, MARITAL_STATUS, STATE, REFERRAL, EMPLOYMENT_STATUS, AGE_GROUP, HOUR,
-)  # fmt: skip
-"""The dimensions that have members to filter by; a date is filtered by `from` and `to` instead."""
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Dimension:
+    """One way to group and filter transactions. Each is itself only: compared, and hashed, by identity.
 
-DIMENSIONS = (*FILTERABLE, DATE)
-REFERENCES = tuple(dimension for dimension in FILTERABLE if dimension.is_open)
-BY_NAME = {dimension.name: dimension for dimension in DIMENSIONS}
+    This one has a fixed list of labels, which transactions store as text. Hours, days and what follows from the date
+    are below; those that are columns of the file in `catalog.kinds`.
 
-_AGE_BOUNDS = ((18, "Under 18"), (25, "18-24"), (35, "25-34"), (45, "35-44"), (55, "45-54"), (65, "55-64"))
+    Attributes:
+        name: the parameter and the column, such as `payment_method`.
+        label: what a person reads.
+        members: the labels in the order of their codes; those a new database begins with, where it is open.
+        type: the type of its column in a reply: `string`, `integer` or `date`.
+        bson: the type that a transaction stores it as: `string`, `int` or `date`.
+        is_open: whether a load may add members.
+        is_date: whether its members are the days themselves, filtered by `from` and `to`.
+        in_time: whether its members follow each other in time.
+        is_stored: whether it is a field of a transaction; otherwise it follows from the date.
+    """
+
+    name: str
+    label: str
+    members: tuple[str, ...] = ()
+    type: ClassVar[str] = "string"
+    bson: ClassVar[str] = "string"
+    is_open: ClassVar[bool] = False
+    is_date: ClassVar[bool] = False
+    in_time: ClassVar[bool] = False
+    is_stored: ClassVar[bool] = True
+
+    @property
+    def field(self) -> str:
+        """The field of a transaction that holds it."""
+        return self.name
+
+    @property
+    def properties(self) -> Mapping[str, Any]:
+        """The field and its schema, for validators."""
+        return {self.field: {"enum": list(self.members)}}
+
+    @property
+    def expression(self) -> Any:
+        """What an aggregation pipeline has for it."""
+        return f"${self.field}"
+
+    @property
+    def form(self) -> list[Any]:
+        """What its codes mean and where they are, as JSON; what was built under another form is stale."""
+        return [type(self).__name__, self.name, self.expression, [] if self.is_open else self.members]
+
+    def code(self, stored: Any) -> int:
+        """The code of a value as a transaction stores it; None is a field that is not there."""
+        return 0 if stored is None else self.members.index(stored)
+
+    def stored(self, code: int) -> Any:
+        """The value that a transaction stores for `code`."""
+        return self.members[code]
+
+    def labels(self, vocabulary: Vocabulary) -> Callable[[int], str | int]:
+        """What turns a code into what a reply shows: a label, an hour 0-23, or a date YYYY-MM-DD."""
+        return vocabulary[self.name].__getitem__
+
+    def label_of(self, code: int, vocabulary: Vocabulary) -> str | int:
+        """What a reply shows for `code`."""
+        return self.labels(vocabulary)(code)
 
 
-def age_group(age: int | None) -> str:
-    """The age group's label for an age in whole years; `Unknown` for None."""
-    if age is None:
-        return UNKNOWN
-    return next((label for bound, label in _AGE_BOUNDS if age < bound), "65+")
+class Hour(Dimension):
+    """The hour of the day, 0 to 23."""
+
+    type: ClassVar[str] = "integer"
+    bson: ClassVar[str] = "int"
+    in_time: ClassVar[bool] = True
+
+    @property
+    def properties(self) -> Mapping[str, Any]:
+        """A small int."""
+        return {self.field: {"bsonType": "int", "minimum": 0, "maximum": len(self.members) - 1}}
+
+    def code(self, stored: Any) -> int:
+        """The hour is the code."""
+        return int(stored)
+
+    def stored(self, code: int) -> Any:
+        """The code is the hour."""
+        return code
+
+    def labels(self, vocabulary: Vocabulary) -> Callable[[int], str | int]:
+        """The hour as a number."""
+        return int
+
+
+class Day(Dimension):
+    """The date; it has no list of members."""
+
+    type: ClassVar[str] = "date"
+    bson: ClassVar[str] = "date"
+    is_date: ClassVar[bool] = True
+    in_time: ClassVar[bool] = True
+
+    @property
+    def field(self) -> str:
+        """The day's midnight."""
+        return DAY
+
+    @property
+    def properties(self) -> Mapping[str, Any]:
+        """A date."""
+        return {self.field: {"bsonType": "date"}}
+
+    def code(self, stored: Any) -> int:
+        """Its day number."""
+        return day_number(stored.date())
+
+    def stored(self, code: int) -> Any:
+        """The midnight of a day number."""
+        return day_of(code)
+
+    def labels(self, vocabulary: Vocabulary) -> Callable[[int], str | int]:
+        """The date as YYYY-MM-DD."""
+        return iso_date
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class DatePart(Dimension):
+    """What follows from the date, such as its quarter: declared at any time, as no transaction stores it.
+
+    Attributes:
+        part: the code of a date.
+        formula: the same for MongoDB, made of the expression for the date.
+    """
+
+    part: Callable[[date], int]
+    formula: Callable[[str], Any]
+    bson: ClassVar[str] = "int"
+    in_time: ClassVar[bool] = True
+    is_stored: ClassVar[bool] = False
+
+    @property
+    def expression(self) -> Any:
+        """The formula."""
+        return self.formula(f"${DAY}")
+
+    def code(self, stored: Any) -> int:
+        """What the formula gives is the code."""
+        return int(stored)
+
+    def stored(self, code: int) -> Any:
+        """The code is what the formula gives."""
+        return code
+
+    def code_of_day(self, number: int) -> int:
+        """The code of a day number."""
+        return self.part(date_of(number))
 
 
 def date_of(day_number: int) -> date:

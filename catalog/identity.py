@@ -5,10 +5,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from catalog.dimensions import AGE_GROUP, GENDER, MARITAL_STATUS, age_group
-
-PROFILED = (GENDER, MARITAL_STATUS)
-"""What a profile is made of, beside the age."""
+from catalog.purchases import PURCHASES
 
 Member = tuple[str, int, str]
 """A reference collection, a code and a name."""
@@ -20,29 +17,32 @@ def load_name(sha256: str, options: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def profile_id(attributes: Mapping[str, Any]) -> Any:
-    """The customer of a row where customers are profiles: one id for each (gender, age, marital status).
+def profile_id(numbers: Mapping[str, Any]) -> Any:
+    """The customer of a row where customers are profiles: one id for each, made of what identifies them.
 
     They are negative, so that they never meet the id of a transaction.
 
     Attributes:
-        attributes: `age`, -1 where unknown, and the codes of PROFILED by name; numbers, or columns of them.
+        numbers: what each attribute of a profile is read to, by name: a number, or a column of them.
     """
-    code = attributes["age"] + 1
-    for dimension in PROFILED:
-        code = code * len(dimension.members) + attributes[dimension.name]
+    code: Any = 0
+    for each in PURCHASES.profile:
+        code = code * each.size + (numbers[each.name] - each.empty)
     return -1 - code
 
 
 def profile_attributes(customer_id: int) -> dict[str, Any]:
     """What a profile's id stands for, as its customer document says it."""
     code = -1 - customer_id
-    named = {}
-    for dimension in reversed(PROFILED):
-        code, member = divmod(code, len(dimension.members))
-        named[dimension.field] = dimension.members[member]
-    age = code - 1 if code else None
-    return {"age": age, AGE_GROUP.field: age_group(age), **named}
+    numbers = []
+    for each in reversed(PURCHASES.profile[1:]):
+        code, number = divmod(code, each.size)
+        numbers.append(number + each.empty)
+    numbers.append(code + PURCHASES.profile[0].empty)
+    document: dict[str, Any] = {}
+    for each, number in zip(PURCHASES.profile, reversed(numbers), strict=True):
+        document |= each.document(number)
+    return document
 
 
 def member_marks(members: Iterable[Member]) -> dict[str, int]:

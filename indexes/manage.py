@@ -7,10 +7,11 @@ from pymongo import IndexModel
 from pymongo.errors import OperationFailure
 
 from catalog.collections import COLLECTIONS
-from catalog.dimensions import REFERENCES
+from catalog.purchases import PURCHASES
 from indexes.specifications import IGNORING_CASE, INDEXES, IndexSpec, Use
 from store.client import Document, Store, translated
 from store.explain import explain
+from store.layout import require_layout
 from store.schema import apply_schema
 
 
@@ -92,7 +93,7 @@ def apply(
 
 def _repeated_names(store: Store, collection: str) -> str:
     """Which members of a reference collection have one name, and what to do; empty where none have."""
-    dimension = next((each.name for each in REFERENCES if each.collection == collection), None)
+    dimension = next((each.name for each in PURCHASES.references if each.collection == collection), None)
     pipeline: list[Document] = [{"$sort": {"_id": 1}}, {"$group": {"_id": "$name", "members": {"$push": "$$ROOT"}}}]
     groups = store.db[collection].aggregate(pipeline, collation=IGNORING_CASE) if dimension else ()
     repeated = [each["members"] for each in groups if len(each["members"]) > 1]
@@ -114,6 +115,7 @@ _TOLD = 5
 
 def verify(store: Store) -> Iterator[tuple[IndexSpec, Use, str | None]]:
     """Explain each use of each index: what MongoDB reads instead, or None where it uses the index."""
+    require_layout(store)
     for spec in INDEXES:
         for use in spec.serves:
             verb = next(iter(use.command))
@@ -124,6 +126,7 @@ def verify(store: Store) -> Iterator[tuple[IndexSpec, Use, str | None]]:
 
 def usage(store: Store) -> list[tuple[str, str, int]]:
     """Collection, index and how often it was used since the server started (`$indexStats`)."""
+    require_layout(store)
     rows = []
     for collection in COLLECTIONS:
         with translated():

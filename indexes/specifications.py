@@ -22,7 +22,8 @@ from catalog.collections import (
     ROLLUPS,
     TRANSACTIONS,
 )
-from catalog.dimensions import SEGMENT, STATE, day_of
+from catalog.dimensions import day_of
+from catalog.purchases import SEGMENT, STATE
 from pipelines.ask.queries import BY_SLUG
 from pipelines.ask.question import Filter, Question
 from pipelines.plan.compiler import raw_pipeline, rollup_pipeline

@@ -3,7 +3,8 @@
 import gc
 import json
 import sys
-from collections.abc import Iterator, Sequence
+import textwrap
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -11,6 +12,8 @@ import click
 
 from catalog.collections import LOADS, OPERATIONAL, SIX
 from catalog.errors import InternalError, TooManyQuarantined, nearest
+from catalog.kinds import Attribute, Home
+from catalog.purchases import PURCHASES
 from loader.load import Progress, check, load
 from loader.loads.control import Control, compare_with_files
 from loader.loads.options import Options
@@ -26,6 +29,7 @@ from pipelines.state.lanes import read_loads
 from store.client import Store, translated
 from store.command import as_json, run, version
 from store.environment import listed
+from store.layout import require_layout
 from store.schema import apply_schema
 from store.settings import Settings
 
@@ -82,6 +86,24 @@ Exit codes:
 """
 
 
+_NAMES = textwrap.fill(", ".join(PURCHASES.header), 68, initial_indent="  ", subsequent_indent="  ")
+COLUMNS = f"""
+\b
+The columns, in any order and letter case:
+{_NAMES}
+"""
+
+
+def _listed(attributes: Iterable[Attribute], joint: str) -> str:
+    """Their labels for a sentence: `gender, age and marital status`."""
+    *labels, last = (each.label.lower() for each in attributes)
+    return f"{', '.join(labels)} {joint} {last}" if labels else last
+
+
+PROFILE = _listed((each for each in PURCHASES.attributes if each.home is Home.PROFILE), "and")
+REFERENCE = _listed(PURCHASES.references, "or")
+
+
 @click.group(cls=DefaultToLoad, epilog=ENVIRONMENT + EXIT_CODES)
 @version
 def main() -> None:
@@ -91,15 +113,15 @@ def main() -> None:
     """
 
 
-@main.command("load", epilog=ENVIRONMENT + EXIT_CODES)
+@main.command("load", epilog=COLUMNS + ENVIRONMENT + EXIT_CODES)
 @files
 @click.option(
     "--customers", type=click.Choice(["transaction", "profile"]), default="transaction", show_default=True,
-    help="Make a customer of each transaction, or one of each profile: gender, age and marital status.",
+    help=f"Make a customer of each transaction, or one of each profile: {PROFILE}.",
 )  # fmt: skip
 @click.option(
     "--new-members", type=click.Choice(["refuse", "add"]), default="refuse", show_default=True,
-    help="A state, segment, employment status or payment method that is not known yet: refuse its row, or add it. "
+    help=f"What to do with an unknown {REFERENCE}: refuse its row, or add it. "
     "Look for misspelt ones with `check` first: what was added stays.",
 )  # fmt: skip
 @max_quarantined
@@ -116,12 +138,6 @@ def load_command(
 
     Run the same command again whenever it was interrupted: it goes on where it was, and no row counts twice. A file
     that was loaded before, under whatever name, is passed over. `python -m loader remove LOAD` takes a load out again.
-
-    \b
-    The columns, in any order and letter case:
-      Transaction_ID, Transaction_date, Gender, Age, Marital_status,
-      State_names, Segment, Employees_status, Payment_method, Referral,
-      Amount_spent
     """
     gc.set_threshold(GARBAGE_THRESHOLD)
     settings = Settings.from_environment()
@@ -173,6 +189,7 @@ def quarantine_command(load_id: str, csv_file: Path | None, as_json: bool) -> No
     mend the rows in that file and load it. A cell that a spreadsheet would run gets an apostrophe before it.
     """
     with Store(Settings.from_environment()) as store:
+        require_layout(store)
         if csv_file:
             click.echo(f"{csv_file}: {export(store, load_id, csv_file):,} rows")
             return
@@ -197,6 +214,7 @@ def remove_command(load_id: str, as_json: bool) -> None:
     Answers stay exact all the while.
     """
     with Store(Settings.from_environment()) as store, _progress("Removing") as progress:
+        apply_schema(store)
         removal = remove(store, load_id, progress)
     click.echo(json.dumps(removal.as_document()) if as_json else str(removal))
 
@@ -290,6 +308,7 @@ def _tell_verification(found: Verification, as_json: bool, controls: Sequence[Co
 def status_command(as_json: bool) -> None:
     """Show what the database holds, and its loads."""
     with Store(Settings.from_environment()) as store, translated():
+        require_layout(store)
         counts = {each.name: store.db[each.name].estimated_document_count() for each in (*SIX, *OPERATIONAL)}
         found = store.db[LOADS.name].find().sort("started_at").to_list()
         loads = [LoadReport.from_load(each) for each in read_loads(store, found)]

@@ -13,8 +13,8 @@ import numpy as np
 from pymongo import ReturnDocument
 
 from catalog.collections import LOADS
-from catalog.dimensions import FILTERABLE
 from catalog.errors import TooManyQuarantined
+from catalog.purchases import PURCHASES
 from indexes.manage import apply as apply_indexes
 from indexes.specifications import EARLY
 from loader.loads.options import Options
@@ -51,7 +51,7 @@ def check(path: Path, settings: Settings, progress: Progress) -> LoadReport:
     """
     start = time.monotonic()
     found = survey(path)
-    vocabulary = {dimension.name: dimension.members for dimension in FILTERABLE}
+    vocabulary = PURCHASES.vocabulary
     report = LoadReport(path.name, Options(timezone=settings.timezone.key).name(found.sha256))
     cleaner = Cleaner(found.header, vocabulary, settings.timezone, tomorrow())
     ids = [np.empty(0, np.int64)]

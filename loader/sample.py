@@ -7,27 +7,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from catalog.dimensions import STATES
 from catalog.errors import UserError
-from loader.reading.header import COLUMNS
+from catalog.kinds import Banded, Listed
+from catalog.purchases import PURCHASES
 
+Ints = np.ndarray[Any, np.dtype[np.int64]]
 FIRST_ID = 1000
 FIRST_DAY = np.datetime64("2018-01-01T00:00:00", "us")
 DAYS = 2587
 """The real file's range, 2018-01-01 to 2025-01-30."""
 
 BLOCK_ROWS = 100_000
-_SHARES = {
-    "Gender": {"Female": 0.5398, "Male": 0.4491, "": 0.0111},
-    "Marital_status": {"Married": 0.5864, "Single": 0.4136},
-    "Segment": {"Basic": 0.4522, "Silver": 0.1951, "Platinum": 0.1764, "Gold": 0.0983, "Missing": 0.078},
-    "Employees_status": {
-        "Employees": 0.3766, "workers": 0.3177, "self-employed": 0.1939, "Unemployment": 0.1015, "": 0.0103,
-    },
-    "Payment_method": {"PayPal": 0.465, "Card": 0.2982, "Other": 0.2368},
-    "Referral": {"1": 0.6119, "0": 0.3264, "": 0.0617},
-}  # fmt: skip
-_NO_AGE, _NO_AMOUNT = 0.0167, 0.0963
 
 
 def write_sample(path: Path, rows: int, seed: int, progress: Callable[[int, int], None]) -> None:
@@ -39,8 +29,8 @@ def write_sample(path: Path, rows: int, seed: int, progress: Callable[[int, int]
     random = np.random.default_rng(seed)
     minutes = np.sort(random.integers(0, DAYS * 1440, rows))
     try:
-        with path.open("w", encoding="ascii", newline="") as file:
-            file.write(",".join(COLUMNS) + "\r\n")
+        with path.open("w", encoding="utf-8", newline="") as file:
+            file.write(",".join(PURCHASES.header) + "\r\n")
             for begin in range(0, rows, BLOCK_ROWS):
                 block = _block(random, begin, minutes[begin : begin + BLOCK_ROWS])
                 block.to_csv(file, header=False, index=False, lineterminator="\r\n")
@@ -49,18 +39,28 @@ def write_sample(path: Path, rows: int, seed: int, progress: Callable[[int, int]
         raise UserError(f"{path} cannot be written ({error.strerror}).") from error
 
 
-def _block(random: np.random.Generator, begin: int, minutes: "np.ndarray[Any, np.dtype[np.int64]]") -> pd.DataFrame:
+def _block(random: np.random.Generator, begin: int, minutes: Ints) -> pd.DataFrame:
+    """The rows of a block. What is drawn first is what it was before: the same seed writes the same file."""
     rows = len(minutes)
-    chosen = {column: random.choice(list(shares), rows, p=list(shares.values())) for column, shares in _SHARES.items()}
-    ages = random.integers(15, 79, rows).astype(str)
-    cents = random.integers(200, 300_000, rows)
-    amounts = (cents / 100).astype(str)  # the shortest text of the double, as in the real file: 1557.5
-    stamps = np.datetime_as_string(FIRST_DAY + minutes.astype("timedelta64[m]"), unit="us")
-    columns = chosen | {
-        "Transaction_ID": np.arange(FIRST_ID + begin, FIRST_ID + begin + rows).astype(str),
-        "Transaction_date": stamps,
-        "Age": np.where(random.random(rows) < _NO_AGE, "", ages),
-        "State_names": random.choice(STATES, rows),
-        "Amount_spent": np.where(random.random(rows) < _NO_AMOUNT, "", amounts),
+    columns: dict[str, Any] = {
+        PURCHASES.key.column: np.arange(FIRST_ID + begin, FIRST_ID + begin + rows).astype(str),
+        PURCHASES.clock.column: np.datetime_as_string(FIRST_DAY + minutes.astype("timedelta64[m]"), unit="us"),
     }
-    return pd.DataFrame({column: columns[column] for column in COLUMNS})
+    for each in PURCHASES.attributes:
+        if isinstance(each, Listed) and each.shares:
+            shares = {**each.shares, **({"": each.missing} if each.missing else {})}
+            columns[each.column] = random.choice(list(shares), rows, p=list(shares.values()))
+    for number in PURCHASES.attributes:
+        if isinstance(number, Banded):
+            columns[number.column] = random.integers(number.sample.start, number.sample.stop, rows).astype(str)
+    amount = PURCHASES.amount
+    cents = random.integers(amount.sample.start, amount.sample.stop, rows)
+    columns[amount.column] = (cents / 100).astype(str)  # the shortest text of the double, as in the real file: 1557.5
+    for column in PURCHASES.columns:
+        if isinstance(column, Listed) and column.shares:
+            continue  # its empty fields are drawn already
+        if isinstance(column, Listed):
+            columns[column.column] = random.choice(column.texts, rows)
+        if column.missing:
+            columns[column.column] = np.where(random.random(rows) < column.missing, "", columns[column.column])
+    return pd.DataFrame({name: columns[name] for name in PURCHASES.header})

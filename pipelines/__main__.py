@@ -14,6 +14,7 @@ from pipelines.state.directory import read_directory
 from store.client import Store, translated
 from store.command import as_json, run, version
 from store.explain import extended_json
+from store.layout import require_layout
 from store.schema import read_vocabulary
 from store.settings import Settings
 from store.timing import Timer
@@ -90,6 +91,7 @@ def explain_command(slug: str, **given: tuple[str, ...]) -> None:
 
 def _ask(store: Store, query: Any, given: dict[str, tuple[str, ...]]) -> Question:
     said = {name.removeprefix("p_"): values for name, values in given.items() if values}
+    require_layout(store)
     with translated():
         return ask(query, said, read_vocabulary(store))
 

@@ -239,7 +239,9 @@ def any_of(ids: Sequence[int]) -> Document:
     return {"_id": {"$in": list(ids), "$gte": min(ids, default=0), "$lte": max(ids, default=0)}}
 
 
-_LOGIN = {13, 18}
+_LOGIN = {13, 18, 334}
+"""Of these, 334 answers a user who is unknown, where the server takes SCRAM-SHA-256 only: drivers then try SHA-1."""
+
 _WRITE_CONFLICT = 112
 _CHANGING = {91, 189, 246, 10107, 11600, 13435}
 """What a server says that shuts down, steps down or has not caught up."""

@@ -5,9 +5,12 @@ from typing import Any
 
 from pymongo.errors import BulkWriteError, CollectionInvalid
 
-from catalog.collections import CLUSTERED, COLLECTIONS
-from catalog.dimensions import FILTERABLE, REFERENCES, UNKNOWN, Vocabulary
+from catalog.collections import CLUSTERED, COLLECTIONS, DATA_VERSION, MEMBERS, STATUS
+from catalog.dimensions import UNKNOWN, Vocabulary
+from catalog.errors import StoreUnavailable
+from catalog.purchases import PURCHASES
 from store.client import Session, Store, translated
+from store.layout import adopt_layout, require_layout
 from store.scope import comment
 
 
@@ -16,8 +19,10 @@ def apply_schema(store: Store) -> None:
 
     Raises:
         StoreUnavailable: MongoDB is away.
+        NewerLayout: the database is of a layout that this program does not know.
     """
     store.require_replica_set()
+    has_data = require_layout(store) is not None
     with translated():
         existing = {info["name"]: info.get("options", {}) for info in store.db.list_collections()}
         for collection in COLLECTIONS:
@@ -29,24 +34,50 @@ def apply_schema(store: Store) -> None:
                     store.db.create_collection(collection.name, validator=collection.validator, **options)
             elif existing[collection.name].get("validator") != collection.validator:
                 store.db.command("collMod", collection.name, validator=collection.validator)
-        for dimension in REFERENCES:
-            if store.db[str(dimension.collection)].estimated_document_count() == 0:
+        adopt_layout(store)
+        begun = _begun(store)
+        for dimension in PURCHASES.references:
+            if has_data and not (dimension.optional and dimension.collection not in begun):
+                continue  # lost names must not be replaced by others
+            if store.db[dimension.collection].estimated_document_count() == 0:
                 members = [{"_id": code, "name": name} for code, name in enumerate(dimension.members)]
                 with suppress(BulkWriteError):  # as above
-                    store.db[str(dimension.collection)].insert_many(members)
+                    store.db[dimension.collection].insert_many(members)
 
 
-def read_vocabulary(store: Store, session: Session | None = None) -> Vocabulary:
+def read_vocabulary(store: Store, session: Session | None = None, *, is_whole: bool = False) -> Vocabulary:
     """The members of every dimension that can be filtered by, in the order of their codes.
 
     Members are only ever added, and never change their code. Before the first load the catalog's own are given.
+
+    Attributes:
+        is_whole: whether every name has to be there, as it has once there are transactions.
+
+    Raises:
+        StoreUnavailable: one is not.
     """
-    vocabulary: dict[str, tuple[str, ...]] = {}
-    for dimension in FILTERABLE:
-        members = dimension.members
-        if dimension.is_open:
-            documents = store.db[str(dimension.collection)].find({}, session=session, comment=comment()).sort("_id")
-            names = {document["_id"]: document["name"] for document in documents}
-            members = tuple(names.get(code, UNKNOWN) for code in range(max(names) + 1)) if names else members
-        vocabulary[dimension.name] = members
+    vocabulary = dict(PURCHASES.vocabulary)
+    begun = _begun(store, session) if is_whole and any(each.optional for each in PURCHASES.references) else frozenset()
+    for dimension in PURCHASES.references:
+        documents = store.db[dimension.collection].find({}, session=session, comment=comment()).sort("_id")
+        names = {document["_id"]: document["name"] for document in documents}
+        is_new = dimension.optional and not names and dimension.collection not in begun
+        if is_whole and not is_new and (not names or max(names) >= len(names)):
+            raise names_lost(dimension.collection)
+        if names:
+            vocabulary[dimension.name] = tuple(names.get(code, UNKNOWN) for code in range(max(names) + 1))
     return vocabulary
+
+
+def _begun(store: Store, session: Session | None = None) -> frozenset[str]:
+    """The reference collections that are noted: an optional one that is not was declared since the last load."""
+    status = store.db[STATUS.name].find_one({"_id": DATA_VERSION}, {MEMBERS: 1}, session=session, comment=comment())
+    return frozenset((status or {}).get(MEMBERS, ()))
+
+
+def names_lost(collection: str) -> StoreUnavailable:
+    """The error where a reference collection lacks names that transactions refer to."""
+    return StoreUnavailable(
+        f"The collection {collection} lacks names that transactions refer to",
+        "Restore it from a backup of the same time",
+    )

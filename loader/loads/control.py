@@ -13,15 +13,17 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from catalog.collections import LOADS, QUARANTINE, TRANSACTIONS
-from catalog.dimensions import DIMENSIONS
 from catalog.errors import UserError
 from catalog.identity import profile_id
+from catalog.kinds import NULL
 from catalog.measures import AMOUNT
+from catalog.purchases import PURCHASES
 from loader.loads.report import CONFLICT
 from loader.loads.runs import Run, runs_of
-from loader.reading.clean import NULL, Clean, Cleaner, Ints, Refused
+from loader.reading.clean import Clean, Cleaner, Ints, Refused
 from loader.reading.files import Chunk, Survey, read_chunks, survey
 from pipelines.derived.rows import read_rows
+from pipelines.derived.verification.repeats import noted_ids
 from pipelines.state.lanes import read_loads
 from pipelines.state.members import read_renames
 from store.client import Document, Session, Store, any_of, translated
@@ -33,10 +35,7 @@ SHOWN = 20
 _ABSENT = -2
 """What stands for the amount of a transaction that is not stored."""
 
-_FIELDS = {
-    "transaction_id": "_id", "timestamp_ms": "transaction_date", "age": "age", AMOUNT: AMOUNT,
-    **{each.name: each.field for each in DIMENSIONS if each.name not in ("age_group", "hour", "date")},
-}  # fmt: skip
+_FIELDS = {each.name: each.field for each in PURCHASES.columns}
 """The columns of a file's clean rows, and the fields of a transaction that hold them."""
 
 
@@ -95,11 +94,17 @@ def compare_with_files(store: Store, paths: Sequence[Path]) -> list[Control]:
     surveys = [survey(path) for path in paths]
     with translated(), store.snapshot() as session:
         loads = [_loads(store, session, found) for found in surveys]
+        noted = {load["_id"]: noted_ids(store, session, load["_id"]) for of_file in loads for load in of_file}
         vocabulary, renames = read_vocabulary(store, session), read_renames(store, session)
     with translated(), store.client.start_session() as session:
         return [
             _Comparison(
-                store, session, found, load, runs_of(load, vocabulary, renames, found.start, found.start_line)
+                store,
+                session,
+                found,
+                load,
+                runs_of(load, vocabulary, renames, found.start, found.start_line),
+                noted[load["_id"]],
             ).run()
             for found, of_file in zip(surveys, loads, strict=True)
             for load in of_file
@@ -119,9 +124,11 @@ def _loads(store: Store, session: Session, found: Survey) -> list[Document]:
 class _Comparison:
     """Of one file with one of its loads."""
 
-    def __init__(self, store: Store, session: Session, found: Survey, load: Document, runs: Sequence[Run]) -> None:
+    def __init__(
+        self, store: Store, session: Session, found: Survey, load: Document, runs: Sequence[Run], noted: Ints
+    ) -> None:
         self._store, self._session = store, session
-        self._found, self._load, self._runs = found, load, runs
+        self._found, self._load, self._runs, self._noted = found, load, runs, noted
         self._control = Control(found.path.name, load["_id"], is_noted=runs[0].is_noted)
         refused = store.db[QUARANTINE.name].find({"load_id": load["_id"]})
         self._quarantine: dict[int, Document] = {row["line"]: row for row in refused}
@@ -229,8 +236,17 @@ class _Comparison:
         control.stored_cents = int(stored[there & (stored != NULL)].sum())
         if not there.all():
             control.add(int(np.count_nonzero(~there)), f"transaction {ids[~there][0]} is missing")
-        right = self._load["counts"]["inserted"]
-        control.add(int(own.sum() != right), f"transactions of this load: {own.sum()}, {right} expected")
+        right = self._load["counts"]["inserted"] - self._load.get("adopted", 0)
+        mine = int(own[~np.isin(ids, self._noted)].sum())  # noted ones become its own whenever another load is removed
+        control.add(int(mine != right), f"transactions that this load inserted: {mine}, {right} expected")
+        self._compare_noted(ids, ids[there & (own == 0)])
+
+    def _compare_noted(self, ids: Ints, of_others: Ints) -> None:
+        """What is another load's is noted, which loads of earlier releases did not do; what is noted is in the file."""
+        lacking = np.setdiff1d(of_others, self._noted) if "adopted" in self._load else of_others[:0]
+        strange = np.setdiff1d(self._noted, ids)
+        for wrong, what in ((lacking, "is another load's, and not noted"), (strange, "is noted, and not in the file")):
+            self._control.add(len(wrong), f"transaction {wrong[0]} {what}" if len(wrong) else "")
 
 
 def _said(refused: Refused) -> dict[str, str]:

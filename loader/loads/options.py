@@ -10,10 +10,11 @@ class Options:
     """The options of a load.
 
     Attributes:
-        customers: `transaction` makes one customer of each row, `profile` one of each (gender, age, marital status).
+        customers: `transaction` makes one customer of each row, `profile` one of each combination of the
+            attributes that identify a customer.
         timezone: the store's wall clock.
-        new_members: `refuse` puts a row whose state, segment, employment status or payment method is unknown into
-            quarantine; `add` adds the name to the vocabulary.
+        new_members: `refuse` puts a row with a name that its reference collection does not hold into quarantine; `add`
+            adds the name to the vocabulary.
     """
 
     customers: str = "transaction"

@@ -8,9 +8,10 @@ from typing import Any
 
 from catalog.collections import LOADS, QUARANTINE, TRANSACTIONS
 from catalog.errors import UnknownName, UserError
+from catalog.purchases import PURCHASES
 from catalog.spreadsheets import harmless
 from loader.loads.report import CONFLICT
-from loader.reading.header import COLUMNS, IGNORED
+from loader.reading.header import IGNORED
 from store.client import Store, any_of, translated
 
 EXPLANATION = ("Quarantine_line", "Quarantine_column", "Quarantine_reason", "Quarantine_message")
@@ -58,7 +59,7 @@ def export(store: Store, load_id: str, path: Path) -> int:
     count = 0
     with translated():
         load = store.db[LOADS.name].find_one({"_id": load_id}) or {}
-    names = load.get("columns", list(COLUMNS))
+    names = load.get("columns", list(PURCHASES.header))
     kept = [at for at, name in enumerate(names) if not name.casefold().startswith(IGNORED)]  # of an earlier export
     rows = refused_rows(store, load_id)
     try:

@@ -12,8 +12,8 @@ from functools import partial
 from typing import Any
 
 from catalog.collections import CUSTOMERS, LOADS, QUARANTINE, REPEATS, STATUS, TRANSACTIONS
-from catalog.dimensions import DATE
 from catalog.errors import LoadError, UnknownName
+from catalog.purchases import DATE
 from loader.loads.quarantine import released_lines
 from loader.loads.repeats import find_heirs, prepare, take_turn
 from loader.loads.report import CONFLICT

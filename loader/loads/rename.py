@@ -1,8 +1,8 @@
 """Give a member of a reference collection another name. Its code stays, and so does every transaction."""
 
 from catalog import labels
-from catalog.dimensions import REFERENCES
 from catalog.errors import UnknownName, UserError
+from catalog.purchases import PURCHASES
 from pipelines.state.directory import bump_version_of
 from pipelines.state.members import note_rename
 from store.client import Session, Store, in_transaction, translated
@@ -15,10 +15,10 @@ def rename(store: Store, dimension: str, code: int, name: str) -> str:
         UnknownName: there is no such dimension or member.
         UserError: the name is another member's, looks like one, or cannot be a name.
     """
-    by_name = {each.name: each for each in REFERENCES}
+    by_name = {each.name: each for each in PURCHASES.references}
     if dimension not in by_name:
         raise UnknownName("dimension", dimension, by_name)
-    collection = store.db[str(by_name[dimension].collection)]
+    collection = store.db[by_name[dimension].collection]
     if fault := labels.fault(name):
         raise UserError(f"{name!r} cannot be the name of a member: {fault}.")
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from catalog.collections import LOADS
-from catalog.dimensions import DATE, REFERENCES, Vocabulary
+from catalog.dimensions import Vocabulary
+from catalog.purchases import DATE, PURCHASES
 from loader.reading.clean import tomorrow
 from pipelines.state.members import read_renames
 from store.client import Document, Store
@@ -37,13 +38,13 @@ class Run:
 def begin_run(store: Store, load: Mapping[str, Any]) -> Run:
     """Note what a load is judged by from its checkpoint on; it holds the load and has not written yet."""
     with store.snapshot() as session:
-        run = Run(load["offset"], load["line"], tomorrow(), read_vocabulary(store, session))
+        run = Run(load["offset"], load["line"], tomorrow(), read_vocabulary(store, session, is_whole=True))
         renames = len(read_renames(store, session))
     noted = {
         "offset": run.offset,
         "line": run.line,
         "latest_day": run.latest_day,
-        "members": {each.name: len(run.vocabulary[each.name]) for each in REFERENCES},
+        "members": {each.name: len(run.vocabulary[each.name]) for each in PURCHASES.references},
         "renames": renames,
     }
     mine = {"_id": load["_id"], "session": load["session"]}
@@ -77,7 +78,7 @@ def runs_of(load: Document, vocabulary: Vocabulary, renames: Sequence[Document],
 def _renamed_back(vocabulary: Vocabulary, renames: Sequence[Document]) -> Vocabulary:
     """The vocabulary before some renames."""
     names = {name: list(members) for name, members in vocabulary.items()}
-    dimensions = {each.collection: each.name for each in REFERENCES}
+    dimensions = {each.collection: each.name for each in PURCHASES.references}
     for rename in reversed(renames):
         names[dimensions[rename["collection"]]][rename["code"]] = rename["former"]
     return {name: tuple(members) for name, members in names.items()}

@@ -7,7 +7,7 @@ shortcut reads exactly; each record with any other field goes through `clean_rec
 
 import codecs
 import io
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
@@ -19,48 +19,26 @@ import pandas as pd
 import pyarrow as pa
 from pyarrow import csv
 
-from catalog.dimensions import (
-    EMPLOYMENT_STATUS,
-    GENDER,
-    MARITAL_STATUS,
-    PAYMENT_METHOD,
-    SEGMENT,
-    STATE,
-    Vocabulary,
-    day_number,
-)
+from catalog.dimensions import Vocabulary, day_number
+from catalog.errors import InternalError
+from catalog.kinds import NULL, Banded, Clock, Column, Key, Listed, Money
+from catalog.purchases import PURCHASES
 from loader.reading import fields
 from loader.reading.fields import Reject
 from loader.reading.files import Chunk
-from loader.reading.header import COLUMNS, Header
+from loader.reading.header import Header
 from loader.reading.members import Members, NewMember
 
 Ints = np.ndarray[Any, np.dtype[np.int64]]
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
-NULL = -1
-"""What stands for an unknown age or amount in a column; both are never negative."""
+Shortcut = Callable[[Column, "pd.Series[str]"], tuple[Mask, Ints]]
+"""Which fields of a column surely have the plain form, and their values."""
 
 DAY_MS = 86_400_000
 _HOUR_MS = 3_600_000
 _PLAIN_ID = r"[0-9]{1,18}"
 _PLAIN_AMOUNT = r"[0-9]{1,8}(\.[0-9]{1,2})?"
 _PLAIN_DATE = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{3}(000)?)?"
-
-
-class Record(NamedTuple):
-    """One clean row: ids and codes, in the order of the CSV's columns."""
-
-    transaction_id: int
-    timestamp_ms: int
-    gender: int
-    age: int
-    marital_status: int
-    state: int
-    segment: int
-    employment_status: int
-    payment_method: int
-    referral: int
-    amount_cents: int
 
 
 class Refused(NamedTuple):
@@ -89,7 +67,7 @@ class Clean:
     Attributes:
         lines: each row's line.
         raw: each row's text.
-        columns: the fields of `Record` by name, int64 each, NULL for an unknown age or amount.
+        columns: ids and codes by the columns' names, in their order, int64 each; NULL for an unknown number.
         refused: the other rows.
         new_members: what the rows add to the vocabulary.
     """
@@ -112,28 +90,11 @@ class Clean:
 
     def missing(self) -> dict[str, int]:
         """How many clean rows lack a value, by CSV column."""
-        counts = (np.count_nonzero(self.columns[name] == empty) for name, (_, empty) in _MISSING.items())
-        return {column: int(count) for (column, _), count in zip(_MISSING.values(), counts, strict=True)}
-
-
-_MISSING = {
-    "gender": ("Gender", 0),
-    "age": ("Age", NULL),
-    "marital_status": ("Marital_status", 0),
-    "state": ("State_names", 0),
-    "segment": ("Segment", 0),
-    "employment_status": ("Employees_status", 0),
-    "payment_method": ("Payment_method", 0),
-    "referral": ("Referral", 0),
-    "amount_cents": ("Amount_spent", NULL),
-}
-
-
-_BY_COLUMN = {
-    dimension.column: dimension
-    for dimension in (GENDER, MARITAL_STATUS, STATE, SEGMENT, EMPLOYMENT_STATUS, PAYMENT_METHOD)
-}
-"""The columns that hold names."""
+        return {
+            column.column: int(np.count_nonzero(self.columns[column.name] == column.empty))
+            for column in PURCHASES.columns
+            if column.empty is not None
+        }
 
 
 class Cleaner:
@@ -144,23 +105,22 @@ class Cleaner:
     ) -> None:
         """With `add_members`, an unknown state, segment or the like becomes a new member of its dimension."""
         self._header = header
-        self._members = {
-            column: Members(dimension, vocabulary[dimension.name], may_grow=add_members)
-            for column, dimension in _BY_COLUMN.items()
+        self._members: dict[Column, Members] = {
+            column: Members(column, vocabulary[column.name], may_grow=add_members)
+            for column in PURCHASES.attributes
+            if isinstance(column, Listed) and not column.written
         }
-        self._converters: dict[str, Callable[[str], int]] = {
-            "Transaction_ID": fields.transaction_id,
-            "Transaction_date": lambda text: fields.timestamp_ms(text, timezone, latest_day),
-            "Age": lambda text: _or_null(fields.age(text)),
-            "Referral": fields.referral,
-            "Amount_spent": lambda text: _or_null(fields.amount_cents(text)),
-            **{column: members.code for column, members in self._members.items()},
-        }
+        self._converters = {column: self._converter(column, timezone, latest_day) for column in PURCHASES.columns}
+        self._shortcuts: dict[type[Column], Shortcut] = {
+            Key: self._ids, Clock: self._timestamps, Money: self._amounts,
+        }  # fmt: skip
         self._latest_ms = (latest_day + 1) * DAY_MS - 1
         self._code = lru_cache(maxsize=1 << 16)(self._code_or_none)
 
-    def clean_record(self, record: list[str]) -> Record:
-        """The exact reading of one record. Only one that is right in all of its fields brings new members.
+    def clean_record(self, record: list[str]) -> list[int]:
+        """The exact reading of one record: ids and codes, in the order of the data set's columns.
+
+        Only one that is right in all of its fields brings new members.
 
         Raises:
             _RowReject: tells the first malformed field.
@@ -170,14 +130,15 @@ class Cleaner:
             more = "more" if len(record) > width else "fewer"
             raise _RowReject(Reject("field_count", f"the row has {len(record)} fields, {more} than {width}"))
         values = []
-        for column, position in zip(COLUMNS, self._header.positions, strict=True):
+        for column, position in zip(PURCHASES.columns, self._header.positions, strict=True):
+            text = record[position] if position is not None else ""
             try:
-                values.append(self._converters[column](fields.strip(record[position])))
+                values.append(self._converters[column](fields.strip(text)))
             except Reject as reject:
-                raise _RowReject(reject, column, record[position]) from reject
+                raise _RowReject(reject, column.column, text) from reject
         for members in self._members.values():
             members.settle()
-        return Record(*values)
+        return values
 
     def clean(self, chunk: Chunk) -> Clean:
         """Clean a chunk: its rows, and its refused rows with their reasons."""
@@ -187,8 +148,8 @@ class Cleaner:
         for row in np.flatnonzero(~sure).tolist():
             record = chunk.fields[row] if chunk.fields else chunk.raw[row].decode().split(",")
             try:
-                for name, value in self.clean_record(record)._asdict().items():
-                    columns[name][row] = value
+                for values, value in zip(columns.values(), self.clean_record(record), strict=True):
+                    values[row] = value
             except _RowReject as reject:
                 keep[row] = False
                 refused.append(reject.at(chunk.lines[row], chunk.raw[row]))
@@ -212,32 +173,47 @@ class Cleaner:
             return _nothing_sure(len(rows))
         frame = _read_csv(text, list(self._header.names))
         columns: dict[str, Ints] = {}
-        for name, column in zip(Record._fields, COLUMNS, strict=True):
-            plain, columns[name] = self._shortcut(column, frame[column])
+        for column, position in zip(PURCHASES.columns, self._header.positions, strict=True):
+            if position is None:
+                columns[column.name] = np.full(len(rows), column.empty)
+                continue
+            shortcut = self._shortcuts.get(type(column), self._distinct)
+            plain, columns[column.name] = shortcut(column, frame[column.column])
             sure &= plain
         return columns, sure
 
-    def _shortcut(self, column: str, texts: "pd.Series[str]") -> tuple[Mask, Ints]:
-        """Which fields of a column have the plain form, and their values."""
-        if column == "Transaction_ID":
-            plain = texts.str.fullmatch(_PLAIN_ID).to_numpy(bool)
-            return plain, texts.where(plain, "0").to_numpy().astype(np.int64)
-        if column == "Transaction_date":
-            return self._timestamps(texts)
-        if column == "Amount_spent":
-            return self._amounts(texts)
-        positions, members = pd.factorize(texts)
-        return self._by_member(column, members, positions)
+    def _converter(self, column: Column, timezone: ZoneInfo, latest_day: int) -> Callable[[str], int]:
+        """The exact reading of a column's fields."""
+        match column:
+            case Key():
+                return fields.transaction_id
+            case Clock():
+                return lambda text: fields.timestamp_ms(text, timezone, latest_day)
+            case Money():
+                return lambda text: _or_null(fields.amount_cents(text))
+            case Banded():
+                return lambda text: _or_null(fields.number(column, text))
+            case Listed() if column.written:
+                return lambda text: fields.written(column, text)
+            case Listed():
+                return self._members[column].code
+        raise InternalError(f"there is no way to read {column.column}")
 
-    def _by_member(self, column: str, members: Iterable[str], positions: Any) -> tuple[Mask, Ints]:
+    def _distinct(self, column: Column, texts: "pd.Series[str]") -> tuple[Mask, Ints]:
         """Each distinct text through the exact converter, once."""
+        positions, members = pd.factorize(texts)
         code = self._known if column in self._members else self._code
         found = [code(column, member) for member in members]
         known = np.array([code is not None for code in found], bool)
         return known[positions], np.array([code or 0 for code in found], np.int64)[positions]
 
     @staticmethod
-    def _amounts(texts: "pd.Series[str]") -> tuple[Mask, Ints]:
+    def _ids(column: Column, texts: "pd.Series[str]") -> tuple[Mask, Ints]:
+        plain = texts.str.fullmatch(_PLAIN_ID).to_numpy(bool)
+        return plain, texts.where(plain, "0").to_numpy().astype(np.int64)
+
+    @staticmethod
+    def _amounts(column: Column, texts: "pd.Series[str]") -> tuple[Mask, Ints]:
         """Cents through doubles: below 2^53 / 100 the nearest double times 100 is off by far less than a half."""
         positions, distinct = pd.factorize(texts)
         members = pd.Series(distinct, dtype="str")
@@ -247,23 +223,22 @@ class Cleaner:
         cents = np.where(missing, NULL, np.rint(dollars * 100).astype(np.int64))
         return (plain | missing)[positions], cents[positions]
 
-    def _timestamps(self, texts: "pd.Series[str]") -> tuple[Mask, Ints]:
+    def _timestamps(self, column: Column, texts: "pd.Series[str]") -> tuple[Mask, Ints]:
         plain = texts.str.fullmatch(_PLAIN_DATE).to_numpy(bool)
         if not plain.any():  # dates without a time: few distinct ones
-            positions, members = pd.factorize(texts)
-            return self._by_member("Transaction_date", members, positions)
+            return self._distinct(column, texts)
         moments = pd.to_datetime(texts.where(plain, "1970-01-01T00:00:00"), format="ISO8601", errors="coerce")
         values = moments.to_numpy("datetime64[ms]").astype(np.int64)
         return plain & moments.notna().to_numpy() & (values >= 0) & (values <= self._latest_ms), values
 
-    def _code_or_none(self, column: str, text: str) -> int | None:
+    def _code_or_none(self, column: Column, text: str) -> int | None:
         """What the exact converter makes of a field, or None where it rejects it."""
         try:
             return self._converters[column](fields.strip(text))
         except Reject:
             return None
 
-    def _known(self, column: str, text: str) -> int | None:
+    def _known(self, column: Column, text: str) -> int | None:
         """The same without anything that is new, and without remembering that it was."""
         try:
             return self._members[column].find(fields.strip(text))
@@ -297,7 +272,7 @@ def _read_csv(text: bytes, names: list[str]) -> pd.DataFrame:
 
 
 def _nothing_sure(rows: int) -> tuple[dict[str, Ints], Mask]:
-    return {name: np.zeros(rows, np.int64) for name in Record._fields}, np.zeros(rows, bool)
+    return {each.name: np.zeros(rows, np.int64) for each in PURCHASES.columns}, np.zeros(rows, bool)
 
 
 def _or_null(value: int | None) -> int:

@@ -8,8 +8,9 @@ import unicodedata
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from catalog.collections import MAX_AGE, MAX_AMOUNT_CENTS
 from catalog.dimensions import day_number
+from catalog.kinds import Banded, Listed
+from catalog.purchases import PURCHASES
 
 LONGEST = 200
 """More characters than that are no field of this data set."""
@@ -22,7 +23,6 @@ _ISO = re.compile(
     r"(?:[T ]([0-9]{2}):([0-9]{2})(?::([0-9]{2})(?:\.([0-9]{1,6}))?)?(Z|[+-][0-9]{2}:?[0-5][0-9])?)?"
 )
 _US = re.compile(r"([0-9]{1,2})/([0-9]{1,2})/([0-9]{4})")
-_REFERRAL = {"": 0, "unknown": 0, "0": 1, "1": 2, "0.0": 1, "1.0": 2}
 EARLIEST = day_number(datetime(1970, 1, 1, tzinfo=UTC).date())
 
 
@@ -66,18 +66,17 @@ def transaction_id(text: str) -> int:
     return int(text)
 
 
-def age(text: str) -> int | None:
-    """Whole years from 0 to 120, or None; `27.0` is 27."""
+def number(column: Banded, text: str) -> int | None:
+    """A whole number from 0 to the largest that the column may have, or None; `27.0` is 27."""
     if not text:
         return None
+    name, label = column.name, column.label.lower()
     match = _DECIMAL.fullmatch(text)
-    if not match or len(text) > 30:
-        raise Reject("age_malformed", "the age is not a whole number")
-    sign, whole, fraction = match.groups()
-    if fraction and fraction.strip("0"):
-        raise Reject("age_malformed", "the age is not a whole number")
-    if sign or int(whole) > MAX_AGE:
-        raise Reject("age_out_of_range", f"the age is not between 0 and {MAX_AGE}")
+    sign, whole, fraction = match.groups() if match else ("", "", "")
+    if not match or len(text) > 30 or (fraction and fraction.strip("0")):
+        raise Reject(f"{name}_malformed", f"the {label} is not a whole number")
+    if sign or int(whole) > column.most:
+        raise Reject(f"{name}_out_of_range", f"the {label} is not between 0 and {column.most}")
     return int(whole)
 
 
@@ -95,16 +94,16 @@ def amount_cents(text: str) -> int | None:
     cents = int(whole) * 100 + int(decimals.ljust(2, "0"))
     if sign and cents:
         raise Reject("amount_negative", "the amount is negative")
-    if cents > MAX_AMOUNT_CENTS:
-        raise Reject("amount_too_large", f"the amount is above {MAX_AMOUNT_CENTS // 100:,} dollars")
+    if cents > PURCHASES.amount.most:
+        raise Reject("amount_too_large", f"the amount is above {PURCHASES.amount.most // 100:,} dollars")
     return cents
 
 
-def referral(text: str) -> int:
-    """The code of a referral: `1`, `0`, or empty, which `Unknown` says too."""
-    code = _REFERRAL.get(text.casefold())
+def written(column: Listed, text: str) -> int:
+    """The code of what the file has for a member instead of its label; 0 for an empty field, as for `Unknown`."""
+    code = column.codes.get(text.casefold())
     if code is None:
-        raise Reject("referral_unknown", "the referral is neither 0 nor 1")
+        raise Reject(f"{column.name}_unknown", f"the {column.label.lower()} is neither {' nor '.join(column.texts)}")
     return code
 
 

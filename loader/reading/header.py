@@ -4,19 +4,15 @@ import csv
 from dataclasses import dataclass
 
 from catalog.errors import FileRefused, nearest
+from catalog.purchases import PURCHASES
 
-COLUMNS = (
-    "Transaction_ID", "Transaction_date", "Gender", "Age", "Marital_status", "State_names",
-    "Segment", "Employees_status", "Payment_method", "Referral", "Amount_spent",
-)  # fmt: skip
+_REQUIRED = tuple(each.column for each in PURCHASES.columns if not each.optional)
+
 IGNORED = "quarantine_"
 """Columns of this prefix are those that an exported quarantine adds; a mended export can be loaded with them."""
 
 LONGEST_SHOWN = 60
 """What is no CSV may have a line of a megabyte in the place of the header."""
-
-SPELLINGS = {"referal": "Referral"}
-"""Old spellings of a column's name."""
 
 
 @dataclass(frozen=True)
@@ -25,18 +21,18 @@ class Header:
 
     Attributes:
         names: the columns' names in the order of the file, in our spelling.
-        positions: the position in the file of each of `COLUMNS`.
+        positions: the position in the file of each column of the data set; None where the file lacks it.
     """
 
     names: tuple[str, ...]
-    positions: tuple[int, ...]
+    positions: tuple[int | None, ...]
 
 
 def read_header(path: str, line: int, text: str) -> Header:
     """Read the header's line.
 
     Raises:
-        FileRefused: a column is missing, repeated or unknown, or the delimiter is not a comma.
+        FileRefused: a column that is not optional is missing, repeated or unknown, or the delimiter is not a comma.
     """
     place = f"line {line}"
     try:
@@ -44,23 +40,24 @@ def read_header(path: str, line: int, text: str) -> Header:
     except csv.Error as error:
         raise FileRefused(path, place, "the header has a broken quote", "Close each quoted name") from error
     for delimiter, name in ((";", "semicolons"), ("\t", "tabs"), ("|", "bars")):
-        if len(given) < len(COLUMNS) and text.count(delimiter) >= len(COLUMNS) - 1:
+        if len(given) < len(_REQUIRED) and text.count(delimiter) >= len(_REQUIRED) - 1:
             raise FileRefused(path, place, f"the fields are separated by {name}", "Separate them by commas")
-    known = {name.casefold(): name for name in COLUMNS} | SPELLINGS
+    known = {said.casefold(): each.column for each in PURCHASES.columns for said in (each.column, *each.spellings)}
+    columns = PURCHASES.header
     names = tuple(known.get(name.casefold(), name) for name in given)
-    wanted = f"The columns are {', '.join(COLUMNS)}, in any order"
+    wanted = f"The columns are {', '.join(columns)}, in any order"
     for name in names:
-        if name not in COLUMNS and not name.casefold().startswith(IGNORED):
-            like = nearest(name, COLUMNS)
+        if name not in columns and not name.casefold().startswith(IGNORED):
+            like = nearest(name, columns)
             hint = f", perhaps {like}" if like else ""
             raise FileRefused(path, place, f"{_shown(name)} is no column of this file{hint}", wanted)
         if names.count(name) > 1:
-            told = name if name in COLUMNS else _shown(name)
+            told = name if name in columns else _shown(name)
             raise FileRefused(path, place, f"{told} is there {names.count(name)} times", wanted)
-    missing = [name for name in COLUMNS if name not in names]
+    missing = [name for name in _REQUIRED if name not in names]
     if missing:
         raise FileRefused(path, place, f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing", wanted)
-    return Header(names, tuple(names.index(name) for name in COLUMNS))
+    return Header(names, tuple(names.index(name) if name in names else None for name in columns))
 
 
 def _shown(name: str) -> str:

@@ -4,9 +4,9 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from catalog import labels
-from catalog.collections import MAX_MEMBERS
 from catalog.dimensions import Dimension
 from catalog.errors import nearest
+from catalog.kinds import MAX_MEMBERS, Referred
 from loader.reading.fields import Reject
 
 MAX_HINTS = 1_000
@@ -16,7 +16,7 @@ MAX_HINTS = 1_000
 class NewMember(NamedTuple):
     """A name that the vocabulary did not hold, and the code that it gets."""
 
-    dimension: Dimension
+    dimension: Referred
     code: int
     name: str
 
@@ -33,7 +33,7 @@ class Members:
         for code, name in enumerate(self._names):  # where a database holds a name twice, the first one has it
             self._codes.setdefault(labels.key(name), code)
             self._alike.setdefault(labels.skeleton(name), code)
-        self._may_grow = may_grow and dimension.is_open
+        self._grows = dimension if may_grow and isinstance(dimension, Referred) else None
         self._proposed: str | None = None
         self._added: list[NewMember] = []
         self._hints: dict[str, str] = {}
@@ -58,11 +58,11 @@ class Members:
 
     def settle(self) -> None:
         """Add the name that `code` was last asked for, if it is new."""
-        if self._proposed is not None:
+        if self._proposed is not None and self._grows:
             name, code = labels.stored(self._proposed), len(self._names)
             self._names.append(name)
             self._codes[labels.key(name)] = self._alike[labels.skeleton(name)] = code
-            self._added.append(NewMember(self._dimension, code, name))
+            self._added.append(NewMember(self._grows, code, name))
             self._proposed = None
 
     def take_added(self) -> list[NewMember]:
@@ -73,7 +73,7 @@ class Members:
     def _check(self, text: str) -> None:
         """Refuse what may not become a member."""
         name, label = self._dimension.name, self._dimension.label.lower()
-        if not self._may_grow:
+        if not self._grows:
             raise Reject(f"{name}_unknown", f"{text!r} is no known {label}{self._hint(text)}")
         if fault := labels.fault(text):
             raise Reject(f"{name}_unfit", f"{text!r} cannot be added as a {label}: {fault}")

@@ -29,6 +29,7 @@ from catalog.collections import CUSTOMERS, QUARANTINE, STATUS, TRANSACTIONS
 from catalog.errors import LoadError
 from catalog.identity import Member
 from catalog.labels import key
+from catalog.purchases import PURCHASES
 from loader.loads.repeats import note_repeats, take_turn
 from loader.loads.report import CONFLICT, LoadReport
 from loader.reading.clean import Clean, Ints, Refused
@@ -293,7 +294,7 @@ class _Lane:
         added: list[Member] = []
         by_collection: dict[str, list[NewMember]] = {}
         for each in batch.clean.new_members:
-            by_collection.setdefault(str(each.dimension.collection), []).append(each)
+            by_collection.setdefault(each.dimension.collection, []).append(each)
         for name, members in by_collection.items():
             collection = self._store.db[name]
             condition = any_of([each.code for each in members])
@@ -345,12 +346,13 @@ def _first_of_each(batch: Batch, ids: list[int], new: list[int], refused: list[R
 def _conflict(batch: Batch, row: int, transaction_id: int) -> Refused:
     message = f"transaction {transaction_id} exists with other content; the one that was there first is kept"
     line, raw = int(batch.clean.lines[row]), batch.clean.raw[row].decode()
-    return Refused(line, "Transaction_ID", str(transaction_id), CONFLICT, message, raw)
+    return Refused(line, PURCHASES.key.column, str(transaction_id), CONFLICT, message, raw)
 
 
 def _content(document: dict[str, Any]) -> dict[str, Any]:
-    """What a transaction says, whoever loaded it and whoever is its customer."""
-    return {name: value for name, value in document.items() if name not in ("load_id", "customer_id")}
+    """What a transaction says, whoever loaded it and whoever is its customer; a field that it lacks is unknown."""
+    said = {name: value for name, value in document.items() if name not in ("load_id", "customer_id")}
+    return {**PURCHASES.absent, **said}
 
 
 def _decode(document: Encoded) -> dict[str, Any]:

@@ -1,11 +1,11 @@
 """From columns to encoded documents: the BSON of a customer and of a transaction for each row.
 
-Numbers and dates have a fixed length, so numpy lays out those of all rows at once. The rest of a document is
-one of a few hundred byte strings (age, gender, marital status, referral), each of which is encoded once. Encoding
-dicts one by one costs ten times as much.
+What has a fixed length (ids, dates, references) numpy lays out for all rows at once. The rest of a document, its
+bands and labels (age, gender, marital status, referral), is one of a few hundred byte strings, each of which is
+encoded once. Encoding dicts one by one costs ten times as much.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from itertools import repeat
 from typing import Any
@@ -15,23 +15,15 @@ import numpy as np
 from bson.int64 import Int64
 from bson.raw_bson import RawBSONDocument
 
-from catalog.dimensions import (
-    AGE_GROUP,
-    BY_NAME,
-    EMPLOYMENT_STATUS,
-    GENDER,
-    MARITAL_STATUS,
-    PAYMENT_METHOD,
-    REFERRAL,
-    SEGMENT,
-    STATE,
-    age_group,
-)
 from catalog.identity import profile_attributes, profile_id
-from loader.reading.clean import DAY_MS, NULL, Clean, Ints
+from catalog.kinds import NULL, Attribute, Banded, Enumerated, Home, Referred
+from catalog.purchases import PURCHASES
+from loader.reading.clean import DAY_MS, Clean, Ints
 
-_ENUMERATED = (GENDER, MARITAL_STATUS, REFERRAL)
-_REFERRED = (STATE, SEGMENT, EMPLOYMENT_STATUS)
+KEY, CLOCK, AMOUNT, DATE, HOUR = (
+    PURCHASES.key, PURCHASES.clock, PURCHASES.amount, PURCHASES.clock.date, PURCHASES.clock.hour,
+)  # fmt: skip
+_CUSTOMER, _TRANSACTION = PURCHASES.customer, PURCHASES.at_home(Home.TRANSACTION)
 _TAGS = {"int64": (b"\x12", "<i8"), "int32": (b"\x10", "<i4"), "date": (b"\x09", "<i8"), "null": (b"\x0a", "V0")}
 
 
@@ -58,28 +50,32 @@ def encode(clean: Clean, customer_ids: Ints, load_id: str) -> tuple[list[Encoded
     transactions are of use: `profile` makes the customers.
     """
     columns = clean.columns
-    rows = len(customer_ids)
-    described = _pick_product({**columns, "age": columns["age"] + 1}, ("age", *(each.name for each in _ENUMERATED)))
-    referred = _fixed(*(("int32", each.field, columns[each.name]) for each in _REFERRED))
-    attributes = np.fromiter(map(len, described), np.int64, rows) + (len(referred[0]) if rows else 0)
+    described = _described(columns, _CUSTOMER)
+    referred = _fixed(*_references(columns, _CUSTOMER))
+    attributes = _lengths(described) + (len(referred[0]) if referred else 0)
     end = elements({"load_id": load_id}) + b"\0"
+    ends: Iterable[bytes] = repeat(end)
+    rest = attributes + len(end)
+    if any(isinstance(each, (Banded, Enumerated)) for each in _TRANSACTION):
+        own = _described(columns, _TRANSACTION)
+        ends, rest = [each + end for each in own], rest + _lengths(own)
     customer_heads = _fixed(("int64", "_id", customer_ids), rest=attributes + 1)
-    heads = np.empty(rows, object)
-    unknown = columns["amount_cents"] == NULL
+    heads = np.empty(len(customer_ids), object)
+    unknown = columns[AMOUNT.name] == NULL
     for kind, here in (("int64", np.flatnonzero(~unknown)), ("null", np.flatnonzero(unknown))):
         heads[here] = _fixed(
-            ("int64", "_id", columns["transaction_id"][here]),
+            ("int64", KEY.field, columns[KEY.name][here]),
             ("int64", "customer_id", customer_ids[here]),
-            ("date", "transaction_date", columns["timestamp_ms"][here]),
-            (kind, "amount_cents", columns["amount_cents"][here]),
-            ("date", "day", clean.day[here] * DAY_MS),
-            ("int32", "hour", clean.hour[here]),
-            ("int32", PAYMENT_METHOD.field, columns[PAYMENT_METHOD.name][here]),
-            rest=attributes[here] + len(end),
+            ("date", CLOCK.field, columns[CLOCK.name][here]),
+            (kind, AMOUNT.field, columns[AMOUNT.name][here]),
+            ("date", DATE.field, clean.day[here] * DAY_MS),
+            ("int32", HOUR.field, clean.hour[here]),
+            *((kind, field, values[here]) for kind, field, values in _references(columns, _TRANSACTION)),
+            rest=rest[here],
         )
     return (
         _documents(customer_heads, described, referred, repeat(b"\0")),
-        _documents(heads, described, referred, repeat(end)),
+        _documents(heads, described, referred, ends),
     )
 
 
@@ -99,31 +95,31 @@ def _documents(*parts: Iterable[bytes]) -> list[Encoded]:
     return list(map(Encoded, map(b"".join, zip(*parts, strict=False))))
 
 
-def _age(age: int) -> dict[str, Any]:
-    years = None if age == NULL else age
-    return {"age": years, AGE_GROUP.field: age_group(years)}
+def _lengths(pieces: list[bytes]) -> Ints:
+    return np.fromiter(map(len, pieces), np.int64, len(pieces))
 
 
-def _described(name: str, code: int) -> dict[str, Any]:
-    if name == "age":
-        return _age(code - 1)
-    dimension = BY_NAME[name]
-    return {dimension.field: dimension.stored(code)}
+def _references(columns: Mapping[str, Ints], attributes: Iterable[Attribute]) -> Iterator[tuple[str, str, Ints]]:
+    """The fields of those that are references, for `_fixed`."""
+    return (("int32", each.field, columns[each.name]) for each in attributes if isinstance(each, Referred))
 
 
-def _pick_product(columns: dict[str, Ints], names: tuple[str, ...]) -> list[bytes]:
-    """The elements of several columns as one piece for each row: few combinations, each of which is encoded once."""
-    sizes = [int(columns[name].max(initial=0)) + 1 for name in names]
-    present, positions = np.unique(np.ravel_multi_index([columns[name] for name in names], sizes), return_inverse=True)
+def _described(columns: Mapping[str, Ints], attributes: Iterable[Attribute]) -> list[bytes]:
+    """The elements of the others as one piece for each row: few combinations, each of which is encoded once."""
+    others = tuple(each for each in attributes if not isinstance(each, Referred))
+    places = [columns[each.name] - each.empty for each in others]
+    sizes = [int(each.max(initial=0)) + 1 for each in places]
+    present, positions = np.unique(np.ravel_multi_index(places, sizes), return_inverse=True)
     pieces = np.empty(len(present), object)
-    for at, codes in enumerate(zip(*(each.tolist() for each in np.unravel_index(present, sizes)), strict=True)):
-        pieces[at] = _piece(names, codes)
+    for at, found in enumerate(zip(*(each.tolist() for each in np.unravel_index(present, sizes)), strict=True)):
+        pieces[at] = _piece(others, found)
     return list(pieces[positions])
 
 
 @lru_cache(maxsize=1 << 14)
-def _piece(names: tuple[str, ...], codes: tuple[int, ...]) -> bytes:
-    return b"".join(elements(_described(name, code)) for name, code in zip(names, codes, strict=True))
+def _piece(attributes: tuple[Attribute, ...], places: tuple[int, ...]) -> bytes:
+    numbers = (place + each.empty for each, place in zip(attributes, places, strict=True))
+    return b"".join(elements(each.document(number)) for each, number in zip(attributes, numbers, strict=True))
 
 
 def _fixed(*fields: tuple[str, str, Ints], rest: Ints | None = None) -> list[bytes]:

@@ -8,7 +8,7 @@ from itertools import groupby, islice
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from catalog.dimensions import DATE, HOUR, Dimension, Vocabulary, iso_date
+from catalog.dimensions import Vocabulary, iso_date
 from catalog.measures import MEASURES, NOTHING, Measure, Parts
 from pipelines.ask.queries import Descending
 from pipelines.ask.question import BUCKET, Question
@@ -119,8 +119,7 @@ class Answer:
     @property
     def _keys(self) -> tuple[Column, ...]:
         bucket = (Column(BUCKET, "date"),) if self.question.interval else ()
-        types = {DATE: "date", HOUR: "integer"}
-        keys = (Column(dimension.name, types.get(dimension, "string")) for dimension in self.question.query.by)
+        keys = (Column(dimension.name, dimension.type) for dimension in self.question.query.by)
         return (*bucket, *keys)
 
     def records(self) -> list[dict[str, Any]]:
@@ -197,7 +196,7 @@ def arrange(question: Question, cells: Cells, vocabulary: Vocabulary) -> Arrange
 
 def labeller(question: Question, vocabulary: Vocabulary) -> Callable[[Codes], Key]:
     """What turns the codes of a group into its labels."""
-    dimensions = [_labels(dimension, vocabulary) for dimension in question.query.by]
+    dimensions = [dimension.labels(vocabulary) for dimension in question.query.by]
     if question.interval:
         dimensions.insert(0, iso_date)
 
@@ -224,13 +223,6 @@ def cut(question: Question, rows: Iterable[Row]) -> tuple[Row, ...]:
         return tuple(islice(rows, question.limit))
     by_interval = groupby(rows, key=lambda row: row.codes[0])
     return tuple(row for _, each in by_interval for row in islice(each, question.limit))
-
-
-def _labels(dimension: Dimension, vocabulary: Vocabulary) -> Callable[[int], str | int]:
-    """What turns a code of a dimension into what a reply shows."""
-    if dimension is DATE:
-        return iso_date
-    return int if dimension is HOUR else vocabulary[dimension.name].__getitem__
 
 
 def order(question: Question) -> Callable[[Row], Any]:

@@ -1,34 +1,44 @@
 """Answer questions: plan, read everything in one snapshot, merge the parts, arrange the rows."""
 
+import logging
 import threading
+import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
+from operator import itemgetter
 from typing import Any
 
-from catalog.calendar import Period, Piece, year_of
+from catalog.calendar import Grain, Period, Piece, month_of, year_of
 from catalog.collections import PAGES, ROLLUPS, STATUS, TRANSACTIONS
-from catalog.dimensions import DATE, Dimension, date_of, day_number, day_of
-from catalog.errors import InternalError
+from catalog.dimensions import Dimension, date_of, day_number, day_of
+from catalog.errors import InternalError, StoreUnavailable
 from catalog.measures import NOTHING, Parts
+from catalog.purchases import DATE
 from pipelines.answer.answer import Answer, Cells, arrange
 from pipelines.answer.cache import MAX_ROWS, AnswerCache
 from pipelines.answer.comparison import Span, compare, halves, spans
 from pipelines.ask.queries import Query
 from pipelines.ask.question import BUCKET, Interval, Parameters, Question, ask
 from pipelines.derived.columns import Columns
-from pipelines.derived.pages import BlockCache, evaluate, read_pages
+from pipelines.derived.pages import BlockCache, evaluate, read_whole_pages
+from pipelines.derived.presence import missing_periods
 from pipelines.plan.compiler import Pipeline, raw_pipeline, rollup_pipeline
 from pipelines.plan.groups import check_groups
 from pipelines.plan.planner import PagesRead, Plan, Read, RollupRead, plan
+from pipelines.plan.whole import NotWhole, counts_slices, expected, leaves_days
 from pipelines.state.directory import VERSIONS, parse_version, read_directory
-from pipelines.state.version import Directory
+from pipelines.state.version import EMPTY, Directory
 from store.client import Session, Store
 from store.explain import Explained, explain
 from store.scope import comment
 from store.timing import Timer
 
+log = logging.getLogger(__name__)
 CACHE_BYTES = 64 << 20
+LOOK_S = 10.0
+"""What monitors are told of the presence of rollups and pages is at most so old; looking takes 10 ms."""
+
 FEW_MONTHS = 2
 """So few months of a year are unpacked one by one, as where a range cuts them; more are cheaper as one block."""
 
@@ -60,6 +70,7 @@ class Executor:
         self.watcher = store.watch(STATUS.name, VERSIONS) if watch else None
         self._blocks = BlockCache(cache_bytes)
         self._known: Directory | None = None
+        self._looked = (EMPTY, 0.0)
         self._lock = threading.Lock()
 
     def directory(self, session: Session) -> Directory:
@@ -68,6 +79,16 @@ class Executor:
         with self._lock:
             self._known = found
         return found
+
+    def inspect(self, session: Session) -> Directory:
+        """The directory, after a look whether all that was built is there; one look in LOOK_S for each version."""
+        directory = self.directory(session)
+        seen, at = self._looked
+        if seen == directory.version and time.monotonic() - at < LOOK_S:
+            return directory
+        missing = missing_periods(self._store, session, directory)
+        self._looked = directory.version, time.monotonic()
+        return self._distrust(directory, missing) if missing else directory
 
     def answer(self, question: Question, timer: Timer) -> Answer:
         """The exact answer as of one moment. The timer gets `plan`, `mongo` and `shape`.
@@ -130,7 +151,7 @@ class Executor:
             directory = self.directory(session)
             asked = [question]
             if question.compare:
-                asked = list(halves(question, self._spans(session, question)))
+                asked = list(halves(question, self._spans(session, question, directory)))
         told = []
         for each in asked:
             for read in plan(each, directory).reads:
@@ -152,18 +173,34 @@ class Executor:
             return known
         if question.compare:
             return self._compare(session, question, directory, timer)
-        with timer.stretch("plan"):
-            chosen = plan(question, directory)
-        cells: dict[tuple[int, ...], Parts] = {}
-        for read in chosen.reads:
-            groups = self._read(session, question, read, directory, timer)
-            with timer.stretch("shape"):
-                _add(cells, groups, question.interval)
-        return self._arrange(session, question, chosen, cells, directory, timer)
+        while True:
+            if self._known and self._known.version == directory.version:  # it may have learnt what is incomplete
+                directory = self._known
+            with timer.stretch("plan"):
+                chosen = plan(question, directory)
+            cells: dict[tuple[int, ...], Parts] = {}
+            try:
+                for read in chosen.reads:
+                    groups = self._read(session, question, read, directory, timer)
+                    with timer.stretch("shape"):
+                        _add(cells, groups, question.interval)
+            except NotWhole as found:  # never again the same: each time less is left that may be used
+                self._distrust(directory, found.periods)
+                continue
+            return self._arrange(session, question, chosen, cells, directory, timer)
+
+    def _distrust(self, directory: Directory, periods: Collection[Period]) -> Directory:
+        """Use nothing any more that was built of some periods, until something is built anew."""
+        names = ", ".join(sorted(period.name for period in periods))
+        log.warning("rollups or pages of %s are incomplete; `python -m loader verify --repair` mends it", names)
+        with self._lock:
+            known = self._known
+            self._known = (known if known and known.version == directory.version else directory).without(periods)
+            return self._known
 
     def _compare(self, session: Session, question: Question, directory: Directory, timer: Timer) -> Answer:
         with timer.stretch("mongo"):
-            both = self._spans(session, question)
+            both = self._spans(session, question, directory)
         answers = [self._answer(session, each, directory, timer) for each in halves(question, both)]
         with timer.stretch("shape"):
             found = compare(question, both, answers[0], answers[-1], directory.vocabulary)
@@ -171,7 +208,7 @@ class Executor:
         self.answers.put(found)
         return found
 
-    def _spans(self, session: Session, question: Question) -> tuple[Span, Span] | None:
+    def _spans(self, session: Session, question: Question, directory: Directory) -> tuple[Span, Span] | None:
         """The two periods of a comparison; where an end is open, the data's first or last day is read."""
         ends: list[date | None] = []
         for given, direction in ((question.first, 1), (question.last, -1)):
@@ -180,6 +217,8 @@ class Executor:
                 found = self._store.db[TRANSACTIONS.name].find_one(
                     {}, {DATE.field: 1}, sort=[(DATE.field, direction)], session=session
                 )
+                if not found:
+                    self._require_transactions(session, directory)
             ends.append(found[DATE.field].date() if found else None)
         return spans(question, *ends)
 
@@ -207,7 +246,9 @@ class Executor:
                 return None
             cells: dict[tuple[int, ...], Parts] = {}
             with timer.stretch("shape"):
-                _add(cells, parse_groups(question, documents, is_coded=True), question.interval)
+                if not _is_whole(question, chosen.reads[0], documents, known):
+                    return None  # what is missing is found where it is read once more
+                _add(cells, _rollup_groups(question, chosen.reads[0], documents), question.interval)
             return self._arrange(session, question, chosen, cells, known, timer)
 
     def _arrange(
@@ -235,7 +276,36 @@ class Executor:
         with timer.stretch("mongo"):
             cursor = self._store.db[name].aggregate(pipeline, session=session, batchSize=_BATCH, comment=comment())
             documents = cursor.to_list()
-        return parse_groups(question, documents, is_coded=isinstance(read, RollupRead))
+        if isinstance(read, RollupRead):
+            if not _is_whole(question, read, documents, directory):
+                raise NotWhole(self._missing(session, question, read, directory))
+            return _rollup_groups(question, read, documents)
+        if not documents:
+            self._require_transactions(session, directory)
+        return parse_groups(question, documents, is_coded=False)
+
+    def _missing(self, session: Session, question: Question, read: RollupRead, directory: Directory) -> set[Period]:
+        """The months and years of a read of which something is missing, each tried alone."""
+        missing = set()
+        for period in read.periods:
+            alone = replace(read, periods=(period,))
+            name, pipeline = compiled(question, alone)
+            documents = self._store.db[name].aggregate(pipeline, session=session, comment=comment()).to_list()
+            if not _is_whole(question, alone, documents, directory):
+                missing.add(period)
+        return {month_of(each.start) if each.grain is Grain.DAY else each for each in missing or read.periods}
+
+    def _require_transactions(self, session: Session, directory: Directory) -> None:
+        """Make sure that nothing was found because nothing matches, not because the transactions are gone."""
+        is_empty = (
+            self._store.db[TRANSACTIONS.name].find_one({}, {"_id": 1}, session=session, comment=comment()) is None
+        )
+        rows = sum(state.rows for state in directory.months.values() if not state.stale)
+        if is_empty and rows:
+            raise StoreUnavailable(
+                f"The collection transactions is empty, and {rows:,} transactions were counted",
+                "Restore it from a backup",
+            )
 
     def _read_pages(
         self, session: Session, question: Question, read: PagesRead, directory: Directory, timer: Timer
@@ -257,13 +327,14 @@ class Executor:
     def _block(self, session: Session, wanted: Sequence[Period], directory: Directory, timer: Timer) -> Columns:
         """The fresh months among some as one run of columns. Their versions name it, so it cannot be out of date."""
         months = [
-            (month, state.built) for month in wanted if (state := directory.months.get(month)) and not state.stale
+            (month, state.changed) for month in wanted if (state := directory.months.get(month)) and not state.stale
         ]
         name = (directory.version.epoch, tuple(months))
         block = self._blocks.get(name)
         if block is None:
             with timer.stretch("mongo"):
-                block = read_pages(self._store, session, [month for month, _ in months])
+                expected = {month: (directory.months[month].rows, built) for month, built in months}
+                block = read_whole_pages(self._store, session, expected)
             self._blocks.put(name, block)
         return block
 
@@ -290,6 +361,8 @@ def parse_groups(question: Question, documents: Sequence[dict[str, Any]], *, is_
     dimensions: dict[str, Dimension] = dict.fromkeys([BUCKET], DATE) if question.interval else {}
     dimensions |= {dimension.name: dimension for dimension in question.query.by}
     names = tuple(dimensions)
+    if documents and "slices" in documents[0]:  # a slice without a cell that is let through was counted all the same
+        documents = [document for document in documents if document["n"]]
     parts = [Parts(document["n"], document["p"], document["r"]) for document in documents]
     if not isinstance(sum(map(sum, parts)), int):  # one double among the summands makes the sum a double
         raise InternalError("a sum overflowed")
@@ -298,7 +371,7 @@ def parse_groups(question: Question, documents: Sequence[dict[str, Any]], *, is_
         name = "k" if documents and "k" in documents[0] else "_id"
         keys = [(document[name],) for document in documents]
     else:
-        keys = [tuple(document["_id"][name] for name in names) for document in documents]
+        keys = [tuple(map(document["_id"].get, names)) if names else () for document in documents]
     if not is_coded or question.interval:  # an interval's key may be the start of a period
         keys = [
             tuple(
@@ -307,7 +380,28 @@ def parse_groups(question: Question, documents: Sequence[dict[str, Any]], *, is_
             )
             for key in keys
         ]
-    return zip(keys, parts, strict=True)
+    if is_coded:
+        return zip(keys, parts, strict=True)
+    merged: dict[tuple[int, ...], Parts] = {}
+    for key, each in zip(keys, parts, strict=True):  # a field that is not there and one that says Unknown are one
+        merged[key] = merged[key].merge(each) if key in merged else each
+    return merged.items()
+
+
+def _is_whole(question: Question, read: RollupRead, documents: Sequence[dict[str, Any]], directory: Directory) -> bool:
+    """Whether what was read of the rollups is all that there has to be."""
+    counted = "slices" if counts_slices(question, read) else "n"
+    found: int = sum(map(itemgetter(counted), documents))
+    return found == expected(question, read, directory)
+
+
+def _rollup_groups(question: Question, read: RollupRead, documents: Sequence[dict[str, Any]]) -> Groups:
+    groups = parse_groups(question, documents, is_coded=True)
+    if not leaves_days(question, read):
+        return groups
+    place = 0 if question.interval else question.query.by.index(DATE)
+    first, last = day_number(read.first), day_number(read.last)
+    return ((key, parts) for key, parts in groups if first <= key[place] <= last)
 
 
 def _add(cells: dict[tuple[int, ...], Parts], groups: Groups, interval: Interval | None) -> None:

@@ -43,7 +43,9 @@ class AnswerCache:
         return (version.epoch, version.number, question) in self._answers
 
     def put(self, answer: Answer) -> None:
-        """Keep an answer."""
+        """Keep an answer; not one of a database without data, which has no name of its own."""
+        if not answer.version.epoch:
+            return
         key = (answer.version.epoch, answer.version.number, answer.question)
         with self._lock:
             if key not in self._answers:

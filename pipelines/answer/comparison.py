@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
-from catalog.dimensions import DATE, Vocabulary, date_of, day_number
+from catalog.dimensions import Vocabulary, date_of, day_number
 from catalog.errors import BadValue
 from catalog.measures import NOTHING, Parts
+from catalog.purchases import DATE
 from pipelines.answer.answer import Answer, Codes, Previous, Row, cut, labeller, order
 from pipelines.ask.question import Comparison, Interval, Question
 from pipelines.plan.planner import Plan
@@ -80,7 +81,11 @@ def compare(
         question=question,
         rows=tuple((each.key, each.parts) for each in shown),
         codes=tuple(each.codes for each in shown),
-        plan=Plan(now.plan.reads + then.plan.reads, tuple((dict(then.plan.refused) | dict(now.plan.refused)).items())),
+        plan=Plan(
+            now.plan.reads + then.plan.reads,
+            tuple((dict(then.plan.refused) | dict(now.plan.refused)).items()),
+            tuple(dict.fromkeys(now.plan.warnings + then.plan.warnings)),
+        ),
         previous=Previous(
             both[1].first if both else None,
             both[1].last if both else None,

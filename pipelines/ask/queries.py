@@ -4,7 +4,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 
-from catalog.dimensions import (
+from catalog.dimensions import Dimension
+from catalog.errors import BadValue
+from catalog.measures import AVERAGE_SPEND, REVENUE, TRANSACTIONS, Measure
+from catalog.purchases import (
     AGE_GROUP,
     DATE,
     EMPLOYMENT_STATUS,
@@ -15,10 +18,7 @@ from catalog.dimensions import (
     REFERRAL,
     SEGMENT,
     STATE,
-    Dimension,
 )
-from catalog.errors import BadValue
-from catalog.measures import AVERAGE_SPEND, REVENUE, TRANSACTIONS, Measure
 from pipelines.ask.sentences import Leader, Sentence, Summary, Versus
 
 
@@ -176,7 +176,7 @@ def exploration(by: tuple[Dimension, ...]) -> Query:
     if len(set(by)) < len(by):
         raise BadValue(BY, said, "each dimension once")
     names = " and ".join(dimension.label.lower() for dimension in by)
-    in_time = DATE in by or HOUR in by
+    in_time = any(dimension.in_time for dimension in by)
     return Query(
         slug=EXPLORE,
         title=f"Purchases by {names}" if by else "All purchases",

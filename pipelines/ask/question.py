@@ -11,9 +11,10 @@ from datetime import date, timedelta
 from enum import StrEnum
 from typing import Any
 
-from catalog.dimensions import BY_NAME, FILTERABLE, Dimension, Vocabulary
+from catalog.dimensions import Dimension, Vocabulary
 from catalog.errors import BadValue, UnknownName
 from catalog.labels import index, key
+from catalog.purchases import PURCHASES
 from pipelines.ask.queries import BY, BY_SLUG, EXPLORE, Query, exploration
 
 _ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
@@ -140,7 +141,7 @@ class Question:
 Parameters = Mapping[str, Sequence[str]]
 """Parameter name to the values given, as text."""
 
-FILTER_PARAMETERS = tuple(prefix + dimension.name for dimension in FILTERABLE for prefix in ("", NEGATION))
+FILTER_PARAMETERS = tuple(prefix + dimension.name for dimension in PURCHASES.filterable for prefix in ("", NEGATION))
 PARAMETERS = ("from", "to", *FILTER_PARAMETERS, "interval", "compare", "limit", "source")
 EXPLORE_PARAMETERS = (BY, *PARAMETERS)
 DASHBOARD_PARAMETERS = ("from", "to", *FILTER_PARAMETERS, "compare")
@@ -165,7 +166,9 @@ def find_exploration(parameters: Parameters) -> Query:
         UnknownName: one of them is no dimension.
         BadValue: they are too many, or one is there twice.
     """
-    return exploration(tuple(BY_NAME[_choice(BY, name, tuple(BY_NAME))] for name in parameters.get(BY, ())))
+    return exploration(
+        tuple(PURCHASES.by_name[_choice(BY, name, tuple(PURCHASES.by_name))] for name in parameters.get(BY, ()))
+    )
 
 
 def ask(
@@ -232,7 +235,7 @@ def _choice(name: str, value: str, allowed: Sequence[str]) -> str:
 
 
 def _filter(parameter: str, values: Sequence[str], vocabulary: Vocabulary) -> Filter:
-    dimension = BY_NAME[parameter.removeprefix(NEGATION)]
+    dimension = PURCHASES.by_name[parameter.removeprefix(NEGATION)]
     members = tuple(vocabulary[dimension.name])
     codes = index(members)
     found: set[int] = set()

@@ -19,21 +19,20 @@ from bson.raw_bson import RawBSONDocument
 from pymongo.errors import AutoReconnect
 
 from catalog.collections import TRANSACTIONS
-from catalog.dimensions import DATE, DIMENSIONS, HOUR, Dimension
+from catalog.dimensions import DatePart, Dimension
 from catalog.errors import InternalError
+from catalog.kinds import NULL
 from catalog.measures import AMOUNT
+from catalog.purchases import DATE, PURCHASES
 from pipelines.plan.compiler import match_transactions
 from store.client import Session, Store
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Result = TypeVar("Result")
-NULL = -1
-"""What stands for an unknown amount."""
-
 _INT32, _INT64, _DATE, _STRING, _NULL = 0x10, 0x12, 0x09, 0x02, 0x0A
 _CUSTOMER = "customer_id"
 _NUMBERS = (AMOUNT, _CUSTOMER)
-_BY_FIELD = {dimension.field: dimension for dimension in DIMENSIONS}
+_BY_FIELD = {dimension.field: dimension for dimension in PURCHASES.stored}
 _DAY_MS = 86_400_000
 _MARGIN = 64
 _INT = Struct("<i")
@@ -66,16 +65,23 @@ def read_columns(store: Store, session: Session, first: date, last: date, *, wit
         InternalError: a transaction has a field of another type than its validator allows.
     """
     numbers = _NUMBERS if with_customers else (AMOUNT,)
-    fields = {dimension.field: True for dimension in DIMENSIONS} | dict.fromkeys(numbers, True) | {"_id": False}
+    fields = {dimension.field: True for dimension in PURCHASES.stored} | dict.fromkeys(numbers, True) | {"_id": False}
     condition = match_transactions((), first, last)
     find = {"find": TRANSACTIONS.name, "filter": condition, "projection": fields}
     parts = read_replies(store, session, find, _decode)
-    names = [*(dimension.name for dimension in DIMENSIONS), *numbers]
+    names = [*(dimension.name for dimension in PURCHASES.stored), *numbers]
     joined = {name: np.concatenate([part[name] for part in parts] or [np.empty(0, np.int64)]) for name in names}
     order = np.argsort(joined[DATE.name], kind="stable")
     joined = {name: values[order] for name, values in joined.items()}
-    codes = {dimension.name: joined[dimension.name] for dimension in DIMENSIONS}
+    joined |= {part.name: _of_days(joined[DATE.name], part) for part in PURCHASES.parts}
+    codes = {dimension.name: joined[dimension.name] for dimension in PURCHASES.dimensions}
     return Columns(codes, joined[AMOUNT], joined.get(_CUSTOMER))
+
+
+def _of_days(days: Array, part: DatePart) -> Array:
+    """What follows from days, each of which is computed once."""
+    distinct, positions = np.unique(days, return_inverse=True)
+    return np.array([part.code_of_day(day) for day in distinct.tolist()], np.int64)[positions]
 
 
 def read_replies(
@@ -147,6 +153,12 @@ def _decode(buffer: bytes, starts: Array) -> dict[str, Array]:
         else:
             dimension = _BY_FIELD[field]
             columns[dimension.name], at = _codes(buffer, at, kinds, dimension)
+    if take(buffer, at, "u1").any():  # some have more fields than the first
+        return _decode_one_by_one(buffer, starts)
+    for each in PURCHASES.stored:
+        if each.name not in columns:  # loaded before the field was declared
+            _require(each in PURCHASES.optional, each.field)
+            columns[each.name] = np.zeros(len(starts), np.int64)
     return columns
 
 
@@ -156,9 +168,13 @@ def _documents(buffer: bytes, starts: Array) -> Iterator[dict[str, Any]]:
 
 
 def _decode_one_by_one(buffer: bytes, starts: Array) -> dict[str, Array]:
-    """The same for documents that somebody wrote with their fields in another order."""
+    """The same for documents that have other fields than the first, or have them in another order."""
     documents = list(_documents(buffer, starts))
-    columns = {each.name: np.array([each.code(document[each.field]) for document in documents]) for each in DIMENSIONS}
+    columns = {}
+    for each in PURCHASES.stored:
+        stored = [document.get(each.field) for document in documents]
+        _require(each in PURCHASES.optional or None not in stored, each.field)
+        columns[each.name] = np.array([each.code(value) for value in stored])
     for field in _NUMBERS:
         if field in documents[0]:
             values = [NULL if document[field] is None else int(document[field]) for document in documents]
@@ -175,10 +191,10 @@ def _numbers(buffer: bytes, at: Array, kinds: Array, field: str) -> tuple[Array,
 
 
 def _codes(buffer: bytes, at: Array, kinds: Array, dimension: Dimension) -> tuple[Array, Array]:
-    if dimension is DATE:
+    if dimension.bson == "date":
         _require((kinds == _DATE).all(), dimension.field)
         return take(buffer, at, "<i8") // _DAY_MS, at + 8
-    if dimension.is_open or dimension is HOUR:
+    if dimension.bson == "int":
         _require((kinds == _INT32).all(), dimension.field)
         return take(buffer, at, "<i4").astype(np.int64), at + 4
     _require((kinds == _STRING).all(), dimension.field)

@@ -11,18 +11,20 @@ for, and would bring a library of 100 MB into each worker.
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from catalog.calendar import Period
 from catalog.collections import PAGES
-from catalog.dimensions import DATE, DIMENSIONS, day_number, day_of
+from catalog.dimensions import day_number, day_of
 from catalog.measures import Parts
+from catalog.purchases import DATE, PURCHASES
 from pipelines.ask.question import Filter, Question
 from pipelines.derived.columns import Array, Columns
 from pipelines.derived.slices import sums
+from pipelines.plan.whole import NotWhole
 from store.client import Session, Store
 from store.scope import comment
 
@@ -31,6 +33,8 @@ PART_ROWS = 250_000
 
 CENTS = "cents"
 MAX_GROUPS = 2**22
+UNREADABLE = (ValueError, KeyError, TypeError, ZeroDivisionError)
+"""What a page that is not of our form raises where it is unpacked."""
 
 
 def pack(columns: Columns, month: Period, built: int) -> Iterator[dict[str, Any]]:
@@ -55,7 +59,7 @@ def pack(columns: Columns, month: Period, built: int) -> Iterator[dict[str, Any]
 
 def unpack(pages: Iterable[Mapping[str, Any]]) -> Columns:
     """The transactions of pages, in the order given; dates are day numbers again."""
-    names = [*(dimension.name for dimension in DIMENSIONS), CENTS]
+    names = [*(dimension.name for dimension in PURCHASES.dimensions), CENTS]
     parts: dict[str, list[Array]] = {name: [] for name in names}
     for page in pages:
         first = day_number(page["month"].date())
@@ -63,6 +67,8 @@ def unpack(pages: Iterable[Mapping[str, Any]]) -> Columns:
             packed = page["columns"][name]
             width = len(packed) // page["rows"]
             values = np.frombuffer(packed, f"<{'i' if name == CENTS else 'u'}{width}")
+            if len(values) != page["rows"]:
+                raise ValueError(f"the column {name} of page {page['_id']} has not as many values as the page has rows")
             parts[name].append(values.astype(np.int32) + first if name == DATE.name else values)
     joined = {name: np.concatenate(arrays) if arrays else np.empty(0, np.int64) for name, arrays in parts.items()}
     return Columns({name: joined[name] for name in names[:-1]}, joined[CENTS])
@@ -73,6 +79,35 @@ def read_pages(store: Store, session: Session, months: Iterable[Period]) -> Colu
     starts = [day_of(day_number(month.start)) for month in months]
     found = store.db[PAGES.name].find({"month": {"$in": starts}}, session=session, comment=comment())
     return unpack(found.sort([("month", 1), ("part", 1)]))
+
+
+def read_whole_pages(store: Store, session: Session, expected: Mapping[Period, tuple[int, int]]) -> Columns:
+    """The same of months whose rows, and the data version they were built of, are known.
+
+    Raises:
+        NotWhole: a page is missing, is of another version, or cannot be read.
+    """
+    starts = {day_of(day_number(month.start)): month for month in expected}
+    found = store.db[PAGES.name].find({"month": {"$in": list(starts)}}, session=session, comment=comment())
+    pages: dict[Period, list[Mapping[str, Any]]] = {month: [] for month in expected}
+    for page in found.sort([("month", 1), ("part", 1)]):
+        pages[starts[page["month"]]].append(page)
+    missing = [month for month, (rows, built) in expected.items() if not _is_whole(pages[month], rows, built)]
+    if missing:
+        raise NotWhole(missing)
+    return unpack(page for of_month in pages.values() for page in of_month)
+
+
+def _is_whole(pages: Sequence[Mapping[str, Any]], rows: int, built: int) -> bool:
+    """Whether these are all pages of a month, as its document says."""
+    try:
+        return (
+            [page["part"] for page in pages] == list(range(len(pages)))
+            and sum(page["rows"] for page in pages) == rows
+            and all(page["built"] == built and len(unpack([page])) for page in pages)
+        )
+    except UNREADABLE:
+        return False
 
 
 def evaluate(columns: Columns, question: Question, first: int, last: int) -> dict[tuple[int, ...], Parts]:
@@ -93,7 +128,7 @@ def evaluate(columns: Columns, question: Question, first: int, last: int) -> dic
     bases, sizes = [], []
     for dimension in dimensions:
         codes = columns.codes[dimension.name][rows].astype(np.int64)
-        base = int(codes.min(initial=2**31)) if dimension is DATE and len(codes) else 0
+        base = int(codes.min(initial=2**31)) if dimension.is_date and len(codes) else 0
         size = int(codes.max(initial=-1)) - base + 1
         keys = keys * size + (codes - base)
         bases.append(base)

@@ -5,20 +5,22 @@ the month since that snapshot. So a refresh may run beside loads and beside othe
 killed anywhere: a month is stale until its transaction commits, and then it is right.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from bson.raw_bson import RawBSONDocument
 
-from catalog.calendar import Grain, Period
-from catalog.collections import FORMAT, PAGES, PERIODS, REFRESH, ROLLUPS, STATUS
+from catalog.calendar import Grain, Period, parse
+from catalog.collections import PAGES, PERIODS, REFRESH, ROLLUPS, STATUS
 from catalog.dimensions import day_number, day_of
+from catalog.purchases import PURCHASES
 from pipelines.derived.ahead import ahead
-from pipelines.derived.columns import read_columns
-from pipelines.derived.pages import pack, read_pages
+from pipelines.derived.columns import Columns, read_columns
+from pipelines.derived.pages import pack, read_whole_pages
 from pipelines.derived.slices import of_month, of_year
-from pipelines.state.directory import as_built, bump_layout, read_directory
+from pipelines.plan.whole import NotWhole
+from pipelines.state.directory import as_built, bump_builds, read_directory, record
 from pipelines.state.lanes import fold_lanes
 from store.client import Document, Session, Store, in_transaction, translated
 from store.holder import end_session, is_alive, myself, session_name
@@ -35,12 +37,14 @@ class Built:
         period: the month or year.
         changed: the data version that it is as of.
         rows: how many transactions it has.
+        counts: how many of them each code has.
         slices, pages: its documents.
     """
 
     period: Period
     changed: int
     rows: int
+    counts: Mapping[str, bytes]
     slices: list[RawBSONDocument]
     pages: list[Document]
 
@@ -60,6 +64,8 @@ def refresh(store: Store, progress: Progress = lambda done, total: None) -> Refr
     Raises:
         StoreUnavailable: MongoDB is away; what was built stays.
     """
+    with translated(), store.client.start_session() as session:
+        in_transaction(session, lambda inner: record(store, inner))
     with store.snapshot() as session:
         directory = read_directory(store, session)
     months, years = directory.stale_months, sorted(directory.stale_years)
@@ -93,7 +99,8 @@ def _build(store: Store, period: Period) -> Built | None:
 def _read_month(store: Store, session: Session, month: Period, changed: int) -> Built:
     columns = read_columns(store, session, month.start, month.last)
     pages = list(pack(columns, month, changed))
-    return Built(month, changed, len(columns), of_month(columns, month).documents, pages)
+    slices = of_month(columns, month)
+    return Built(month, changed, len(columns), slices.counts, slices.documents, pages)
 
 
 def _read_year(store: Store, session: Session, year: Period, changed: int) -> Built | None:
@@ -101,8 +108,21 @@ def _read_year(store: Store, session: Session, year: Period, changed: int) -> Bu
     months = list(store.db[PERIODS.name].find({"_id": {"$in": names}}, session=session))
     if any(as_built(month) != month["changed"] for month in months):
         return None
-    slices = of_year(year, (read_pages(store, session, [month]) for month in year.months))
-    return Built(year, changed, sum(month["rows"] for month in months), slices.documents, [])
+    rows = 0
+
+    def columns() -> Iterator[Columns]:
+        nonlocal rows
+        for month in months:
+            period = parse(month["_id"])
+            try:
+                found = read_whole_pages(store, session, {period: (month["rows"], month["changed"])})
+            except NotWhole:
+                found = read_columns(store, session, period.start, period.last)
+            rows += len(found)
+            yield found
+
+    slices = of_year(year, columns())
+    return Built(year, changed, rows, slices.counts, slices.documents, [])
 
 
 def _take_over(store: Store, writing: Session) -> None:
@@ -119,7 +139,8 @@ def _write(store: Store, writing: Session, built: Built) -> bool:
 
     def replace(session: Session) -> bool:
         mine = {"_id": period.name, "changed": built.changed}
-        now = {"$set": {"built": built.changed, "format": FORMAT, "rows": built.rows}}
+        made = {"built": built.changed, "format": PURCHASES.fingerprint, "rows": built.rows, "counts": built.counts}
+        now = {"$set": made}
         state = store.db[PERIODS.name].update_one(mine, now, session=session)
         if not state.modified_count:
             return False
@@ -133,7 +154,7 @@ def _write(store: Store, writing: Session, built: Built) -> bool:
             rollups.insert_many(built.slices, session=session)
         if built.pages:
             pages.insert_many(built.pages, session=session)
-        bump_layout(store, session)
+        bump_builds(store, session)
         return True
 
     return in_transaction(writing, replace)

@@ -16,15 +16,17 @@ from bson.errors import BSONError
 from bson.int64 import Int64
 
 from catalog.collections import Collection
-from catalog.dimensions import DIMENSIONS, day_of
-from pipelines.derived.columns import NULL, Array, is_text, read_labels, read_replies, take
+from catalog.dimensions import day_of
+from catalog.kinds import NULL
+from catalog.purchases import PURCHASES
+from pipelines.derived.columns import Array, is_text, read_labels, read_replies, take
 from store.client import Document, Session, Store
 
 _INT32, _INT64, _DATE, _STRING, _NULL = 0x10, 0x12, 0x09, 0x02, 0x0A
 _LOAD = "load_id"
 _DAY_MS = 86_400_000
 _AWARE: CodecOptions[Document] = CodecOptions(tz_aware=True)
-_ENUMERATED = {each.field: each for each in DIMENSIONS if each.members and not each.is_open and each.field != "hour"}
+_ENUMERATED = {each.field: each for each in PURCHASES.stored if each.bson == "string"}
 _TYPES = {"int": int, "long": Int64, "date": datetime, "string": str, "null": type(None)}
 _NUMBERS = {"int": (_INT32, "<i4"), "long": (_INT64, "<i8"), "date": (_DATE, "<i8")}
 
@@ -128,7 +130,7 @@ def _with_others(
         if why := fault(collection, document):
             malformed.append((document.get("_id"), why))
             continue
-        found.append({name: _number(name, document.get(name)) for name in columns})
+        found.append({name: _number(name, document.get(name, PURCHASES.absent.get(name))) for name in columns})
         theirs.append(document.get(_LOAD) == load_id)
     joined = {
         name: np.concatenate([values[right], np.array([each[name] for each in found], np.int64)])

@@ -15,24 +15,33 @@ import numpy as np
 from bson.raw_bson import RawBSONDocument
 
 from catalog.calendar import Grain, Period
-from catalog.dimensions import DATE, FILTERABLE, date_of, day_number, day_of
+from catalog.dimensions import date_of, day_number, day_of
+from catalog.kinds import NULL
 from catalog.measures import Parts
-from pipelines.derived.columns import NULL, Array, Columns
+from catalog.purchases import DATE, PURCHASES
+from pipelines.derived.columns import Array, Columns
 from pipelines.plan.rollups import ALL, TOTAL
 
 EXACT = 2**53
 """Doubles add whole numbers exactly below this, and numpy's `bincount` adds doubles."""
 
 Pair = tuple[str, str]
-_MEMBERS = (ALL, *(each.name for each in FILTERABLE))
+_MEMBERS = (ALL, *(each.name for each in PURCHASES.filterable))
 
 
 @dataclass(frozen=True)
 class Slices:
-    """The slices of a month and of its days, or of a year, encoded; and how many cells they have."""
+    """The slices of a month and of its days, or of a year, encoded.
+
+    Attributes:
+        documents: the slices.
+        cells: how many cells they have.
+        counts: how many transactions each code has, as `Counts.packed`.
+    """
 
     documents: list[RawBSONDocument]
     cells: int
+    counts: Mapping[str, bytes]
 
 
 def sums(keys: Array, cents: Array, size: int) -> tuple[Array, Array, Array]:
@@ -56,10 +65,11 @@ def of_month(columns: Columns, month: Period) -> Slices:
     """The slices of a month and of its days, from its transactions."""
     first = day_number(month.start)
     dates = {DATE.name: columns.codes[DATE.name] - first}
-    cells = _Cells(_pairs(columns, dates), (*_MEMBERS, DATE.name), first)
+    pairs = _pairs(columns, dates)
+    cells = _Cells(pairs, (*_MEMBERS, DATE.name), first)
     documents = [cells.slice(of, member, month) for of in _MEMBERS for member in cells.members(of)]
     days = [(day, Period(date_of(first + day), Grain.DAY)) for day in cells.members(DATE.name)]
-    return Slices([*documents, *(cells.slice(DATE.name, *day) for day in days)], cells.count)
+    return Slices([*documents, *(cells.slice(DATE.name, *day) for day in days)], cells.count, _counts(pairs))
 
 
 def of_year(year: Period, months: Iterable[Columns]) -> Slices:
@@ -69,9 +79,14 @@ def of_year(year: Period, months: Iterable[Columns]) -> Slices:
         for pair, found in _pairs(columns, {}).items():
             total[pair] = _added(total[pair], found) if pair in total else found
     if not total:
-        return Slices([], 0)
+        return Slices([], 0, {})
     cells = _Cells(total, _MEMBERS, 0)
-    return Slices([cells.slice(of, member, year) for of in _MEMBERS for member in cells.members(of)], cells.count)
+    documents = [cells.slice(of, member, year) for of in _MEMBERS for member in cells.members(of)]
+    return Slices(documents, cells.count, _counts(total))
+
+
+def _counts(pairs: Mapping[Pair, Array]) -> dict[str, bytes]:
+    return {of: found[0].astype("<u4").tobytes() for (of, by), found in pairs.items() if by == ALL != of}
 
 
 def _pairs(columns: Columns, dates: Mapping[str, Array]) -> dict[Pair, Array]:
@@ -82,7 +97,7 @@ def _pairs(columns: Columns, dates: Mapping[str, Array]) -> dict[Pair, Array]:
     known = columns.cents != NULL
     order = np.argsort(~known, kind="stable")
     priced = int(np.count_nonzero(known))
-    codes = {each.name: columns.codes[each.name] for each in FILTERABLE} | dict(dates)
+    codes = {each.name: columns.codes[each.name] for each in PURCHASES.filterable} | dict(dates)
     codes = {name: each[order].astype(np.int64) for name, each in codes.items()}
     codes[ALL] = np.zeros(len(order), np.int64)
     sizes = {name: int(each.max(initial=-1)) + 1 for name, each in codes.items()}

@@ -16,7 +16,7 @@ from pipelines.derived.verification.findings import SHOWN, Checked, Difference, 
 from pipelines.derived.verification.mend import mend
 from pipelines.derived.verification.periods import check_period
 from pipelines.derived.verification.rows import ROWS, check_rows, ranges
-from pipelines.state.directory import bump_layout, read_directory
+from pipelines.state.directory import bump_builds, read_directory
 from store.client import Session, Store, in_transaction, translated
 
 __all__ = ["SHOWN", "Difference", "Verification", "verify"]
@@ -67,7 +67,7 @@ def _keep(store: Store, found: Verification) -> None:
     def keep(session: Session) -> None:
         update = {"$set": {"result": found.summary()}}
         store.db[STATUS.name].update_one({"_id": VERIFICATION}, update, upsert=True, session=session)
-        bump_layout(store, session)
+        bump_builds(store, session)
 
     with translated(), store.client.start_session() as session:
         in_transaction(session, keep)

@@ -2,8 +2,8 @@
 
 from math import prod
 
-from catalog.dimensions import DATE
 from catalog.errors import UserError
+from catalog.purchases import DATE
 from pipelines.ask.question import MAX_ROWS, Question
 from pipelines.state.version import Directory
 
@@ -41,10 +41,10 @@ def most_groups(question: Question, directory: Directory) -> int:
         return 0
     first = max(question.first or months[0].start, months[0].start)
     last = min(question.last or months[-1].last, months[-1].last)
-    sizes = [len(directory.vocabulary[each.name]) for each in question.query.by if each is not DATE]
+    sizes = [len(directory.vocabulary[each.name]) for each in question.query.by if not each.is_date]
     for each in question.filters:
         if each.dimension in question.query.by and not each.negated:
-            sizes[[by for by in question.query.by if by is not DATE].index(each.dimension)] = len(each.codes)
+            sizes[[by for by in question.query.by if not by.is_date].index(each.dimension)] = len(each.codes)
     if DATE in question.query.by:
         sizes.append((last - first).days + 1)
     elif question.interval:

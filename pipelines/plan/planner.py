@@ -11,9 +11,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from catalog.calendar import Grain, Period, Piece, days_between, tile
-from catalog.dimensions import DATE, Dimension
+from catalog.calendar import Grain, Period, Piece, days_between, tile, year_of
+from catalog.dimensions import Dimension
 from catalog.errors import SourceRefused
+from catalog.purchases import DATE
 from pipelines.ask.question import Interval, Question, Source
 from pipelines.plan.rollups import BY_DIMENSIONS, ROLLUPS, Rollup
 from pipelines.state.version import Directory
@@ -90,10 +91,12 @@ class Plan:
     Attributes:
         reads: the things to read.
         refused: what was not taken, and why.
+        warnings: what should have been taken and is not there as a whole, in sentences.
     """
 
     reads: tuple[Read, ...]
     refused: tuple[tuple[str, str], ...] = ()
+    warnings: tuple[str, ...] = ()
 
     @property
     def source(self) -> str:
@@ -114,7 +117,7 @@ class _Shape:
 
     def cost_us(self, period: Period) -> float:
         days_in = (period.last - period.start).days + 1
-        cells = days_in if self.cells_by is DATE else self.cells
+        cells = days_in if self.cells_by and self.cells_by.is_date else self.cells
         return self.slices * (SLICE_US + cells * CELL_US)
 
 
@@ -135,7 +138,7 @@ def plan(question: Question, directory: Directory) -> Plan:
         raise SourceRefused(
             question.source.value, [f"{what}: {why}" for what, why in refused if what not in ("pages", "raw")]
         )
-    return Plan(tuple(_merge(chosen)), refused)
+    return Plan(tuple(_merge(chosen)), refused, tuple(_warnings(directory, pieces)))
 
 
 def needed_dimensions(question: Question) -> tuple[Dimension, ...]:
@@ -183,9 +186,9 @@ def _shape(question: Question, directory: Directory) -> _Shape | None:
         ways = [(None, None)]
     shapes = []
     for slice_by, cells_by in ways:
-        if slice_by is not DATE:
+        if not (slice_by and slice_by.is_date):
             slices = _allowed(question, slice_by, directory) if slice_by else 1
-            cells = len(directory.vocabulary[cells_by.name]) if cells_by and cells_by is not DATE else 1
+            cells = len(directory.vocabulary[cells_by.name]) if cells_by and not cells_by.is_date else 1
             kept = grains if slice_by is None else tuple(grain for grain in grains if grain is not Grain.DAY)
             shapes.append(_Shape(rollup, slice_by, cells_by, slices, cells, kept))
     return min(shapes, key=lambda shape: (shape.slices * (SLICE_US + shape.cells * CELL_US), -len(shape.grains)))
@@ -220,7 +223,7 @@ def _periods(piece: Piece, shape: _Shape | None) -> tuple[Period, ...]:
     """The periods whose rollups make up a piece; none where they cannot."""
     if shape is None:
         return ()
-    if piece.is_whole or shape.cells_by is DATE:
+    if piece.is_whole or (shape.cells_by and shape.cells_by.is_date):
         return (piece.period,)
     return days_between(piece.first, piece.last) if Grain.DAY in shape.grains else ()
 
@@ -273,15 +276,48 @@ def _refused(
                 isinstance(read, PagesRead) and not _periods(p, shape) for p, read in zip(pieces, chosen, strict=True)
             )
             reasons[shape.rollup.name] = "cannot cut a month" if cut else "the pages are cheaper"
-    stale = [month for month in directory.stale_months if any(piece.period == month for piece in pieces)]
-    if stale:
-        reasons[f"rollups and pages of {_span(stale)}"] = "changed since they were built; refresh mends it"
+    reasons |= {f"rollups and pages of {_span(months)}": why for months, why in _unusable(directory, pieces)}
+    if years := _incomplete_years(directory, pieces):
+        reasons[f"rollups of {_span(years)}"] = INCOMPLETE
     rows = sum(directory.rows[piece.period] for piece in pieces)
     if "pages" not in taken:
         reasons["pages"] = f"would read {rows:,} rows"
     if "raw" not in taken:
         reasons["raw"] = f"would scan {rows:,} transactions"
     return tuple(reasons.items())
+
+
+CHANGED = "changed since they were built; refresh mends it"
+UNRECORDED = "their documents in periods are missing; `python -m loader refresh` mends it"
+INCOMPLETE = "something of them is missing; `python -m loader verify --repair` mends it"
+
+
+def _unusable(directory: Directory, pieces: Sequence[Piece]) -> Iterator[tuple[list[Period], str]]:
+    """The stale months among the pieces, by what makes them so."""
+    if not directory.stale_months:
+        return
+    stale = {piece.period for piece in pieces}.intersection(directory.stale_months)
+    changed = stale - directory.incomplete - directory.unrecorded
+    incomplete, unrecorded = stale & directory.incomplete, stale & directory.unrecorded
+    for months, why in ((changed, CHANGED), (unrecorded, UNRECORDED), (incomplete, INCOMPLETE)):
+        if months:
+            yield sorted(months), why
+
+
+def _incomplete_years(directory: Directory, pieces: Sequence[Piece]) -> list[Period]:
+    """The years that might have been taken as a whole and are incomplete."""
+    if not directory.incomplete:
+        return []
+    return sorted(directory.incomplete & {year_of(piece.first) for piece in pieces})
+
+
+def _warnings(directory: Directory, pieces: Sequence[Piece]) -> Iterator[str]:
+    """What the answer does without, where it has to, in sentences."""
+    for months, why in _unusable(directory, pieces):
+        if why != CHANGED:
+            yield f"Rollups and pages of {_span(months)}: {why}. Their transactions were read instead."
+    if years := _incomplete_years(directory, pieces):
+        yield f"Rollups of {_span(years)}: {INCOMPLETE}. Their months were read instead."
 
 
 def _names(periods: Sequence[Period], grain: Grain) -> str:

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from catalog.calendar import Grain
-from catalog.dimensions import DATE, FILTERABLE, Dimension
+from catalog.dimensions import Dimension
+from catalog.purchases import DATE, PURCHASES
 
 ALL = "all"
 """The `dimension` of the slice that holds all transactions of its period."""
@@ -55,9 +56,9 @@ class Rollup:
 _LONG = (Grain.MONTH, Grain.YEAR)
 ROLLUPS = (
     Rollup(frozenset(), (Grain.DAY, *_LONG)),
-    *(Rollup(frozenset((each,)), (Grain.DAY, *_LONG)) for each in FILTERABLE),
+    *(Rollup(frozenset((each,)), (Grain.DAY, *_LONG)) for each in PURCHASES.filterable),
     Rollup(frozenset((DATE,)), (Grain.MONTH,)),  # a day's own document would say no more than its total
-    *(Rollup(frozenset(pair), _LONG) for pair in combinations(FILTERABLE, 2)),
-    *(Rollup(frozenset((each, DATE)), (Grain.MONTH,)) for each in FILTERABLE),
+    *(Rollup(frozenset(pair), _LONG) for pair in combinations(PURCHASES.filterable, 2)),
+    *(Rollup(frozenset((each, DATE)), (Grain.MONTH,)) for each in PURCHASES.filterable),
 )
 BY_DIMENSIONS = {rollup.dimensions: rollup for rollup in ROLLUPS}

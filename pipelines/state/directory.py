@@ -4,7 +4,7 @@ Everything that changes an answer or moves what answers are read from writes the
 transaction, so one small read tells whether a directory read before is still right.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -12,12 +12,15 @@ from bson import Int64, ObjectId
 from pymongo import ReturnDocument, UpdateOne
 
 from catalog.calendar import Grain, Period, month_of, parse, year_of
-from catalog.collections import DATA_VERSION, FORMAT, PERIODS, STATUS, VERIFICATION
-from catalog.dimensions import date_of, day_number, day_of
-from pipelines.state.members import MEMBERS, present_marks
-from pipelines.state.version import EMPTY, Directory, Month, Version
+from catalog.collections import DATA_VERSION, LAYOUT, MEMBERS, PERIODS, STATUS, TRANSACTIONS, VERIFICATION
+from catalog.dimensions import Vocabulary, date_of, day_number, day_of
+from catalog.errors import StoreUnavailable
+from catalog.purchases import DATE, PURCHASES
+from pipelines.state.members import present_marks
+from pipelines.state.version import EMPTY, Counts, Directory, Month, Version
 from store.client import Document, Session, Store
-from store.schema import read_vocabulary
+from store.layout import check_layout
+from store.schema import names_lost, read_vocabulary
 from store.scope import comment
 
 VERSIONS = {"$gte": DATA_VERSION, "$lt": f"{DATA_VERSION}0"}
@@ -30,12 +33,22 @@ def read_version(store: Store, session: Session | None = None) -> Version:
 
 
 def parse_version(documents: Sequence[Mapping[str, Any]]) -> Version:
-    """The version that the status documents tell; EMPTY where there are none."""
-    for main in documents:
-        if main["_id"] == DATA_VERSION:
-            number = sum(int(document["version"]) for document in documents)
-            return Version(str(main["epoch"]), number, int(main["layout"]))
-    return EMPTY
+    """The version that the status documents tell; EMPTY where there are none.
+
+    Raises:
+        NewerLayout: the database is of a layout that this program does not know.
+    """
+    main = _main(documents)
+    if not main:
+        return EMPTY
+    check_layout(main)
+    number = sum(int(document["version"]) for document in documents)
+    return Version(str(main["epoch"]), number, int(main.get("builds", main.get("layout", 0))))
+
+
+def _main(documents: Iterable[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """The one that is no lane's; an empty one where there is none."""
+    return next((each for each in documents if each["_id"] == DATA_VERSION), {})
 
 
 def _versions(store: Store, session: Session | None) -> list[Document]:
@@ -53,33 +66,86 @@ def marked(documents: Iterable[Mapping[str, Any]]) -> set[str]:
 
 
 def read_directory(store: Store, session: Session, known: Directory | None = None) -> Directory:
-    """The directory as of a session's snapshot; `known` itself where nothing has changed since."""
+    """The directory as of a session's snapshot; `known` itself where nothing has changed since.
+
+    Raises:
+        StoreUnavailable: what it says of itself was lost in part, and nothing would be right without that.
+    """
     versions = _versions(store, session)
     version = parse_version(versions)
     if known and known.version == version:
         return known
     stale = marked(versions)
+    found = list(store.db[PERIODS.name].find({}, session=session, comment=comment()))
+    documents = {parse(each["_id"]): each for each in found}
+    if version == EMPTY:
+        if documents or _first_transaction(store, session):
+            raise StoreUnavailable(
+                "This database has transactions and no data version: its collection status was lost",
+                "Run `python -m loader refresh`, which makes a new one",
+            )
+        return Directory(EMPTY, vocabulary=read_vocabulary(store, session))
+    unrecorded: frozenset[Period] = frozenset()
+    if len(documents) != _main(versions).get("recorded", len(documents) or -1):
+        unrecorded = unrecorded_periods(store, session, documents)
     months: dict[Period, Month] = {}
     years: dict[bool, set[Period]] = {True: set(), False: set()}
-    documents = {each["_id"]: each for each in store.db[PERIODS.name].find({}, session=session, comment=comment())}
-    for name in sorted(documents.keys() | stale):
-        period, document = parse(name), documents.get(name, {})
-        changed = version.number if name in stale else document["changed"]
+    for period in sorted({*documents, *map(parse, stale), *unrecorded}):
+        document = documents.get(period, {})
+        changed = version.number if period.name in stale else document.get("changed", version.number)
         state = Month(document.get("rows", 0), changed, as_built(document))
         if period.grain is Grain.YEAR:
             years[state.stale].add(period)
         else:
             months[period] = state
-    vocabulary = read_vocabulary(store, session)
     verification = store.db[STATUS.name].find_one({"_id": VERIFICATION}, session=session, comment=comment())
+    counts = {
+        period: Counts(document.get("rows", 0), document.get("counts", {}))
+        for period, document in documents.items()
+        if as_built(document) is not None
+    }
     return Directory(
-        version, months, frozenset(years[False]), frozenset(years[True]), vocabulary, (verification or {}).get("result")
+        version,
+        months,
+        frozenset(years[False]),
+        frozenset(years[True]),
+        _names(store, session, counts.values()),
+        (verification or {}).get("result"),
+        counts,
+        unrecorded,
+    )
+
+
+def _names(store: Store, session: Session, counts: Iterable[Counts]) -> Vocabulary:
+    """The vocabulary, which has a name for each code that is counted."""
+    vocabulary = read_vocabulary(store, session, is_whole=True)
+    for dimension in PURCHASES.references:
+        most = 4 * len(vocabulary[dimension.name])
+        if any(len(each.packed.get(dimension.name, b"")) > most for each in counts):
+            raise names_lost(dimension.collection)
+    return vocabulary
+
+
+def unrecorded_periods(store: Store, session: Session, recorded: Collection[Period]) -> frozenset[Period]:
+    """The months and years that have transactions and are not recorded; a look at the index for each month."""
+    found: set[Period] = set()
+    first = _first_transaction(store, session)
+    while first:
+        month = month_of(first[DATE.field].date())
+        found |= {month, year_of(month.start)}
+        first = _first_transaction(store, session, {DATE.field: {"$gt": day_of(day_number(month.last))}})
+    return frozenset(found.difference(recorded))
+
+
+def _first_transaction(store: Store, session: Session, condition: Mapping[str, Any] | None = None) -> Document | None:
+    return store.db[TRANSACTIONS.name].find_one(
+        condition or {}, {DATE.field: 1}, sort=[(DATE.field, 1)], session=session, comment=comment()
     )
 
 
 def as_built(period: Mapping[str, Any]) -> int | None:
-    """The data version that a period's rollups and pages show; None where there are none of today's form."""
-    return period.get("built") if period.get("format") == FORMAT else None
+    """The data version that a period's rollups and pages show; None where there are none of what is declared today."""
+    return period.get("built") if period.get("format") == PURCHASES.fingerprint else None
 
 
 def bump_version(store: Store, session: Session, day_numbers: Iterable[int]) -> int:
@@ -102,8 +168,8 @@ def bump_version_of(store: Store, session: Session, names: Iterable[str], commit
         )
         for name in sorted(names)
     ]
-    if updates:
-        store.db[PERIODS.name].bulk_write(updates, session=session)
+    if updates and store.db[PERIODS.name].bulk_write(updates, session=session).upserted_count:
+        _record(store, session)
     return version
 
 
@@ -114,28 +180,56 @@ def period_names(day_numbers: Iterable[int]) -> set[str]:
 
 
 def begin(store: Store, session: Session) -> None:
-    """Make sure that there is a version, with a name of its own for this database, and a mark of its vocabulary."""
+    """Make sure that there is a version, with a name of its own for this database, and a mark of its vocabulary.
+
+    Where it was lost nothing that was built is trusted any more: what lanes had marked as stale was lost with it.
+    """
     main = store.db[STATUS.name].find_one({"_id": DATA_VERSION}, session=session)
     if main is None:
-        _bump(store, session, "version", 0)
-    if MEMBERS not in (main or {}):
-        marks = {name: Int64(mark) for name, mark in present_marks(store, session).items()}
-        store.db[STATUS.name].update_one({"_id": DATA_VERSION}, {"$set": {MEMBERS: marks}}, session=session)
+        periods = store.db[PERIODS.name]
+        newest = periods.find_one({}, sort=[("changed", -1)], session=session)
+        version = newest["changed"] + 1 if newest else 0
+        status = {"_id": DATA_VERSION, "epoch": ObjectId(), "version": version, "builds": 0, "schema": LAYOUT}
+        store.db[STATUS.name].insert_one(status | {"committed_at": datetime.now(UTC)}, session=session)
+        periods.update_many({}, {"$set": {"changed": version}}, session=session)
+        _record(store, session)
+    noted = (main or {}).get(MEMBERS, {})
+    present = present_marks(store, session)
+    if new := {f"{MEMBERS}.{name}": Int64(mark) for name, mark in present.items() if name not in noted}:
+        store.db[STATUS.name].update_one({"_id": DATA_VERSION}, {"$set": new}, session=session)
 
 
-def bump_layout(store: Store, session: Session) -> None:
+def record(store: Store, session: Session) -> None:
+    """In a transaction, make anew what the database has lost of what it says of itself: the version, and periods."""
+    if not _versions(store, session) and not _first_transaction(store, session):
+        return
+    begin(store, session)
+    documents = store.db[PERIODS.name].find({}, {"_id": 1}, session=session).to_list()
+    if len(documents) != _main(_versions(store, session)).get("recorded"):
+        lost = unrecorded_periods(store, session, [parse(each["_id"]) for each in documents])
+        if lost:
+            bump_version_of(store, session, {period.name for period in lost})
+        _record(store, session)
+
+
+def _record(store: Store, session: Session) -> None:
+    """Note how many periods have a document, so that a lost one is missed."""
+    count = store.db[PERIODS.name].count_documents({}, session=session)
+    store.db[STATUS.name].update_one({"_id": DATA_VERSION}, {"$set": {"recorded": count}}, session=session)
+
+
+def bump_builds(store: Store, session: Session) -> None:
     """Say, in the transaction of a refresh, that rollups or pages are new."""
-    _bump(store, session, "layout")
+    _bump(store, session, "builds")
 
 
 def _bump(store: Store, session: Session, counter: str, by: int = 1) -> int:
-    other = "layout" if counter == "version" else "version"
-    update = {
-        "$inc": {counter: by},
-        "$set": {"committed_at": datetime.now(UTC)},
-        "$setOnInsert": {other: 0, "epoch": ObjectId()},
-    }
+    changes = {"$inc": {counter: by}, "$set": {"committed_at": datetime.now(UTC)}}
     status = store.db[STATUS.name].find_one_and_update(
-        {"_id": DATA_VERSION}, update, upsert=True, return_document=ReturnDocument.AFTER, session=session
+        {"_id": DATA_VERSION}, changes, return_document=ReturnDocument.AFTER, session=session
     )
-    return int(status[counter]) if status else 0
+    if status is None:
+        begin(store, session)
+        return _bump(store, session, counter, by)
+    check_layout(status)
+    return int(status[counter])

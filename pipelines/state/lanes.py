@@ -9,9 +9,9 @@ checkpoint into the load.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from catalog.collections import CHECKPOINT, DATA_VERSION, LOADS, STATUS
+from catalog.collections import CHECKPOINT, DATA_VERSION, LOADS, MEMBERS, STATUS
 from pipelines.state.directory import VERSIONS, begin, bump_version_of, marked
-from pipelines.state.members import MEMBERS, marking, noted_marks
+from pipelines.state.members import marking, noted_marks
 from store.client import Document, Session, Store
 
 LANES = {"$gt": DATA_VERSION, "$lt": VERSIONS["$lt"]}

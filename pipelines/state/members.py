@@ -9,13 +9,10 @@ from typing import Any
 
 from bson.int64 import Int64
 
-from catalog.collections import DATA_VERSION, STATUS
-from catalog.dimensions import REFERENCES
+from catalog.collections import DATA_VERSION, MEMBERS, STATUS
 from catalog.identity import Member, member_marks
+from catalog.purchases import PURCHASES
 from store.client import Document, Session, Store
-
-MEMBERS = "members"
-"""The field of a status document that holds marks by collection."""
 
 RENAMES = "renames"
 RENAMED = "renamed"
@@ -24,7 +21,7 @@ RENAMED = "renamed"
 
 def stored_members(store: Store, session: Session) -> list[Member]:
     """What the reference collections hold."""
-    collections = [str(dimension.collection) for dimension in REFERENCES]
+    collections = [dimension.collection for dimension in PURCHASES.references]
     return [
         (name, document["_id"], document["name"])
         for name in collections
@@ -34,7 +31,7 @@ def stored_members(store: Store, session: Session) -> list[Member]:
 
 def present_marks(store: Store, session: Session) -> dict[str, int]:
     """The marks of what the reference collections hold."""
-    return dict.fromkeys((str(each.collection) for each in REFERENCES), 0) | member_marks(
+    return dict.fromkeys((each.collection for each in PURCHASES.references), 0) | member_marks(
         stored_members(store, session)
     )
 

@@ -1,12 +1,15 @@
 """What the database holds at one moment, as the planner and the caches see it. Pure."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date
 from functools import cached_property
+from struct import unpack
 from typing import Any, NamedTuple
 
-from catalog.calendar import Period, year_of
-from catalog.dimensions import FILTERABLE, Vocabulary
+from catalog.calendar import Grain, Period, year_of
+from catalog.dimensions import Vocabulary
+from catalog.purchases import PURCHASES
 
 
 class Version(NamedTuple):
@@ -15,15 +18,15 @@ class Version(NamedTuple):
     Attributes:
         epoch: names the database; a new one begins again with another.
         number: the data version; grows with each commit that changes an answer, 0 before the first.
-        layout: grows with each refresh, which changes what is read but no answer.
+        builds: grows with each refresh, which changes what is read but no answer.
     """
 
     epoch: str
     number: int
-    layout: int
+    builds: int
 
     def has_data_of(self, other: "Version") -> bool:
-        """Whether the data are the same, however they are laid out."""
+        """Whether the data are the same, whatever was built of them."""
         return (self.epoch, self.number) == (other.epoch, other.number)
 
 
@@ -50,6 +53,28 @@ class Month:
         return self.built != self.changed
 
 
+@dataclass(frozen=True, eq=False)
+class Counts:
+    """How many transactions a month or year had when it was built: what is read of it has to add up to this.
+
+    Attributes:
+        rows: of all.
+        packed: by dimension, of each code as four bytes, the lowest first; by day of the month under `date`.
+    """
+
+    rows: int
+    packed: Mapping[str, bytes] = field(default_factory=dict)
+    _unpacked: dict[str, tuple[int, ...]] = field(default_factory=dict, init=False, repr=False)
+
+    def of(self, dimension: str) -> tuple[int, ...]:
+        """How many of each code; codes beyond the end have none."""
+        found = self._unpacked.get(dimension)
+        if found is None:
+            packed = self.packed.get(dimension, b"")
+            found = self._unpacked[dimension] = unpack(f"<{len(packed) // 4}I", packed)
+        return found
+
+
 @dataclass(frozen=True)
 class Directory:
     """The state of the database as of one snapshot.
@@ -61,15 +86,21 @@ class Directory:
         stale_years: the others.
         vocabulary: the members of the dimensions.
         verification: what the last `loader verify` found, or None.
+        counts: of the periods that were built.
+        unrecorded: periods that have transactions, but no document that says so; they are stale.
+        incomplete: periods of whose rollups or pages something is missing; they are used like stale ones.
     """
 
     version: Version
     months: Mapping[Period, Month] = field(default_factory=dict)
     fresh_years: frozenset[Period] = frozenset()
     stale_years: frozenset[Period] = frozenset()
-    vocabulary: Vocabulary = field(default_factory=lambda: {each.name: each.members for each in FILTERABLE})
+    vocabulary: Vocabulary = field(default_factory=lambda: PURCHASES.vocabulary)
 
     verification: Mapping[str, Any] | None = None
+    counts: Mapping[Period, Counts] = field(default_factory=dict)
+    unrecorded: frozenset[Period] = frozenset()
+    incomplete: frozenset[Period] = frozenset()
 
     @cached_property
     def rows(self) -> Mapping[Period, int]:
@@ -84,3 +115,52 @@ class Directory:
     def stale_months(self) -> tuple[Period, ...]:
         """The months to be refreshed."""
         return tuple(month for month, state in self.months.items() if state.stale)
+
+    def without(self, periods: Iterable[Period]) -> "Directory":
+        """The same with what was built of some periods not to be used, as something of it is missing."""
+        missing = frozenset(periods)
+        months = {
+            month: replace(state, built=None) if month in missing else state for month, state in self.months.items()
+        }
+        years = frozenset(period for period in missing if period.grain is Grain.YEAR)
+        return replace(
+            self, months=months, fresh_years=self.fresh_years - years, stale_years=self.stale_years | years,
+            incomplete=self.incomplete | missing,
+        )  # fmt: skip
+
+    def is_verified(self, first: date | None = None, last: date | None = None) -> bool | None:
+        """Whether the last verification found all well and saw the transactions of these days as they are now.
+
+        None where there was no verification yet.
+        """
+        if self.verification is None:
+            return None
+        if self._is_all_verified:
+            return True
+        return self._is_verification_whole and all(
+            self._is_month_verified(state)
+            for month, state in self.months.items()
+            if (not first or first <= month.last) and (not last or month.start <= last)
+        )
+
+    @cached_property
+    def _is_all_verified(self) -> bool:
+        return self._is_verification_whole and all(map(self._is_month_verified, self.months.values()))
+
+    @property
+    def _is_verification_whole(self) -> bool:
+        """Whether it compared everything and found no difference, and all of it is still there.
+
+        What was stale then was not compared.
+        """
+        found = self.verification or {}
+        return bool(found.get("ok")) and not found.get("stale") and not self.incomplete and not self.unrecorded
+
+    def _is_month_verified(self, month: Month) -> bool:
+        return not month.stale and month.changed <= (self.verification or {}).get("data_version", -1)
+
+    @property
+    def last_verification(self) -> Mapping[str, Any] | None:
+        """The last verification in short: `ok`, the data `version` that it is of, and when it was, `at`."""
+        found = self.verification
+        return found and {"ok": found["ok"], "version": found["data_version"], "at": found["verified_at"]}

@@ -5,8 +5,9 @@ from typing import Any
 from flask_smorest import Blueprint
 from marshmallow import fields
 
-from catalog.dimensions import BY_NAME, DATE, DIMENSIONS, HOUR, Dimension, Vocabulary
+from catalog.dimensions import Dimension, Vocabulary
 from catalog.errors import NotFound
+from catalog.purchases import PURCHASES
 from pipelines.ask.question import NEGATION
 from service.api.operations import NOT_FOUND, operation
 from service.api.schemas import Document
@@ -41,25 +42,24 @@ class DimensionsSchema(Document):
 def dimensions() -> dict[str, Any]:
     """All dimensions with their members."""
     vocabulary = current_executor().present().vocabulary
-    return {"dimensions": [_told(each, vocabulary) for each in DIMENSIONS]}
+    return {"dimensions": [_told(each, vocabulary) for each in PURCHASES.dimensions]}
 
 
 @blueprint.route("/<name>")
 @operation(blueprint, DimensionSchema, problems=NOT_FOUND, example="/v1/dimensions/<name>")
 def dimension(name: str) -> dict[str, Any]:
     """One dimension with its members."""
-    if name not in BY_NAME:
-        raise NotFound("dimension", name, BY_NAME)
-    return _told(BY_NAME[name], current_executor().present().vocabulary)
+    if name not in PURCHASES.by_name:
+        raise NotFound("dimension", name, PURCHASES.by_name)
+    return _told(PURCHASES.by_name[name], current_executor().present().vocabulary)
 
 
 def _told(dimension: Dimension, vocabulary: Vocabulary) -> dict[str, Any]:
-    types = {DATE: "date", HOUR: "integer"}
     members = None
-    if dimension is not DATE:
+    if not dimension.is_date:
         members = [dimension.label_of(code, vocabulary) for code in range(len(vocabulary[dimension.name]))]
     return {
-        "name": dimension.name, "label": dimension.label, "type": types.get(dimension, "string"), "members": members,
+        "name": dimension.name, "label": dimension.label, "type": dimension.type, "members": members,
         "is_open": dimension.is_open,
-        "parameters": ["from", "to"] if dimension is DATE else [dimension.name, NEGATION + dimension.name],
+        "parameters": ["from", "to"] if dimension.is_date else [dimension.name, NEGATION + dimension.name],
     }  # fmt: skip

@@ -1,18 +1,34 @@
 """Real requests and replies, shown in the OpenAPI document.
 
-`examples.json` holds them as the service gave them on a sample of 20,000 purchases; a test asks again and compares,
-and writes the file anew where REWRITE_EXAMPLES is set.
+`examples.json` holds them as the service gave them on a sample of 20,000 purchases, and names the declarations that
+they were made under. A test asks again and compares; where a query, a column or a measure is declared since, or
+REWRITE_EXAMPLES is set, it writes the file anew.
 """
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
 
+from catalog.measures import MEASURES
+from catalog.purchases import PURCHASES
+from pipelines.ask.queries import QUERIES
+
 FILE = Path(__file__).with_name("examples.json")
-_EXAMPLES: dict[str, dict[str, Any]] = json.loads(FILE.read_text())
+EXAMPLES: dict[str, Any] = json.loads(FILE.read_text())
+MADE_UNDER = EXAMPLES.pop("declared")
+
+
+def declared() -> str:
+    """Names what is declared: the queries, the dimensions and the measures."""
+    queries = [[each.slug, [by.name for by in each.by], each.limit] for each in QUERIES]
+    dimensions = [[each.name, each.label, *each.members] for each in PURCHASES.dimensions]
+    measures = [[each.name, each.label, each.type] for each in MEASURES]
+    text = json.dumps([queries, dimensions, PURCHASES.header, measures])
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def real_examples(name: str) -> dict[str, Any] | None:
     """The OpenAPI `examples` of an operation or a problem, by their request; None where there are none."""
-    found = _EXAMPLES.get(name)
+    found = EXAMPLES.get(name)
     return {name: {"summary": f"GET {found['request']}", "value": found["reply"]}} if found else None

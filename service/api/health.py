@@ -6,10 +6,9 @@ from flask import Response
 from flask_smorest import Blueprint
 from marshmallow import fields
 
-from pipelines.state.directory import read_directory
 from service.api.examples import real_examples
 from service.api.schemas import Document
-from service.around.connection import current_store
+from service.around.connection import current_executor, current_store
 
 blueprint = Blueprint("health", __name__, description="For load balancers and monitors")
 
@@ -32,10 +31,21 @@ class VerificationSchema(Document):
 class HealthSchema(Document):
     """Whether the service is well."""
 
-    status = fields.String(metadata={"enum": ["ok", "no data"]})
+    status = fields.String(metadata={"enum": ["ok", "no data", "incomplete"]})
     data_version = fields.Integer()
     stale_months = fields.Integer(
         metadata={"description": "Months that wait for a refresh; answered from transactions"}
+    )
+    incomplete = fields.List(
+        fields.String(),
+        metadata={
+            "description": "Months and years of whose rollups, pages or records something is missing; their answers "
+            "are right, and slow. `python -m loader refresh` or `verify --repair` mends it"
+        },
+    )
+    verified = fields.Boolean(
+        allow_none=True,
+        metadata={"description": "Whether the last verification found no difference and nothing has changed since"},
     )
     verification = fields.Nested(VerificationSchema, allow_none=True)
 
@@ -57,14 +67,16 @@ def healthz() -> dict[str, Any]:
 @blueprint.response(200, HealthSchema, examples=real_examples("/readyz"))
 @blueprint.alt_response(503, "SERVICE_UNAVAILABLE")
 def readyz() -> dict[str, Any]:
-    """Readiness: MongoDB answers. 503 while it is away."""
-    store = current_store()
-    with store.snapshot() as session:
-        directory = read_directory(store, session)
+    """Readiness: MongoDB answers, and what it holds can be answered from. 503 where not."""
+    with current_store().snapshot() as session:
+        directory = current_executor().inspect(session)
     version = directory.version.number
+    incomplete = directory.incomplete | directory.unrecorded
     return {
-        "status": "ok" if version else "no data",
+        "status": "incomplete" if incomplete else "ok" if version else "no data",
         "data_version": version,
-        "stale_months": len(directory.stale_months),
+        "stale_months": len(set(directory.stale_months) - incomplete),
+        "incomplete": sorted(period.name for period in incomplete),
+        "verified": directory.is_verified(),
         "verification": directory.verification,
     }

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from flask import Flask, Response, current_app
 from flask_smorest import Blueprint
 
-from catalog.errors import StoreUnavailable
+from catalog.errors import AnalyticsError, StoreUnavailable
 from pipelines.state.directory import parse_version
 from service.around.connection import current_executor
 from service.settings import ServerSettings
@@ -50,7 +50,10 @@ def _events(watcher: Watcher, stopping: threading.Event) -> Iterator[str]:
     seen, told = watcher.changes, -1
     while time.monotonic() < end and not stopping.is_set():
         status = watcher.current()
-        number = parse_version(status).number if status else told
+        try:
+            number = parse_version(status).number if status else told
+        except AnalyticsError:  # another request says which
+            return
         if number != told:
             told = number
             yield f"event: version\ndata: {json.dumps({'data_version': number})}\n\n"

@@ -13,6 +13,7 @@ from service.api.schemas import Document
 from service.around.connection import current_store
 from service.around.requests import timer
 from store.client import translated
+from store.layout import require_layout
 
 blueprint = Blueprint("loads", __name__, url_prefix="/v1/loads", description="Where the data come from")
 
@@ -60,6 +61,7 @@ LoadsSchema = Document.from_dict({"loads": fields.List(fields.Nested(LoadSchema)
 def loads() -> dict[str, Any]:
     """The newest thousand loads: counts, refused rows by reason, missing values by column."""
     with translated(), timer().stretch("mongo"):
+        require_layout(current_store())
         found = current_store().db[LOADS.name].find({}, _SHOWN).sort([("started_at", -1), ("_id", 1)]).limit(NEWEST)
         return {"loads": [_told(each) for each in read_loads(current_store(), found.to_list())]}
 
@@ -69,6 +71,7 @@ def loads() -> dict[str, Any]:
 def load(load_id: str) -> dict[str, Any]:
     """One load."""
     with translated(), timer().stretch("mongo"):
+        require_layout(current_store())
         collection = current_store().db[LOADS.name]
         found = collection.find_one({"_id": load_id}, _SHOWN)
         if not found:

@@ -37,7 +37,6 @@ def head(found: Answer, directory: Directory) -> bytes:
 
 def _document(found: Answer, directory: Directory) -> Reply:
     query = found.question.query
-    verification = directory.verification
     compared: Reply = {}
     if found.previous:
         first, last = found.previous.first, found.previous.last
@@ -56,12 +55,25 @@ def _document(found: Answer, directory: Directory) -> Reply:
             "refused": dict(found.plan.refused),
             "data_version": found.data_version,
             "as_of": found.as_of,
-            "verified": verification["ok"] if verification else None,
+            "verified": _is_verified(found, directory),
+            "verification": directory.last_verification,
+            "warnings": found.plan.warnings,
             "estimate_ms": query.estimate_ms,
         },
     }  # fmt: skip
     document: Reply = _SURROUNDING.dump(surrounding)
     return document | {"rows": found.records()}  # there may be thousands, and they are as their columns say already
+
+
+def _is_verified(found: Answer, directory: Directory) -> bool | None:
+    """Whether the last verification saw everything as it was read here, and found it well; None before the first."""
+    spans = [(found.question.first, found.question.last)]
+    if found.previous:
+        spans.append((found.previous.first, found.previous.last))
+    told = [directory.is_verified(*span) for span in spans]
+    if None in told:
+        return None
+    return all(told) and found.version.has_data_of(directory.version) and not found.plan.warnings
 
 
 def etag(questions: Sequence[Question], vocabulary: Vocabulary, version: Version, form: Format = JSON) -> str:

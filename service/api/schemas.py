@@ -6,8 +6,9 @@ from typing import Any
 
 from marshmallow import INCLUDE, RAISE, Schema, fields
 
-from catalog.dimensions import BY_NAME, DATE, DIMENSIONS, HOUR, Dimension
+from catalog.dimensions import Dimension
 from catalog.measures import MEASURES, Measure
+from catalog.purchases import PURCHASES
 from pipelines.ask.queries import BY, MOST_DIMENSIONS, Query
 from pipelines.ask.question import (
     DASHBOARD_PARAMETERS,
@@ -40,7 +41,7 @@ def money(**metadata: Any) -> fields.Decimal:
 def _declared() -> dict[str, fields.Field[Any]]:
     declared: dict[str, fields.Field[Any]] = {
         BY: fields.List(
-            fields.String(metadata={"enum": list(BY_NAME)}),
+            fields.String(metadata={"enum": list(PURCHASES.by_name)}),
             metadata={
                 "description": "Group by these, in this order; none gives the total",
                 "maxItems": MOST_DIMENSIONS,
@@ -52,7 +53,7 @@ def _declared() -> dict[str, fields.Field[Any]]:
         "to": fields.String(metadata={"format": "date", "description": "Last day, inclusive", "example": "2024-12-31"}),
     }
     for name in FILTER_PARAMETERS:
-        dimension = BY_NAME[name.removeprefix(NEGATION)]
+        dimension = PURCHASES.by_name[name.removeprefix(NEGATION)]
         what = "Leave out these" if name.startswith(NEGATION) else "Only these"
         values = {"enum": list(dimension.members)} if not dimension.is_open else {}
         declared[name] = fields.List(
@@ -107,6 +108,14 @@ class TimingSchema(Document):
     total = fields.Float()
 
 
+class ProofSchema(Document):
+    """The last `loader verify`."""
+
+    ok = fields.Boolean(metadata={"description": "Whether it found no difference"})
+    version = fields.Integer(metadata={"description": "The data version that it is of"})
+    at = fields.AwareDateTime(metadata={"description": "When it was"})
+
+
 class MetaSchema(Document):
     """How the answer was obtained."""
 
@@ -118,7 +127,15 @@ class MetaSchema(Document):
     data_version = fields.Integer(metadata={"description": "Grows with each commit that changes an answer"})
     as_of = fields.AwareDateTime(metadata={"description": "The moment at which the answer is exact"})
     verified = fields.Boolean(
-        allow_none=True, metadata={"description": "Whether the last verification found all well; null before the first"}
+        allow_none=True,
+        metadata={
+            "description": "Whether the last verification found no difference and nothing that was read here has "
+            "changed since; null before the first"
+        },
+    )
+    verification = fields.Nested(ProofSchema, allow_none=True)
+    warnings = fields.List(
+        fields.String(), metadata={"description": "What is incomplete in the database and was made up for"}
     )
     estimate_ms = fields.List(fields.Integer(), allow_none=True, metadata={"description": "The time to beat"})
     timing_ms = fields.Nested(TimingSchema)
@@ -197,16 +214,10 @@ TotalsSchema = Document.from_dict(_measures() | _compared(), name="Totals")
 
 def reply_schema(name: str, by: Iterable[Dimension]) -> type[Schema]:
     """The schema of a reply whose rows have the columns of these dimensions."""
-    types: dict[Dimension, fields.Field[Any]] = {
-        DATE: fields.String(metadata={"format": "date"}),
-        HOUR: fields.Integer(),
-    }
     interval: dict[str, fields.Field[Any]] = {
         "interval": fields.String(metadata={"format": "date", "description": "The interval's first day"})
     }
-    keys: dict[str, fields.Field[Any]] = {
-        each.name: types.get(each, fields.String(metadata={"description": each.label})) for each in by
-    }
+    keys = {each.name: _key(each) for each in by}
     row = Document.from_dict(interval | keys | _measures() | _compared(), name=f"{name}Row")
     return Document.from_dict(
         {
@@ -220,13 +231,19 @@ def reply_schema(name: str, by: Iterable[Dimension]) -> type[Schema]:
     )
 
 
+def _key(dimension: Dimension) -> fields.Field[Any]:
+    if dimension.type == "integer":
+        return fields.Integer()
+    return fields.String(metadata={"format": "date"} if dimension.is_date else {"description": dimension.label})
+
+
 @cache
 def answer_schema(query: Query) -> type[Schema]:
     """The schema of one query's reply: its rows have the query's own columns."""
     return reply_schema(query.slug.title().replace("-", ""), query.by)
 
 
-AnswerSchema = reply_schema("Answer", DIMENSIONS)
+AnswerSchema = reply_schema("Answer", PURCHASES.dimensions)
 """Any query's reply: a row has the columns of the query's dimensions among these."""
 
 

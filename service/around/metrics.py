@@ -18,10 +18,9 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 from catalog.errors import AnalyticsError
 from pipelines.answer.answer import Answer
-from pipelines.state.directory import read_directory
 from pipelines.state.version import Directory
 from service.around import requests
-from service.around.connection import current_store
+from service.around.connection import current_executor, current_store
 
 blueprint = Blueprint("metrics", __name__)
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
@@ -92,13 +91,21 @@ class DatabaseFacts:
         if self._directory is None:
             return
         yield GaugeMetricFamily("analytics_data_version", "The data version", self._directory.version.number)
-        stale = len(self._directory.stale_months)
+        incomplete = self._directory.incomplete | self._directory.unrecorded
+        stale = len(set(self._directory.stale_months) - incomplete)
         yield GaugeMetricFamily("analytics_stale_months", "Months that wait for a refresh", stale)
+        what = "Months and years of which something that was built is missing"
+        yield GaugeMetricFamily("analytics_incomplete_periods", what, len(incomplete))
         verification = self._directory.verification
         if verification:
             at = verification["verified_at"]
             seconds = at.timestamp() if isinstance(at, datetime) else 0.0
             yield GaugeMetricFamily("analytics_verification_ok", "Whether the last one was", float(verification["ok"]))
+            yield GaugeMetricFamily(
+                "analytics_verification_version", "The data version that it is of", verification["data_version"]
+            )
+            verified = float(bool(self._directory.is_verified()))
+            yield GaugeMetricFamily("analytics_verified", "Whether it was, and nothing has changed since", verified)
             yield GaugeMetricFamily("analytics_verification_timestamp_seconds", "When the last one was", seconds)
 
 
@@ -127,8 +134,7 @@ def page() -> Response:
 
 def _directory() -> Directory | None:
     try:
-        store = current_store()
-        with store.snapshot() as session:
-            return read_directory(store, session)
+        with current_store().snapshot() as session:
+            return current_executor().inspect(session)
     except AnalyticsError:
         return None

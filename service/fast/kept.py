@@ -17,6 +17,7 @@ from typing import Any
 from cachetools import LRUCache
 from flask import Flask, Response, g, request
 
+from catalog.errors import AnalyticsError
 from pipelines.answer.answer import Answer
 from pipelines.answer.answerer import Executor
 from pipelines.state.directory import parse_version
@@ -108,7 +109,10 @@ class KeptReplies:
             return None
         watcher = self._executor().watcher
         told = watcher.current() if watcher else None
-        return kept if told and parse_version(told) == kept.version else None
+        with suppress(AnalyticsError):  # Flask says which
+            if told and parse_version(told) == kept.version:
+                return kept
+        return None
 
 
 def install(app: Flask, executor: Callable[[], Executor]) -> None:

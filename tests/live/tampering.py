@@ -67,6 +67,10 @@ SLICE: Mapping[str, Any] = {"_id": "2022-03:gender:1"}
 MALFORMED: Mapping[str, Any] = {"reason": "amount_malformed"}
 DATA: Mapping[str, Any] = {"_id": "data"}
 LANE: Mapping[str, Any] = {"_id": {"$regex": "^data/"}}
+PRESENCE: Mapping[str, Any] = {"_id": "presence"}
+ADOPTED_IDS = (108, 109, 110)
+ADOPTED: Mapping[str, Any] = {"first": ADOPTED_IDS[0]}
+NOTED: Mapping[str, Any] = {"first": 20}
 MADE = "the id is made of file and options"
 CUSTOMER = "the customer says otherwise"
 BYTES = "each slice is built anew and compared byte by byte"
@@ -106,6 +110,17 @@ def _latest(load: Document) -> Document:
 
 def _renamed(document: Document) -> Document:
     return document | {"renamed": [each | {"former": "Elsewhere"} for each in document["renamed"]]}
+
+
+def _noting(*ids: int) -> Callable[[Document], Document]:
+    packed = b"".join(each.to_bytes(8, "little") for each in ids)
+    return lambda note: note | {"first": Int64(min(ids)), "last": Int64(max(ids)), "ids": packed}
+
+
+def _fewer_present(load: Document) -> Document:
+    counts = load["counts"]
+    fewer = {"read": counts["read"] - 1, "already_present": counts["already_present"] - 1}
+    return load | {"counts": counts | fewer}
 
 
 def _references() -> tuple[Tampering, ...]:
@@ -176,6 +191,8 @@ TABLE: tuple[Tampering, ...] = (
     Tampering("loads", "session", to("session", Binary(bytes(16), 4)), N, "of a process that has ended", LOAD),
     Tampering("loads", "holder", to("holder", {}), N, "of a process that has ended", LOAD),
     Tampering("loads", "runs", _latest, C, "rows are judged by it, and refused ones compared", LOAD),
+    Tampering("loads", "counts, of rows already present", _fewer_present, V, "more are noted", {"file": "second.csv"}),
+    Tampering("loads", "adopted", to("adopted", Int64(1)), V, "the noted rows that are its own are counted", LOAD),
     Tampering("loads", "deleted", gone, V, "transactions and refused rows name it", LOAD),
     Tampering("loads", "added", to("_id", "f" * 16), V, MADE, LOAD, stray=True),
     Tampering("quarantine", "_id", to("_id", "x:1"), V, "the id is made of load and line", {}),
@@ -189,6 +206,27 @@ TABLE: tuple[Tampering, ...] = (
     Tampering("quarantine", "raw", to("raw", "1,2,3"), C, "the file's row", {}),
     Tampering("quarantine", "deleted", gone, V, "the load counts refused rows", {}),
     Tampering("quarantine", "added", to("_id", "x:1"), V, "the load counts refused rows", {}, stray=True),
+    Tampering("repeats", "_id", to("_id", ObjectId("0" * 24)), N, "names nothing", NOTED),
+    Tampering("repeats", "load_id, to none", to("load_id", "none"), V, "no such load", NOTED),
+    Tampering("repeats", "load_id", to("load_id", "{second}"), V, "loads count rows already present and adopted",
+              ADOPTED),
+    Tampering("repeats", "first", to("first", Int64(7)), V, "the least of the ids", NOTED),
+    Tampering("repeats", "last", to("last", Int64(77)), V, "the greatest of the ids", NOTED),
+    Tampering("repeats", "ids", to("ids", (21).to_bytes(8, "little")), V, "first and last say otherwise", NOTED),
+    Tampering("repeats", "ids, to what cannot be read", to("ids", bytes(7)), V, "they are packed in 8 bytes each",
+              NOTED),
+    Tampering("repeats", "ids, in another order", _noting(110, 109, 108), V, "they ascend", ADOPTED),
+    Tampering("repeats", "ids, with one twice", _noting(108, 109, 109, 110), V, "each is there once", ADOPTED),
+    Tampering("repeats", "ids, without one that is adopted", _noting(108, 109), V, "the load counts adopted rows",
+              ADOPTED),
+    Tampering("repeats", "ids, with first and last, to a row that is not stored", _noting(9999), V,
+              "a noted row stays", NOTED),
+    Tampering("repeats", "ids, with first and last, to another row of that load", _noting(21), C,
+              "the file has other rows", NOTED),
+    Tampering("repeats", "deleted", gone, V, "the load counts adopted rows", ADOPTED),
+    Tampering("repeats", "deleted, of rows that are not adopted", gone, C, "the file has them", NOTED),
+    Tampering("repeats", "added", to("_id", ObjectId("0" * 24)), V, "the load counts rows already present", NOTED,
+              stray=True),
     Tampering("periods", "_id", to("_id", "2021-03"), V, "its transactions have no period", MONTH),
     Tampering("periods", "start", to("start", LONG_AGO), V, "the name says otherwise", MONTH),
     Tampering("periods", "changed", to("changed", 0), R, "stale: transactions are read till refreshed",
@@ -227,7 +265,7 @@ TABLE: tuple[Tampering, ...] = (
     Tampering("status", "epoch", to("epoch", ObjectId()), N, "names the database: caches begin anew", DATA),
     Tampering("status", "version", to("version", 0), V, "below that of the periods", DATA),
     Tampering("status", "version, higher", to("version", 999), N, "it only has to grow: caches begin anew", DATA),
-    Tampering("status", "layout", to("layout", 999), N, "it only has to change: directories are read anew", DATA),
+    Tampering("status", "builds", to("builds", 999), N, "it only has to change: directories are read anew", DATA),
     Tampering("status", "committed_at", to("committed_at", LONG_AGO), N, "history; no answer rests on it", DATA),
     Tampering("status", "members", _more("members", "states"), V, "the members are others", DATA),
     Tampering("status", "renamed", _renamed, C, "rows are judged by the former names", {"_id": "renames"}),
@@ -244,6 +282,13 @@ TABLE: tuple[Tampering, ...] = (
     Tampering("status", "reasons", _more("reasons", "age_malformed"), V, "the refused rows are counted", LANE),
     Tampering("status", "seconds", to("seconds", 7.5), N, "a figure for people", LANE),
     Tampering("status", "updated_at", to("updated_at", LONG_AGO), N, "history; no answer rests on it", LANE),
+    Tampering("status", "adopted", to("adopted", Int64(1)), V, "the load has adopted others since, and counts them",
+              LANE),
+    Tampering("status", "adopted, of one of two lanes", lambda each: each | {"_id": f"{each['_id']}1", "offset": 0,
+              "adopted": Int64(1)}, V, "the lanes of a load began at once", LANE, stray=True),
+    Tampering("status", "version, of the turns of removals", to("version", Int64(77)), N, "it only has to be written",
+              PRESENCE),
+    Tampering("status", "deleted, of the turns of removals", gone, N, "made again before it is needed", PRESENCE),
     Tampering("status", "deleted", gone, V, "the data version is below the periods'", DATA),
     Tampering("status", "added", lambda each: each | {"_id": "data/none/0", "load_id": "none"}, V, "a lane of no load",
               LANE, stray=True),

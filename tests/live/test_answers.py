@@ -16,8 +16,9 @@ import pytest
 from hypothesis import HealthCheck, given, note, seed, settings
 from hypothesis import strategies as st
 
-from catalog.dimensions import BY_NAME, FILTERABLE, STATES, UNKNOWN
+from catalog.dimensions import UNKNOWN
 from catalog.errors import SourceRefused
+from catalog.purchases import PURCHASES, STATES
 from loader.load import Options, load
 from pipelines.answer.answerer import Executor
 from pipelines.ask.queries import QUERIES, Descending, Query
@@ -147,8 +148,11 @@ def test_the_real_file_splits_along_time_as_the_oracle_does(real: Store, query: 
 _frame = cache(oracle.read)
 
 CASES: Mapping[str, Given] = {
-    **{f"one {each.name}": {each.name: [each.members[2]]} for each in FILTERABLE},
-    **{f"not two of {each.name}": {f"not_{each.name}": [each.members[1], each.members[-1]]} for each in FILTERABLE},
+    **{f"one {each.name}": {each.name: [each.members[2]]} for each in PURCHASES.filterable},
+    **{
+        f"not two of {each.name}": {f"not_{each.name}": [each.members[1], each.members[-1]]}
+        for each in PURCHASES.filterable
+    },
     "unknown gender": {"gender": ["Unknown"]},
     "no unknown age group": {"not_age_group": ["unknown"]},
     "two states": {"state": ["Alabama", "Wyoming"]},
@@ -313,7 +317,7 @@ def random_data(
 
 
 def _members(name: str) -> st.SearchStrategy[list[str]]:
-    members = (UNKNOWN, *FEW_STATES, *STATES[:2]) if name == "state" else BY_NAME[name].members
+    members = (UNKNOWN, *FEW_STATES, *STATES[:2]) if name == "state" else PURCHASES.by_name[name].members
     return st.lists(st.sampled_from(members), min_size=1, max_size=3, unique=True)
 
 
@@ -342,7 +346,7 @@ def questions(draw: st.DrawFn) -> tuple[Query, Given]:
         given_["compare"] = [comparison.value]
     if draw(st.booleans()):
         return draw(st.sampled_from(QUERIES)), given_
-    given_["by"] = draw(st.lists(st.sampled_from(list(BY_NAME)), max_size=3, unique=True))
+    given_["by"] = draw(st.lists(st.sampled_from(list(PURCHASES.by_name)), max_size=3, unique=True))
     return find_exploration(given_), given_
 
 
@@ -363,7 +367,7 @@ def test_random_questions_of_random_data_answer_as_the_oracle_does(
     check(store, query, given_, oracle.answer(frame, query.slug, given_))
 
 
-NAMES = tuple(BY_NAME)
+NAMES = tuple(PURCHASES.by_name)
 TURNED = [(*NAMES[number:], *NAMES[:number]) for number in range(len(NAMES))]
 
 

@@ -7,12 +7,13 @@ from random import Random
 import pytest
 from bson.int64 import Int64
 
-from catalog.dimensions import STATE, day_number
+from catalog.dimensions import day_number
 from catalog.errors import TooManyQuarantined, UserError
+from catalog.purchases import STATE
 from loader import load as loading
 from loader.load import Options, load
 from loader.loads import runs
-from loader.loads.control import compare_with_files
+from loader.loads.control import Control, _Comparison, compare_with_files
 from loader.loads.remove import remove
 from loader.loads.rename import rename
 from pipelines.derived.verify import verify
@@ -59,6 +60,39 @@ def test_each_of_several_files_is_compared(
     assert found.returncode == 1
     assert "transaction_date of 1 rows, first transaction 1" in found.stdout
     assert found.stdout.count("b.csv") == 1
+
+
+def test_rows_that_a_load_adopts_meanwhile_make_no_difference(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The load that brought them before is removed when the account is read, and the rows are not."""
+    first, second = files(tmp_path)
+    removed = load(store, first, Options(), 0.0, quietly).load_id
+    load(store, second, Options(), 0.0, quietly)
+    begin = _Comparison.run
+
+    def remove_first(comparison: _Comparison) -> Control:
+        assert remove(store, removed, quietly).kept.total() == 1
+        return begin(comparison)
+
+    monkeypatch.setattr(_Comparison, "run", remove_first)
+    (found,) = compare_with_files(store, [second])
+    assert found.shown == []
+    monkeypatch.undo()
+    assert told(store, second) == [("b.csv", True)]
+
+
+def test_a_note_that_is_gone_is_not_asked_of_a_load_of_an_earlier_release(store: Store, tmp_path: Path) -> None:
+    """Which made none; of any other it is a difference."""
+    first, second = files(tmp_path)
+    load(store, first, Options(), 0.0, quietly)
+    load_id = load(store, second, Options(), 0.0, quietly).load_id
+    store.db.repeats.delete_many({})
+    (found,) = compare_with_files(store, [second])
+    assert found.shown == ["transaction 4 is another load's, and not noted"]
+    store.db.loads.update_one({"_id": load_id}, {"$unset": {"adopted": ""}})
+    assert told(store, second) == [("b.csv", True)]
+    assert verify(store, quietly).ok
 
 
 def test_an_amount_that_was_changed_and_refreshed_is_seen_by_the_file_alone(store: Store, tmp_path: Path) -> None:

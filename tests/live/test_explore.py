@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 from flask.testing import FlaskClient
 
-from catalog.dimensions import BY_NAME, DIMENSIONS, FILTERABLE
+from catalog.purchases import PURCHASES
 from loader.load import load
 from loader.loads.options import Options
 from pipelines.answer.answer import Answer
@@ -48,14 +48,14 @@ def get(client: FlaskClient, path: str, given: Given | None = None) -> Any:
 
 def random_given(random: Random) -> dict[str, list[str]]:
     """A random group-by of a range, filtered, split, compared, limited, from any source, or not."""
-    given = {"by": random.sample(list(BY_NAME), random.choice((0, 1, 1, 2, 2, 3)))}
+    given = {"by": random.sample(list(PURCHASES.by_name), random.choice((0, 1, 1, 2, 2, 3)))}
     days = sorted(
         f"{random.randrange(2018, 2025)}-{random.randrange(1, 13):02}-{random.randrange(1, 29):02}" for _ in "12"
     )
     if "date" in given["by"] or random.random() < 0.7:
         given["from"] = days[:1]
         given["to"] = [min(days[1], f"{int(days[0][:4]) + 1}-06-30")]
-    for each in random.sample(FILTERABLE, random.choice((0, 1, 2))):
+    for each in random.sample(PURCHASES.filterable, random.choice((0, 1, 2))):
         given[random.choice(("", "not_")) + each.name] = random.sample(each.members, min(2, len(each.members)))
     if random.random() < 0.4:
         given["interval"] = [random.choice(list(Interval)).value]
@@ -252,13 +252,13 @@ def test_the_dashboard_reads_all_in_one_snapshot(
 def test_the_dimensions_have_their_members_in_the_order_of_the_vocabulary(client: FlaskClient) -> None:
     """All ten; hours as numbers, dates without a list."""
     told = get(client, "/v1/dimensions")["dimensions"]
-    assert [each["name"] for each in told] == [each.name for each in DIMENSIONS]
+    assert [each["name"] for each in told] == [each.name for each in PURCHASES.dimensions]
     for each in told:
         assert get(client, f"/v1/dimensions/{each['name']}") == each
         if each["name"] in ("hour", "date"):
             assert each["members"] == (list(range(24)) if each["name"] == "hour" else None)
         else:
-            assert each["members"] == list(BY_NAME[each["name"]].members)
+            assert each["members"] == list(PURCHASES.by_name[each["name"]].members)
         assert set(each["parameters"]) <= set(EXPLORE_PARAMETERS)
     problem = client.get("/v1/dimensions/sate")
     assert (problem.status_code, problem.json["nearest"]) == (404, "state")
@@ -273,7 +273,7 @@ def test_a_member_that_a_load_adds_is_in_the_vocabulary(store: Store, sample: Pa
     app = create_app(store.settings)
     try:
         client = app.test_client()
-        assert get(client, "/v1/dimensions/state")["members"] == [*BY_NAME["state"].members, "Guam"]
+        assert get(client, "/v1/dimensions/state")["members"] == [*PURCHASES.by_name["state"].members, "Guam"]
         assert get(client, "/v1/explore", {"state": ["guam"]})["totals"]["transactions"] == 1
     finally:
         app.extensions["connection"].close()

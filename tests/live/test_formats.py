@@ -19,8 +19,8 @@ import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from catalog.dimensions import SEGMENT
-from pipelines.answer.answer import arrange
+from catalog.purchases import SEGMENT
+from pipelines.answer.answer import arrange, labeller
 from pipelines.answer.cache import AnswerCache
 from pipelines.ask.queries import QUERIES, Query
 from service.api.formats import BY_SUFFIX, FORMATS
@@ -224,6 +224,7 @@ def test_a_label_that_a_spreadsheet_would_run_is_harmless_in_csv(
     monkeypatch.setattr(
         "pipelines.answer.answerer.arrange", lambda question, cells, _: arrange(question, cells, vocabulary)
     )
+    monkeypatch.setattr("pipelines.answer.comparison.labeller", lambda question, _: labeller(question, vocabulary))
     given = {"by": ["segment"], "from": ["2024-01-01"], "compare": ["previous_period"]}
     rows = list(csv.reader(io.StringIO(get(client, "/v1/explore.csv", given).text, newline=""), strict=True))[1:]
     assert rows

@@ -10,7 +10,7 @@ import pytest
 from flask.testing import FlaskClient
 from pymongo import monitoring
 
-from catalog.dimensions import BY_NAME
+from catalog.purchases import PURCHASES
 from pipelines.ask.question import DASHBOARD_PARAMETERS, EXPLORE_PARAMETERS, PARAMETERS
 from service.app import create_app
 from store.client import Store
@@ -153,7 +153,7 @@ def usual(client: FlaskClient, commands: Commands) -> frozenset[str]:
     assert client.get("/v1/loads/nothing").status_code == 404
     keys = {str(each) for command in commands.sent for is_key, each in keys_and_values(command) if is_key}
     commands.sent.clear()
-    return frozenset(keys | {f"cells.{name}.k" for name in BY_NAME})
+    return frozenset(keys | {f"cells.{name}.k" for name in PURCHASES.by_name})
 
 
 def steered(commands: Commands, usual: frozenset[str]) -> list[str]:

@@ -4,7 +4,7 @@ import csv
 import subprocess
 import sys
 import time
-from collections import Counter
+from collections import Counter, namedtuple
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -19,18 +19,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pymongo.errors import BulkWriteError, WriteError
 
-from catalog.collections import (
-    CODES,
-    COLLECTIONS,
-    CUSTOMERS,
-    MAX_AMOUNT_CENTS,
-    REFERENCE_COLLECTIONS,
-)
+from catalog.collections import COLLECTIONS, CUSTOMERS, REFERENCE_COLLECTIONS
 from catalog.errors import AnalyticsError, FileRefused, TooManyQuarantined
+from catalog.kinds import CODES
+from catalog.purchases import MAX_AMOUNT_CENTS, PURCHASES
 from loader.load import Options, load
 from loader.loads.report import LoadReport
-from loader.reading.clean import NULL, Clean, Record
-from loader.reading.header import COLUMNS
+from loader.reading.clean import NULL, Clean
 from loader.sample import write_sample
 from loader.writing.documents import encode, profile, profile_ids
 from pipelines.state.directory import read_version
@@ -43,7 +38,8 @@ from tests.conftest import REAL_FILE, ROOT, SAMPLE_ROWS
 pytestmark = pytest.mark.live
 
 BIG_ROWS = 65_000
-HEADER = ",".join(COLUMNS)
+HEADER = ",".join(PURCHASES.header)
+Record = namedtuple("Record", [column.name for column in PURCHASES.columns])
 
 
 def quietly(done: int, total: int) -> None:
@@ -60,7 +56,7 @@ def run(
 def row(number: int, **changes: str) -> str:
     """A row of a CSV, with some fields of its own."""
     usual = ("", "2024-05-17T13:45:00", "Female", "39", "Single", "Ohio", "Gold", "workers", "Card", "0", "12.5")
-    fields = dict(zip(COLUMNS, usual, strict=True))
+    fields = dict(zip(PURCHASES.header, usual, strict=True))
     return ",".join((fields | {"Transaction_ID": str(number)} | changes).values())
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from loader.reading.header import COLUMNS
+from catalog.purchases import PURCHASES
 from store.client import Store
 from store.settings import Settings
 from tests.conftest import ROOT
@@ -56,7 +56,7 @@ def the_line(done: "subprocess.CompletedProcess[str]", exit_code: int) -> str:
 def write(path: Path, amounts: Iterable[str]) -> Path:
     """A CSV with these amounts."""
     rows = [f"{1000 + n},{GOOD},{amount}" for n, amount in enumerate(amounts)]
-    path.write_text("\n".join([",".join(COLUMNS), *rows, ""]))
+    path.write_text("\n".join([",".join(PURCHASES.header), *rows, ""]))
     return path
 
 
@@ -187,7 +187,7 @@ def test_a_sample_is_the_same_for_the_same_seed_and_like_the_real_file(
     assert paths[2].read_bytes() != content
     assert content.count(b"\r\n") == content.count(b"\n") == SAMPLE_TEST_ROWS + 1
     records = list(csv.DictReader(content.decode().splitlines()))
-    assert tuple(records[0]) == COLUMNS
+    assert tuple(records[0]) == PURCHASES.header
     gaps = Counter(column for record in records for column, value in record.items() if not value)
     shares = {"Gender": 0.011, "Age": 0.017, "Employees_status": 0.010, "Referral": 0.062, "Amount_spent": 0.096}
     assert set(gaps) == set(shares)

@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 from pymongo.errors import DuplicateKeyError
 
-from catalog.collections import MAX_MEMBERS
-from catalog.dimensions import REFERENCES, STATE, UNKNOWN
+from catalog.dimensions import UNKNOWN
 from catalog.errors import LoadError, SourceRefused, UserError
+from catalog.kinds import MAX_MEMBERS
 from catalog.measures import NOTHING, Parts
+from catalog.purchases import PURCHASES, STATE
 from indexes.manage import apply
 from loader.load import load
 from loader.loads import runs
@@ -221,7 +222,7 @@ def hostile(server: Store, data_dir: Path, sample: Path, tmp_path_factory: pytes
 
 def spoil(store: Store) -> None:
     """Give members the names of others, as a version without unique names could."""
-    for dimension in REFERENCES:
+    for dimension in PURCHASES.references:
         collection = store.db[str(dimension.collection)]
         collection.drop_indexes()
         for code, name in ((1, UNKNOWN), (2, "UNKNOWN"), (3, "unknown")):
@@ -254,7 +255,7 @@ def test_rows_add_up_to_the_totals_whatever_the_names_are(
 
 def test_members_of_one_name_stay_apart_in_the_same_order_from_every_source(hostile: Store) -> None:
     """A row each, also in a group-by of two dimensions, and in the rows of a table."""
-    query = exploration(REFERENCES[:2])
+    query = exploration(PURCHASES.references[:2])
     answers = []
     for source in (Source.AUTO, Source.PAGES, Source.RAW):
         found = Executor(hostile).answer(Question(query, source=source), Timer())
@@ -265,7 +266,7 @@ def test_members_of_one_name_stay_apart_in_the_same_order_from_every_source(host
     assert [key[0].casefold() for key, _ in states.rows].count("unknown") == 3
 
 
-@pytest.mark.parametrize("dimension", REFERENCES, ids=lambda dimension: dimension.name)
+@pytest.mark.parametrize("dimension", PURCHASES.references, ids=lambda dimension: dimension.name)
 def test_a_filter_by_a_name_that_several_members_have_reaches_all_of_them(hostile: Store, dimension: Any) -> None:
     """And its negation none; in every source the same."""
     whole = answer(hostile, "overall-summary").total.transactions
@@ -314,14 +315,14 @@ def test_apply_says_which_members_share_a_name_and_what_to_do(store: Store, envi
     assert "Traceback" not in refused.stderr
     assert "states has members of one name: 0 'Unknown' and 1 'Unknown' and 2 'UNKNOWN'" in refused.stderr
     assert "python -m loader rename state 3 'unknown (3)'" in refused.stderr
-    assert refused.stdout.count("REFUSED") == len(REFERENCES)
+    assert refused.stdout.count("REFUSED") == len(PURCHASES.references)
     listed = json.loads(command(mine, "indexes", "apply", "--json").stdout)
     assert {each["kind"] for each in listed} == {"refused"}
-    for dimension in REFERENCES:
+    for dimension in PURCHASES.references:
         for code in (1, 2, 3):
             done = command(mine, "loader", "rename", dimension.name, str(code), f"Number {code}")
             assert (done.returncode, done.stderr) == (0, "")
-    assert command(mine, "indexes", "apply").stdout.count("created") == len(REFERENCES)
+    assert command(mine, "indexes", "apply").stdout.count("created") == len(PURCHASES.references)
     assert command(mine, "indexes", "apply").stdout == "all indexes are as specified\n"
 
 

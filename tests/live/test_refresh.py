@@ -79,7 +79,7 @@ def add_batch(store: Store, path: Path, days: list[date], first_id: int) -> None
 def make_all_stale(store: Store) -> None:
     """As if everything had been changed."""
     store.db.periods.update_many({}, {"$unset": {"built": ""}})
-    store.db.status.update_one({"_id": "data"}, {"$inc": {"layout": 1}})
+    store.db.status.update_one({"_id": "data"}, {"$inc": {"builds": 1}})
 
 
 def verified(store: Store) -> Verification:
@@ -361,10 +361,10 @@ import time
 from pipelines.derived import refresh
 from store.client import Store
 from store.settings import Settings
-def bump_layout(store, session):
+def bump_builds(store, session):
     print("in the transaction", flush=True)
     time.sleep(600)
-refresh.bump_layout = bump_layout
+refresh.bump_builds = bump_builds
 with Store(Settings.from_environment()) as store:
     refresh.refresh(store)
 """

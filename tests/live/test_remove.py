@@ -10,11 +10,11 @@ from pymongo import monitoring
 
 import loader.reading.files
 from catalog.errors import LoadError
+from catalog.purchases import PURCHASES
 from loader.load import load
 from loader.loads.options import Options
 from loader.loads.quarantine import export, refused_rows
 from loader.loads.remove import _remove_batch, remove
-from loader.reading.header import COLUMNS
 from pipelines.answer.answerer import Executor
 from pipelines.ask.queries import BY_SLUG
 from pipelines.ask.question import Question
@@ -34,7 +34,7 @@ def quietly(done: int, total: int) -> None:
 
 def write(path: Path, *rows: str) -> Path:
     """A CSV of these rows."""
-    path.write_text("\n".join([",".join(COLUMNS), *rows]) + "\n")
+    path.write_text("\n".join([",".join(PURCHASES.header), *rows]) + "\n")
     return path
 
 

@@ -182,7 +182,7 @@ def test_the_envelope_has_the_documented_keys(service: Service, query: Query) ->
 def test_the_query_part_says_what_was_asked_and_answers_it(service: Service, query: Query) -> None:
     """Slug, title, question, a sentence, and the filters as they were understood."""
     said = service.get(f"/v1/queries/{query.slug}", {"state": ["tExAs"], "from": ["2020-01-01"], "hour": ["9"]}).json
-    filters = {"from": "2020-01-01", "state": ["Texas"], "hour": [9]} | ({"limit": 5} if query.limit else {})
+    filters = {"from": "2020-01-01", "state": ["Texas"], "hour": [9]} | ({"limit": query.limit} if query.limit else {})
     answer = said["query"].pop("answer")
     assert said["query"] == {
         "slug": query.slug, "title": query.title, "question": query.question, "filters": filters,

@@ -14,11 +14,11 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from catalog.dimensions import BY_NAME, DIMENSIONS, FILTERABLE, STATES, Vocabulary
+from catalog.dimensions import Vocabulary
 from catalog.errors import SourceRefused
 from catalog.measures import AVERAGE_SPEND, REVENUE, TRANSACTIONS
+from catalog.purchases import PURCHASES, STATES
 from loader.load import Options, load
-from loader.reading.header import COLUMNS
 from pipelines.answer.answer import Answer, finish
 from pipelines.answer.answerer import Executor
 from pipelines.ask.queries import QUERIES, ByKey, Descending, Query
@@ -60,12 +60,12 @@ def row(random: Random, number: int, day: date, states: Sequence[str] = STATES) 
         "Age": random.choice(("", "17", "18", "64", "65", str(random.randint(0, 120)))),
         "State_names": random.choice(states),
     }
-    return ",".join(fields[column] for column in COLUMNS)
+    return ",".join(fields[column] for column in PURCHASES.header)
 
 
 def write(path: Path, rows: Sequence[str]) -> Path:
     """A CSV of the rows."""
-    path.write_text("\n".join([",".join(COLUMNS), *rows, ""]), encoding="utf-8")
+    path.write_text("\n".join([",".join(PURCHASES.header), *rows, ""]), encoding="utf-8")
     return path
 
 
@@ -92,7 +92,7 @@ def random_parameters(random: Random, vocabulary: Vocabulary, *, most_filters: i
             chosen["from"] = [days[0].isoformat()]
         if random.random() < 0.8:
             chosen["to"] = [days[1].isoformat()]
-    for each in random.sample(FILTERABLE, random.choice((0, 0, 1, 1, 2, most_filters))):
+    for each in random.sample(PURCHASES.filterable, random.choice((0, 0, 1, 1, 2, most_filters))):
         name = random.choice((each.name, NEGATION + each.name))
         members = vocabulary[each.name]
         chosen[name] = random.sample([str(member) for member in members], random.randint(1, min(len(members), 4)))
@@ -109,7 +109,7 @@ def random_query(random: Random) -> Query:
     """One of the declared ones, or one that nobody has declared: by up to three dimensions."""
     if random.random() < 0.7:
         return random.choice(QUERIES)
-    by = tuple(random.sample(DIMENSIONS, random.choice((2, 2, 2, 3))))
+    by = tuple(random.sample(PURCHASES.dimensions, random.choice((2, 2, 2, 3))))
     order = random.choice((ByKey(), *(Descending(each) for each in (REVENUE, TRANSACTIONS, AVERAGE_SPEND))))
     return Query("of-the-moment", "", "", by, TRANSACTIONS, order, Leader(TRANSACTIONS, "{} leads"), limit=50)
 
@@ -271,7 +271,7 @@ def test_a_stale_month_is_answered_from_its_transactions_and_its_year_is_not_use
 
 def test_an_undeclared_query_is_answered_alike_by_every_source(two_years: Store) -> None:
     """A pair of dimensions that no query has, on the real server, split by each interval."""
-    by = (BY_NAME["segment"], BY_NAME["payment_method"])
+    by = (PURCHASES.by_name["segment"], PURCHASES.by_name["payment_method"])
     query = Query("eleventh", "", "", by, REVENUE, Descending(REVENUE), Leader(REVENUE, "{} brings most"))
     executor = Executor(two_years, answer_rows=0)
     for interval in (None, *Interval):

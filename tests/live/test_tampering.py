@@ -16,6 +16,7 @@ from pymongo.errors import WriteError
 from catalog.collections import COLLECTIONS, Collection
 from loader.load import Options, load
 from loader.loads.control import compare_with_files
+from loader.loads.remove import remove
 from loader.loads.rename import rename
 from pipelines.answer.answerer import Executor
 from pipelines.ask.queries import BY_SLUG
@@ -26,7 +27,7 @@ from store.client import Store, in_transaction
 from store.holder import session_name
 from store.timing import Timer
 from tests.conftest import ROOT
-from tests.live.tampering import TABLE, Notice, Tampering, rendered
+from tests.live.tampering import ADOPTED_IDS, TABLE, Notice, Tampering, rendered
 from tests.live.test_refresh import directory
 from tests.live.test_sources import new_store, quietly, row, write
 
@@ -38,23 +39,33 @@ FILES = {"first.csv": "transaction", "second.csv": "transaction", "third.csv": "
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Three files of one month; the first has a malformed row and one whose id is taken."""
+    """Of one month; the first has a malformed row and one whose id is taken, the second also a row of the first."""
     random, folder = Random(3), tmp_path_factory.mktemp("tampering")
     lines = [row(random, n, date(2022, 3, 1) + timedelta(days=n % 31)) for n in range(150)]
     fields = lines[5].split(",")
     fields[3], fields[-1] = "30", "12.50"  # an age and an amount that are known
     lines[5] = ",".join(fields)
     lines[50:50] = [",".join((*lines[7].split(",")[:-1], "oops")), ",".join((*lines[8].split(",")[:-1], "77777.77"))]
-    parts = (lines[:80], lines[80:110], lines[110:])
+    parts = (lines[:80], [*lines[80:110], lines[20]], lines[110:])
     return [write(folder / name, part) for name, part in zip(FILES, parts, strict=True)]
 
 
 @pytest.fixture(scope="module")
-def filled(server: Store, data_dir: Path, files: list[Path]) -> Iterator[Store]:
-    """A store with these; one load still has a lane, as one that was killed at its end does."""
+def filled(
+    server: Store, data_dir: Path, files: list[Path], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Store]:
+    """A store with these; one load still has a lane, as one that was killed at its end does.
+
+    Three rows of the third were brought by another load before, which is removed.
+    """
     with new_store(data_dir) as store:
+        _, *rows = files[2].read_text().splitlines()
+        removed = load(
+            store, write(tmp_path_factory.mktemp("removed") / "removed.csv", rows[:3]), Options(), 1.0, quietly
+        )
         for path, customers in zip(files, FILES.values(), strict=True):
             load(store, path, Options(customers=customers), 1.0, quietly)
+        assert remove(store, removed.load_id, quietly).kept.total() == len(ADOPTED_IDS)
         code = store.db.transactions.find_one({"_id": 5})["state_id"]
         rename(store, "state", code, "A state of another name")
         with store.client.start_session() as session:
@@ -106,7 +117,7 @@ def test_what_must_notice_a_change_does(filled: Store, files: list[Path], tamper
             changed = resolved(filled, changed)
             assert changed != present
             collection.replace_one({"_id": changed["_id"]}, changed, upsert=True)
-        filled.db.status.update_one({"_id": "data"}, {"$inc": {"layout": 1}})  # so that a directory is read anew
+        filled.db.status.update_one({"_id": "data"}, {"$inc": {"builds": 1}})  # so that a directory is read anew
         assert notices(filled, files) is tampering.notice
         if tampering.notice in (Notice.READER, Notice.NOTHING):
             assert summary(filled) == answer

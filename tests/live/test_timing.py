@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from catalog.dimensions import FILTERABLE
+from catalog.purchases import PURCHASES
 from pipelines.answer.answerer import Executor
 from pipelines.ask.queries import QUERIES, Query
 from pipelines.ask.question import Filter, Question, Source
@@ -111,7 +111,7 @@ def _scenarios(query: Query) -> dict[str, list[Question]]:
     def ranged(filters: int) -> Question:
         first = FIRST + timedelta(chosen.randrange((LAST - FIRST).days))
         last = first + timedelta(chosen.randrange((LAST - first).days + 1))
-        dimensions = chosen.sample(FILTERABLE, filters)
+        dimensions = chosen.sample(PURCHASES.filterable, filters)
         conditions = tuple(Filter(each, (chosen.randrange(1, len(each.members)),)) for each in dimensions)
         return Question(query, first, last, conditions)
 

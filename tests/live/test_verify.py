@@ -292,7 +292,7 @@ def test_a_refresh_that_a_repair_overtakes_leaves_nothing_wrong(own: Store, monk
     """A year is summed from a wrong month, and before it is written the month is found and marked."""
     own.db.rollups.update_one({"_id": "2023-01:all:0"}, {"$inc": {"cells.total.0.r": 1}})
     own.db.periods.update_one({"_id": "2023"}, {"$unset": {"built": ""}})
-    own.db.status.update_one({"_id": "data"}, {"$inc": {"layout": 1}})
+    own.db.status.update_one({"_id": "data"}, {"$inc": {"builds": 1}})
     original = refreshing._write
 
     def write_later(store: Store, *built: Any) -> bool:

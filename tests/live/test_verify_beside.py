@@ -22,7 +22,10 @@ pytestmark = pytest.mark.live
 def test_a_verification_beside_a_load_and_a_removal_finds_nothing(
     store: Store, data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, customers: str
 ) -> None:
-    """Of many small batches, with names that are new, malformed rows and repeated ones; in many small ranges."""
+    """Of many small batches, with names that are new, malformed rows and repeated ones; in many small ranges.
+
+    Each of two loads adopts rows of the other, one of them while it is running.
+    """
     monkeypatch.setattr("loader.reading.files.CHUNK_ROWS", 100)
     monkeypatch.setattr("loader.loads.remove.BATCH_ROWS", 100)
     monkeypatch.setattr(by_rows, "ROWS", 300)
@@ -36,17 +39,29 @@ def test_a_verification_beside_a_load_and_a_removal_finds_nothing(
 
     def write_and_remove() -> None:
         try:
-            with Store(Settings(database=store.settings.database, data_dir=data_dir)) as other:
+            settings = Settings(database=store.settings.database, data_dir=data_dir)
+            with Store(settings) as other, Store(settings) as another:
+                overlapping = first
                 for _ in range(2):
-                    load_id = load(other, path, options, 1.0, quietly).load_id
-                    remove(other, load_id, quietly)
+                    begun: list[str] = []
+
+                    def meanwhile(done: int, size: int, begun: list[str] = begun, of: str = overlapping) -> None:
+                        if done > size // 2 and not begun:
+                            begun.append(of)
+                            kept.append(remove(another, of, quietly).kept.total())
+
+                    load_id = load(other, path, options, 1.0, meanwhile).load_id
+                    overlapping = load(other, tmp_path / "b.csv", options, 1.0, quietly).load_id
+                    kept.append(remove(other, load_id, quietly).kept.total())
                 load(other, path, options, 1.0, quietly)
         except BaseException as error:  # noqa: BLE001  told below
             problems.append(error)
         finally:
             done.set()
 
-    load(store, write(tmp_path / "b.csv", lines[-200:]), options, 1.0, quietly)
+    kept: list[int] = []
+    overlap = [*lines[:100], *lines[-100:]]
+    first = load(store, write(tmp_path / "b.csv", overlap), options, 1.0, quietly).load_id
     beside = threading.Thread(target=write_and_remove)
     beside.start()
     times = 0
@@ -58,4 +73,6 @@ def test_a_verification_beside_a_load_and_a_removal_finds_nothing(
         beside.join()
     assert not problems
     assert times > 1
+    assert all(kept), kept
+    assert len(kept) == 4
     assert verify(store, quietly).shown == []

@@ -1,17 +1,20 @@
 """What the loader makes of a file, in the terms of the reader that it is held against."""
 
+from collections import namedtuple
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from catalog.dimensions import FILTERABLE, day_number
-from loader.reading.clean import NULL, Clean, Cleaner, Record, Refused
+from catalog.dimensions import day_number
+from catalog.purchases import PURCHASES
+from loader.reading.clean import NULL, Clean, Cleaner, Refused
 from loader.reading.files import Chunk, Survey, read_chunks, survey
 from tests.malformed.reader import Row
 
-VOCABULARY = {dimension.name: dimension.members for dimension in FILTERABLE}
+VOCABULARY = PURCHASES.vocabulary
+Record = namedtuple("Record", [column.name for column in PURCHASES.columns])
 
 
 class Read(NamedTuple):

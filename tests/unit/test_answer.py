@@ -6,13 +6,14 @@ from typing import Any, cast
 
 import pytest
 
-from catalog.dimensions import FILTERABLE, day_number
+from catalog.dimensions import day_number
 from catalog.measures import NOTHING, Parts
+from catalog.purchases import PURCHASES
 from pipelines.answer.answer import Answer, Column, arrange, finish
 from pipelines.ask.queries import BY_SLUG, QUERIES
 from pipelines.ask.question import Interval, Question
 
-VOCABULARY = {dimension.name: dimension.members for dimension in FILTERABLE}
+VOCABULARY = PURCHASES.vocabulary
 BASIC, GOLD, MISSING, PLATINUM = 1, 2, 3, 4
 JANUARY, FEBRUARY = day_number(date(2024, 1, 1)), day_number(date(2024, 2, 1))
 

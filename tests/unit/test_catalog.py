@@ -10,27 +10,12 @@ from hypothesis import strategies as st
 
 from catalog import errors, measures
 from catalog.collections import COLLECTIONS, CUSTOMERS, SIX, TRANSACTIONS
-from catalog.dimensions import (
-    AGE_GROUP,
-    BY_NAME,
-    DATE,
-    DIMENSIONS,
-    EMPLOYMENT_STATUS,
-    FILTERABLE,
-    HOUR,
-    REFERENCES,
-    REFERRAL,
-    STATES,
-    UNKNOWN,
-    Dimension,
-    age_group,
-    date_of,
-    day_number,
-    day_of,
-)
+from catalog.dimensions import UNKNOWN, Dimension, date_of, day_number, day_of
+from catalog.kinds import NULL
 from catalog.measures import MEASURES, NOTHING, Parts, average_cents, dollars
+from catalog.purchases import AGE_GROUP, DATE, EMPLOYMENT_STATUS, HOUR, PURCHASES, REFERRAL, STATES
 
-VOCABULARY = {dimension.name: dimension.members for dimension in FILTERABLE}
+VOCABULARY = PURCHASES.vocabulary
 parts = st.builds(Parts, *[st.integers(0, 10**15)] * 3)
 
 
@@ -44,7 +29,7 @@ parts = st.builds(Parts, *[st.integers(0, 10**15)] * 3)
 )  # fmt: skip
 def test_an_age_group_begins_and_ends_where_its_label_says(age: int | None, label: str) -> None:
     """Both edges of each group."""
-    assert age_group(age) == label
+    assert AGE_GROUP.band(NULL if age is None else age) == label
     assert label in AGE_GROUP.members
 
 
@@ -54,15 +39,15 @@ def test_there_are_fifty_states() -> None:
     assert list(STATES) == sorted(STATES)
 
 
-@pytest.mark.parametrize("dimension", FILTERABLE, ids=lambda dimension: dimension.name)
+@pytest.mark.parametrize("dimension", PURCHASES.filterable, ids=lambda dimension: dimension.name)
 def test_members_differ_in_more_than_letter_case(dimension: Dimension) -> None:
     """Filters and fields match in any letter case, so no two members may then be one."""
     assert len({member.casefold() for member in dimension.members}) == len(dimension.members)
-    if dimension is not HOUR:
+    if dimension in [each.dimension for each in PURCHASES.attributes]:
         assert dimension.members[0] == UNKNOWN, "code 0 is what is missing"
 
 
-@pytest.mark.parametrize("dimension", FILTERABLE, ids=lambda dimension: dimension.name)
+@pytest.mark.parametrize("dimension", PURCHASES.filterable, ids=lambda dimension: dimension.name)
 def test_a_code_is_stored_and_read_back(dimension: Dimension) -> None:
     """Each code survives being stored, has a label, and no two are stored alike."""
     codes = range(len(dimension.members))
@@ -86,17 +71,18 @@ def test_labels_are_those_of_the_contract() -> None:
     """Clients rely on these names."""
     assert REFERRAL.members == ("Unknown", "Non-referral", "Referral")
     assert set(EMPLOYMENT_STATUS.members) == {"Unknown", "Employees", "Workers", "Self-Employed", "Unemployment"}
-    assert list(BY_NAME) == [
-        "segment", "payment_method", "gender", "marital_status", "state", "referral", "employment_status", "age_group",
+    names = [
+        "gender", "age_group", "marital_status", "state", "segment", "employment_status", "payment_method", "referral",
         "hour", "date",
     ]  # fmt: skip
+    assert [name for name in PURCHASES.by_name if name in names] == names
 
 
 def test_each_dimension_is_a_field_of_a_transaction() -> None:
     """What can be grouped by is stored, and what refers is a reference collection."""
-    assert {dimension.field for dimension in DIMENSIONS} <= set(TRANSACTIONS.properties)
-    assert [dimension.collection for dimension in REFERENCES] == [
-        "segments", "payment_methods", "states", "employment_status",
+    assert {dimension.field for dimension in PURCHASES.stored} <= set(TRANSACTIONS.properties)
+    assert [dimension.collection for dimension in PURCHASES.references] == [
+        "states", "segments", "employment_status", "payment_methods",
     ]  # fmt: skip
 
 

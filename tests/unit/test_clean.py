@@ -3,7 +3,7 @@
 import codecs
 import csv
 import io
-from collections import Counter
+from collections import Counter, namedtuple
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -13,14 +13,16 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from catalog.dimensions import FILTERABLE, day_number
-from loader.reading.clean import NULL, Clean, Cleaner, Record
+from catalog.dimensions import day_number
+from catalog.purchases import PURCHASES
+from loader.reading.clean import NULL, Clean, Cleaner
 from loader.reading.files import Chunk, read_chunks, survey
-from loader.reading.header import COLUMNS, Header
+from loader.reading.header import Header
 
-VOCABULARY = {dimension.name: dimension.members for dimension in FILTERABLE}
+VOCABULARY = PURCHASES.vocabulary
+Record = namedtuple("Record", [column.name for column in PURCHASES.columns])
 LATEST = day_number(date(2026, 1, 2))
-IN_ORDER = Header(COLUMNS, tuple(range(len(COLUMNS))))
+IN_ORDER = Header(PURCHASES.header, tuple(range(len(PURCHASES.header))))
 GOOD = ("1000", "2018-01-01T00:04:00.000000", "Female", "39", "Single", "Oklahoma",
         "Platinum", "Unemployment", "Card", "0", "1557.5")  # fmt: skip
 
@@ -67,7 +69,7 @@ def text(fields: tuple[str, ...]) -> bytes:
     return ",".join(fields).encode()
 
 
-mostly_good = [[*PLAUSIBLE[column] * 20, *IMPOSSIBLE[column]] for column in COLUMNS]
+mostly_good = [[*PLAUSIBLE[column] * 20, *IMPOSSIBLE[column]] for column in PURCHASES.header]
 anything = st.text(st.characters(exclude_characters='\r\n"', exclude_categories=["Cs"]), max_size=8)
 
 
@@ -77,7 +79,7 @@ def spoil(row: tuple[str, ...], at: int, field: str) -> tuple[str, ...]:
 
 
 a_row = st.tuples(*map(st.sampled_from, mostly_good)).map(text)
-a_spoilt_row = st.builds(spoil, st.just(GOOD), st.integers(0, len(COLUMNS) - 1), anything).map(text)
+a_spoilt_row = st.builds(spoil, st.just(GOOD), st.integers(0, len(PURCHASES.header) - 1), anything).map(text)
 a_torn_row = st.text(st.sampled_from("1,a. \ufeff"), min_size=1, max_size=14).map(str.encode)
 some_rows = st.lists(st.one_of(a_row, a_row, a_row, a_spoilt_row, a_torn_row), min_size=1, max_size=10)
 amounts = [text((*GOOD[:-1], f"{cents // 100}.{cents % 100:02}")) for cents in range(0, 10**10, 10**10 // 997)]
@@ -106,7 +108,7 @@ def test_the_fast_path_says_what_the_exact_path_says(rows: list[bytes]) -> None:
     assert fast.lines.tolist() == exact.lines.tolist()
     assert fast.raw == exact.raw == [rows[line // 10] for line in fast.lines.tolist()]
     kept = records(fast)
-    assert kept == records(exact) == [cleaner.clean_record(split[line // 10]) for line in fast.lines.tolist()]
+    assert kept == records(exact) == [Record(*cleaner.clean_record(split[line // 10])) for line in fast.lines.tolist()]
     assert len(rows) == len(kept) + len(fast.refused)
     for refused in fast.refused:
         with pytest.raises(Exception, match=r"\w"):
@@ -129,7 +131,7 @@ def clean_text(rows: list[tuple[str, ...]]) -> Clean:
 )
 def test_a_plausible_field_keeps_its_row(column: str, value: str) -> None:
     """Missing is data, and each accepted form is read."""
-    row = tuple(value if name == column else field for name, field in zip(COLUMNS, GOOD, strict=True))
+    row = tuple(value if name == column else field for name, field in zip(PURCHASES.header, GOOD, strict=True))
     assert len(clean_text([row]).lines) == 1
 
 
@@ -138,7 +140,7 @@ def test_a_plausible_field_keeps_its_row(column: str, value: str) -> None:
 )
 def test_an_impossible_field_refuses_its_row_and_no_other(column: str, value: str) -> None:
     """Malformed is an error: the row is refused with its column and its text, and its neighbours are kept."""
-    row = tuple(value if name == column else field for name, field in zip(COLUMNS, GOOD, strict=True))
+    row = tuple(value if name == column else field for name, field in zip(PURCHASES.header, GOOD, strict=True))
     clean = clean_text([GOOD, row, GOOD])
     assert clean.lines.tolist() == [2, 4]
     (refused,) = clean.refused
@@ -170,7 +172,7 @@ def test_a_row_is_read_to_its_codes() -> None:
     ]  # fmt: skip
     assert clean.day.tolist() == [day_number(date(2018, 1, 1)), day_number(date(2018, 1, 31))]
     assert clean.hour.tolist() == [0, 0]
-    assert clean.missing() == dict.fromkeys(COLUMNS[2:], 1)
+    assert clean.missing() == dict.fromkeys(PURCHASES.header[2:], 1)
 
 
 def test_many_refused_rows_take_nothing_from_the_others() -> None:
@@ -194,12 +196,12 @@ TABLE = [
 
 def layout(
     rows: list[tuple[str, ...]], end: str = "\r\n", *, blank: str = "", quote: bool = False, final: bool = True,
-    order: tuple[int, ...] = tuple(range(len(COLUMNS))),
+    order: tuple[int, ...] = tuple(range(len(PURCHASES.header))),
 ) -> bytes:  # fmt: skip
     """The rows as a file; with `blank`, a blank line after each."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator=end + blank, quoting=csv.QUOTE_ALL if quote else csv.QUOTE_MINIMAL)
-    writer.writerows([[row[at] for at in order] for row in [COLUMNS, *rows]])
+    writer.writerows([[row[at] for at in order] for row in [PURCHASES.header, *rows]])
     content = out.getvalue()
     return (content if final else content.removesuffix(end + blank)).encode()
 
@@ -244,7 +246,7 @@ def test_the_layout_of_a_file_does_not_change_its_rows(tmp_path: Path, content: 
     kept, refused = read(tmp_path / "purchases.csv", content)
     exact = Cleaner(IN_ORDER, VOCABULARY, ZoneInfo("UTC"), LATEST)
     line = [1 + step * number for number in range(1, len(TABLE) + 1)]
-    assert kept == [(line[row], exact.clean_record(list(TABLE[row]))) for row in (0, 1, 3, 5)]
+    assert kept == [(line[row], Record(*exact.clean_record(list(TABLE[row])))) for row in (0, 1, 3, 5)]
     assert refused == [
         (line[2], "Transaction_date", "2024-02-30T00:00:00", "date_impossible"),
         (line[4], "State_names", "Texs", "state_unknown"),

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from catalog.dimensions import DATE, FILTERABLE, HOUR, STATE, Vocabulary, day_number
+from catalog.dimensions import Vocabulary, day_number
 from catalog.errors import BadValue, UnknownName
 from catalog.measures import NOTHING, Parts
+from catalog.purchases import DATE, HOUR, PURCHASES, STATE
 from pipelines.answer.answer import Answer, Codes, arrange, change
 from pipelines.answer.comparison import Span, compare, counterpart, halves, spans
 from pipelines.ask.queries import BY_SLUG, exploration
@@ -17,7 +18,7 @@ from pipelines.ask.question import Comparison, Interval, Question, ask
 from pipelines.plan.planner import Plan
 from pipelines.state.version import Version
 
-VOCABULARY: Vocabulary = {dimension.name: dimension.members for dimension in FILTERABLE}
+VOCABULARY: Vocabulary = PURCHASES.vocabulary
 PERIOD, YEAR = Comparison.PREVIOUS_PERIOD, Comparison.PREVIOUS_YEAR
 SEGMENTS = BY_SLUG["revenue-by-segment"]
 BASIC, GOLD, MISSING, PLATINUM = 1, 2, 3, 4

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from catalog.dimensions import BY_NAME, FILTERABLE
 from catalog.measures import LIFT
+from catalog.purchases import PURCHASES
 from pipelines.ask.queries import BY_SLUG, QUERIES
 from pipelines.ask.question import FILTER_PARAMETERS, Filter, Interval, Question, ask
 from pipelines.plan.compiler import raw_pipeline
 
-VOCABULARY = {dimension.name: dimension.members for dimension in FILTERABLE}
+VOCABULARY = PURCHASES.vocabulary
 
 
 def day(year: int, month: int, number: int) -> datetime:
@@ -143,7 +143,8 @@ def test_every_literal_is_of_an_allowed_type(query: Any, interval: Interval | No
     """Strings, whole numbers, aware dates and null: no double, no pattern, no code, no binary."""
     filters = tuple(
         Filter(dimension, (0, len(dimension.members) - 1), negated)
-        for dimension in FILTERABLE
+        for dimension in PURCHASES.filterable
+        if dimension.is_stored
         for negated in (True, False)
     )
     pipeline = raw_pipeline(Question(query, filters=filters, interval=interval), date(2020, 1, 1), date(2020, 12, 31))
@@ -158,7 +159,7 @@ def test_every_literal_is_of_an_allowed_type(query: Any, interval: Interval | No
 @pytest.mark.parametrize("parameter", FILTER_PARAMETERS)
 def test_no_text_of_a_request_gets_into_a_pipeline(parameter: str) -> None:
     """A member in another letter case comes out as our own spelling, or as its code."""
-    members = BY_NAME[parameter.removeprefix("not_")].members
+    members = PURCHASES.by_name[parameter.removeprefix("not_")].members
     given = [member.swapcase() for member in members]
     inside = {value for value in literals(compiled("overall-summary", {parameter: given})) if isinstance(value, str)}
     assert not {text for text in given if text not in members} & inside
@@ -175,7 +176,7 @@ def test_the_pipeline_lifts_with_the_measures_own_accumulators() -> None:
 
 def test_compiling_twice_gives_equal_pipelines_that_share_nothing() -> None:
     """Pure: changing one leaves the other."""
-    question = Question(BY_SLUG["overall-summary"], filters=(Filter(BY_NAME["gender"], (1,)),))
+    question = Question(BY_SLUG["overall-summary"], filters=(Filter(PURCHASES.by_name["gender"], (1,)),))
     one, two = raw_pipeline(question, None, None), raw_pipeline(question, None, None)
     assert one == two
     one[0]["$match"]["gender"]["$in"].append("Male")

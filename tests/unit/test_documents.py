@@ -1,6 +1,7 @@
 """The encoder's bytes are exactly the documents that the catalog describes."""
 
 import dataclasses
+from collections import namedtuple
 from datetime import UTC, date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -14,14 +15,16 @@ from bson.raw_bson import RawBSONDocument
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from catalog.collections import ATTRIBUTES, CUSTOMERS, MAX_AMOUNT_CENTS, PROFILE, TRANSACTIONS
-from catalog.dimensions import FILTERABLE, GENDER, MARITAL_STATUS, REFERRAL, age_group, day_number, day_of
-from loader.reading.clean import NULL, Clean, Cleaner, Record
+from catalog.collections import CUSTOMERS, TRANSACTIONS
+from catalog.dimensions import day_number, day_of
+from catalog.purchases import AGE_GROUP, GENDER, MARITAL_STATUS, MAX_AMOUNT_CENTS, PURCHASES, REFERRAL
+from loader.reading.clean import NULL, Clean, Cleaner
 from loader.reading.files import Chunk
-from loader.reading.header import COLUMNS, Header
+from loader.reading.header import Header
 from loader.writing.documents import encode, profile, profile_ids
 
-VOCABULARY = {dimension.name: dimension.members for dimension in FILTERABLE}
+VOCABULARY = PURCHASES.vocabulary
+Record = namedtuple("Record", [column.name for column in PURCHASES.columns])
 AWARE = CodecOptions(tz_aware=True)
 BSON_TYPES = {"_id": 0x12, "customer_id": 0x12, "payment_method_id": 0x10, "transaction_date": 0x09, "day": 0x09,
               "hour": 0x10, "amount_cents": 0x12, "age": 0x10, "age_group": 0x02, "gender": 0x02,
@@ -45,7 +48,7 @@ def columns_of(rows: list[Record]) -> Clean:
 
 def clean_text(*rows: str) -> Clean:
     """Rows as text, cleaned."""
-    header = Header(COLUMNS, tuple(range(len(COLUMNS))))
+    header = Header(PURCHASES.header, tuple(range(len(PURCHASES.header))))
     chunk = Chunk(list(range(2, 2 + len(rows))), [row.encode() for row in rows], None, 0, 0)
     return Cleaner(header, VOCABULARY, ZoneInfo("UTC"), day_number(date(2026, 1, 1))).clean(chunk)
 
@@ -71,7 +74,7 @@ def attributes(row: Record) -> dict[str, Any]:
     """A row's customer attributes as a document holds them."""
     return {
         "age": None if row.age == NULL else row.age,
-        "age_group": age_group(None if row.age == NULL else row.age),
+        "age_group": AGE_GROUP.band(row.age),
         "gender": GENDER.members[row.gender],
         "marital_status": MARITAL_STATUS.members[row.marital_status],
         "referral": REFERRAL.members[row.referral],
@@ -151,7 +154,7 @@ def test_each_field_has_its_bson_type(row: Record) -> None:
     assert types(transactions[0].raw) == BSON_TYPES | nulls
     assert set(types(transactions[0].raw)) == set(TRANSACTIONS.properties)
     customer = types(customers[0].raw)
-    assert customer == {name: (BSON_TYPES | nulls)[name] for name in ("_id", *ATTRIBUTES)}
+    assert customer == {name: (BSON_TYPES | nulls)[name] for name in CUSTOMERS.properties}
     assert set(customer) == set(CUSTOMERS.properties)
 
 
@@ -186,7 +189,7 @@ def test_a_profile_is_told_by_its_id() -> None:
     for customer_id, (gender, age, marital) in zip(ids, PROFILES, strict=True):
         years = None if age == NULL else age
         assert profile(customer_id) == {
-            "_id": customer_id, "age": years, "age_group": age_group(years),
+            "_id": customer_id, "age": years, "age_group": AGE_GROUP.band(age),
             "gender": GENDER.members[gender], "marital_status": MARITAL_STATUS.members[marital],
         }  # fmt: skip
 
@@ -194,7 +197,7 @@ def test_a_profile_is_told_by_its_id() -> None:
 def test_a_profile_customer_holds_only_what_identifies_it() -> None:
     """The other attributes live on its transactions, which name it."""
     customer = profile(-1)
-    assert set(customer) == {"_id", *PROFILE}
+    assert set(customer) == {"_id", "age", "age_group", "gender", "marital_status"}
     assert type(customer["_id"]) is Int64
     clean = clean_text("1000,2018-01-01,Female,39,Single,Oklahoma,Platinum,Unemployment,Card,0,1557.5")
     transaction = decode(encode(clean, profile_ids(clean), "load")[1][0])

@@ -12,19 +12,10 @@ import mongomock
 import pytest
 
 from catalog.calendar import Period, parse
-from catalog.dimensions import (
-    AGE_GROUP,
-    DATE,
-    DIMENSIONS,
-    FILTERABLE,
-    HOUR,
-    PAYMENT_METHOD,
-    SEGMENT,
-    date_of,
-    day_number,
-)
+from catalog.dimensions import date_of, day_number
 from catalog.measures import AVERAGE_SPEND, REVENUE, Parts
 from catalog.measures import TRANSACTIONS as COUNT
+from catalog.purchases import AGE_GROUP, DATE, HOUR, PAYMENT_METHOD, PURCHASES, SEGMENT
 from pipelines.answer.answer import Answer, arrange
 from pipelines.answer.answerer import parse_groups
 from pipelines.ask.queries import QUERIES, ByKey, Descending, Query
@@ -39,7 +30,7 @@ from pipelines.state.version import Directory, Month, Version
 from tests.unit.test_slices import Row, columns_of, random_rows
 
 SEED = 20241231
-VOCABULARY = {each.name: each.members for each in FILTERABLE}
+VOCABULARY = PURCHASES.vocabulary
 VERSION = Version("e", 4, 2)
 
 ELEVENTH = Query(
@@ -133,7 +124,7 @@ small_database = cache(Small)
 def transaction(row: Row) -> dict[str, Any]:
     """A transaction of these codes, as it is stored."""
     codes, cents = row
-    fields = {each.field: each.stored(codes[each.name]) for each in DIMENSIONS}
+    fields = {each.field: each.stored(codes[each.name]) for each in PURCHASES.stored}
     return fields | {"amount_cents": None if cents == NULL else cents}
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -11,8 +12,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from catalog.collections import MAX_AMOUNT_CENTS
-from catalog.dimensions import EMPLOYMENT_STATUS, GENDER, PAYMENT_METHOD, SEGMENT, STATE, day_number
+from catalog.dimensions import day_number
+from catalog.purchases import (
+    AGE,
+    EMPLOYMENT_STATUS,
+    GENDER,
+    MAX_AMOUNT_CENTS,
+    PAYMENT_METHOD,
+    REFERRAL,
+    SEGMENT,
+    STATE,
+)  # fmt: skip
 from loader.reading import fields
 from loader.reading.fields import Reject
 from loader.reading.members import Members
@@ -160,7 +170,7 @@ def test_an_impossible_amount_is_rejected(text: str, reason: str) -> None:
 )
 def test_an_age_is_whole_years(text: str, years: int | None) -> None:
     """Whole years from 0 to 120 are read, `27.0` among them; an empty field is unknown."""
-    assert fields.age(text) == years
+    assert fields.number(AGE, text) == years
 
 
 @pytest.mark.parametrize(
@@ -184,7 +194,7 @@ def test_an_age_is_whole_years(text: str, years: int | None) -> None:
 )
 def test_an_impossible_age_is_rejected(text: str, reason: str) -> None:
     """An age that is no whole number, or nobody's, is rejected with its own reason."""
-    assert reason_of(fields.age, text) == reason
+    assert reason_of(partial(fields.number, AGE), text) == reason
 
 
 @pytest.mark.parametrize(
@@ -318,13 +328,13 @@ def test_an_unknown_name_is_rejected_with_the_nearest(dimension: Any, text: str,
 @pytest.mark.parametrize(("text", "code"), [("", 0), ("0", 1), ("1", 2), ("0.0", 1), ("1.0", 2)])
 def test_a_referral_is_0_1_or_unknown(text: str, code: int) -> None:
     """Empty, 0 and 1, also as a spreadsheet writes them."""
-    assert fields.referral(text) == code
+    assert fields.written(REFERRAL, text) == code
 
 
 @pytest.mark.parametrize("text", ["2", "-1", "yes", "True", "01", "1e0", "\uff11"])
 def test_another_referral_is_rejected(text: str) -> None:
     """Anything but 0 and 1 is rejected."""
-    assert reason_of(fields.referral, text) == "referral_unknown"
+    assert reason_of(partial(fields.written, REFERRAL), text) == "referral_unknown"
 
 
 @pytest.mark.parametrize("text", [" Texas", "Texas ", "  Texas  ", "\tTexas\t"])
@@ -369,8 +379,8 @@ def test_an_over_long_field_is_rejected() -> None:
 def test_no_text_makes_a_converter_fail_otherwise(text: str) -> None:
     """Any text is either read or rejected with a reason; no converter raises anything else."""
     converters: tuple[Callable[[str], Any], ...] = (
-        fields.strip, fields.transaction_id, fields.age, fields.amount_cents, fields.referral, timestamp,
-        Members(SEGMENT, SEGMENT.members).code,
+        fields.strip, fields.transaction_id, partial(fields.number, AGE), fields.amount_cents,
+        partial(fields.written, REFERRAL), timestamp, Members(SEGMENT, SEGMENT.members).code,
     )  # fmt: skip
     for convert in converters:
         with suppress(Reject):

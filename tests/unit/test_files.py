@@ -6,18 +6,18 @@ from pathlib import Path
 import pytest
 
 from catalog.errors import FileRefused
+from catalog.purchases import PURCHASES
 from loader.reading import files
 from loader.reading.files import CHUNK_BYTES, LONGEST_LINE, read_chunks, survey
-from loader.reading.header import COLUMNS
 
-HEADER = ",".join(COLUMNS).encode()
+HEADER = ",".join(PURCHASES.header).encode()
 ROW = b"1000,2018-01-01T00:04:00.000000,Female,39,Single,Oklahoma,Platinum,Unemployment,Card,0,1557.5"
 OTHER = b"1001,2018-01-01T00:05:00.000000,Male,,Married,Texas,Basic,workers,PayPal,1,"
 
 
 def without(column: str) -> bytes:
     """The header without a column."""
-    return ",".join(name for name in COLUMNS if name != column).encode()
+    return ",".join(name for name in PURCHASES.header if name != column).encode()
 
 
 def refused(path: Path, content: bytes) -> FileRefused:
@@ -164,16 +164,16 @@ def test_a_header_is_known_in_each_spelling(path: Path, header: bytes) -> None:
     """Letter case, spaces, quotes and the old spelling do not matter."""
     path.write_bytes(header + b"\n" + ROW + b"\n")
     found = survey(path)
-    assert found.header.names == COLUMNS
-    assert found.header.positions == tuple(range(len(COLUMNS)))
+    assert found.header.names == PURCHASES.header
+    assert found.header.positions == tuple(range(len(PURCHASES.header)))
     assert found.start == len(header) + 1
 
 
 def test_a_reordered_header_says_where_each_column_stands(path: Path) -> None:
     """The positions are those of the file."""
-    names = COLUMNS[::-1]
+    names = PURCHASES.header[::-1]
     path.write_bytes(",".join(names).encode() + b"\n" + b",".join(ROW.split(b",")[::-1]) + b"\n")
-    assert survey(path).header.positions == tuple(range(len(COLUMNS) - 1, -1, -1))
+    assert survey(path).header.positions == tuple(range(len(PURCHASES.header) - 1, -1, -1))
 
 
 def rows(path: Path, start: int | None = None, line: int | None = None) -> list[tuple[int, bytes]]:

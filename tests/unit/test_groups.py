@@ -2,18 +2,19 @@
 
 from datetime import date, timedelta
 from itertools import permutations
+from math import perm
 
 import pytest
 
 from catalog.calendar import month_of
-from catalog.dimensions import BY_NAME, DATE, DIMENSIONS, FILTERABLE, HOUR, SEGMENT, STATE
 from catalog.errors import BadValue, UnknownName
+from catalog.purchases import DATE, HOUR, PURCHASES, SEGMENT, STATE
 from pipelines.ask.queries import EXPLORE, QUERIES, ByKey, Descending, exploration
 from pipelines.ask.question import Filter, Interval, Question, ask, find_exploration
 from pipelines.plan.groups import TooManyGroups, check_groups, most_groups
 from pipelines.state.version import EMPTY, Directory, Month
 
-VOCABULARY = {dimension.name: dimension.members for dimension in FILTERABLE}
+VOCABULARY = PURCHASES.vocabulary
 MONTHS = list(dict.fromkeys(month_of(date(2018, 1, 1) + timedelta(days=number)) for number in range(7 * 365)))
 
 
@@ -66,13 +67,17 @@ def test_the_same_dimensions_in_the_same_order_are_the_same_query() -> None:
 
 def test_no_more_explorations_are_kept_than_there_are_ways_to_order_three_dimensions() -> None:
     """Whatever clients send: what is refused leaves nothing behind."""
-    ways = [by for size in range(4) for by in permutations(DIMENSIONS, size)]
+    ways = [by for size in range(4) for by in permutations(PURCHASES.dimensions, size)]
     for by in ways:
         assert exploration(by).by == by
-    for by in (*[(each, each) for each in DIMENSIONS], *permutations(DIMENSIONS[:6], 4)):
+    for by in (*[(each, each) for each in PURCHASES.dimensions], *permutations(PURCHASES.dimensions[:6], 4)):
         with pytest.raises(BadValue):
             exploration(by)
-    assert exploration.cache_info().currsize == len(ways) == 821
+    assert (
+        exploration.cache_info().currsize
+        == len(ways)
+        == sum(perm(len(PURCHASES.dimensions), size) for size in range(4))
+    )
 
 
 @pytest.mark.parametrize(
@@ -91,9 +96,9 @@ def test_what_is_no_group_by_is_refused(names: list[str], error: type[Exception]
 
 def test_an_exploration_is_in_time_where_it_has_time_and_by_revenue_otherwise() -> None:
     """As a line or a ranking is read."""
-    for name, dimension in BY_NAME.items():
+    for dimension in PURCHASES.dimensions:
         order = exploration((dimension,)).order
-        assert isinstance(order, ByKey if name in ("date", "hour") else Descending)
+        assert isinstance(order, ByKey if dimension.in_time else Descending)
 
 
 def test_an_exploration_echoes_what_it_groups_by() -> None:

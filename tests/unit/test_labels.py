@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from catalog import labels
-from catalog.dimensions import REFERENCES
+from catalog.purchases import PURCHASES
 
 SAME = {
     "letter case": ("Texas", "tEXAS"),
@@ -98,7 +98,7 @@ def test_names_of_all_the_world_are_fit(text: str) -> None:
 
 def test_the_members_of_a_new_database_are_fit_and_different() -> None:
     """By their skeletons."""
-    for dimension in REFERENCES:
+    for dimension in PURCHASES.references:
         assert len({labels.skeleton(name) for name in dimension.members}) == len(dimension.members)
         assert [labels.fault(name) for name in dimension.members] == [None] * len(dimension.members)
 

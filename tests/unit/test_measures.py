@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from catalog.collections import MAX_AMOUNT_CENTS
 from catalog.measures import (
     AVERAGE_SPEND,
     LIFT,
@@ -21,6 +20,7 @@ from catalog.measures import (
     average_cents,
     dollars,
 )
+from catalog.purchases import MAX_AMOUNT_CENTS
 
 counts = st.integers(0, 10**9)
 any_parts = st.builds(Parts, counts, counts, st.integers(0, 10**18))

@@ -7,16 +7,17 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from catalog.collections import MAX_MEMBERS
-from catalog.dimensions import FILTERABLE, GENDER, REFERENCES, SEGMENT, STATE, Dimension, day_number
+from catalog.dimensions import Dimension, day_number
 from catalog.errors import UnknownName, nearest
+from catalog.kinds import MAX_MEMBERS
+from catalog.purchases import GENDER, PURCHASES, SEGMENT, STATE
 from loader.reading import members as module
 from loader.reading.clean import Clean, Cleaner, Refused
 from loader.reading.files import Chunk
-from loader.reading.header import COLUMNS, Header
+from loader.reading.header import Header
 from loader.reading.members import MAX_HINTS, Members, NewMember
 
-VOCABULARY = {dimension.name: dimension.members for dimension in FILTERABLE}
+VOCABULARY = PURCHASES.vocabulary
 TEXAS, NEXT = STATE.members.index("Texas"), len(STATE.members)
 UNKNOWN = ["Unknown", "unknown", "UNKNOWN", "uNkNoWn", ""]
 ALIKE = {
@@ -28,7 +29,7 @@ ALIKE = {
 
 def cleaner(**more: Any) -> Cleaner:
     """A cleaner that adds what is new."""
-    header = Header(COLUMNS, tuple(range(len(COLUMNS))))
+    header = Header(PURCHASES.header, tuple(range(len(PURCHASES.header))))
     return Cleaner(header, VOCABULARY, ZoneInfo("UTC"), day_number(date(2026, 1, 2)), **{"add_members": True, **more})
 
 
@@ -53,7 +54,7 @@ def refused(found: Clean) -> Refused:
 
 
 @pytest.mark.parametrize("text", UNKNOWN)
-@pytest.mark.parametrize("dimension", [*REFERENCES, GENDER], ids=lambda dimension: dimension.name)
+@pytest.mark.parametrize("dimension", [*PURCHASES.references, GENDER], ids=lambda dimension: dimension.name)
 @pytest.mark.parametrize("may_grow", [False, True], ids=["refuse", "add"])
 def test_the_literal_unknown_is_what_an_empty_field_is(dimension: Dimension, text: str, may_grow: bool) -> None:
     """Code 0, in any letter case, and never a member of its own."""

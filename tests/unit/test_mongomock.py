@@ -13,16 +13,17 @@ from bson.codec_options import CodecOptions
 from pymongo.errors import BulkWriteError
 
 from catalog.collections import CUSTOMERS, TRANSACTIONS
-from catalog.dimensions import FILTERABLE, day_number
+from catalog.dimensions import day_number
+from catalog.purchases import PURCHASES
 from loader.reading.clean import Cleaner
 from loader.reading.files import Chunk
-from loader.reading.header import COLUMNS, Header
+from loader.reading.header import Header
 from loader.writing.documents import encode, profile, profile_ids
 from pipelines.ask.queries import QUERIES, Query
 from pipelines.ask.question import Question, ask
 from pipelines.plan.compiler import raw_pipeline
 
-VOCABULARY = {dimension.name: dimension.members for dimension in FILTERABLE}
+VOCABULARY = PURCHASES.vocabulary
 GENDERS = ("Female", "Male", "")
 STATES = ("Texas", "Ohio", "", "Utah")
 AMOUNTS = ("1557.5", "", "0.01", "27.0", "2051.36")
@@ -37,7 +38,7 @@ ROWS = [
 
 def documents(rows: Sequence[str], *, by_profile: bool = False) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """The customers and the transactions that the loader makes of the rows; mongomock takes no raw bytes."""
-    header = Header(COLUMNS, tuple(range(len(COLUMNS))))
+    header = Header(PURCHASES.header, tuple(range(len(PURCHASES.header))))
     chunk = Chunk(list(range(2, 2 + len(rows))), [row.encode() for row in rows], None, 0, 0)
     clean = Cleaner(header, VOCABULARY, ZoneInfo("UTC"), day_number(date(2026, 1, 1))).clean(chunk)
     assert not clean.refused

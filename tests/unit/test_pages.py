@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from catalog.calendar import parse
-from catalog.collections import MAX_AMOUNT_CENTS
-from catalog.dimensions import DATE, DIMENSIONS, FILTERABLE, GENDER, STATE, date_of, day_number
+from catalog.dimensions import date_of, day_number
 from catalog.measures import TRANSACTIONS, Parts
+from catalog.purchases import DATE, GENDER, MAX_AMOUNT_CENTS, PURCHASES, STATE
 from pipelines.ask.queries import ByKey, Query
 from pipelines.ask.question import Filter, Interval, Question
 from pipelines.ask.sentences import Summary
@@ -29,7 +29,7 @@ MARCH, APRIL = parse("2024-03"), parse("2024-04")
 def same(one: Columns, other: Columns) -> bool:
     """Whether two sets of columns say the same, whatever their types."""
     return one.cents.tolist() == other.cents.tolist() and all(
-        one.codes[each.name].tolist() == other.codes[each.name].tolist() for each in DIMENSIONS
+        one.codes[each.name].tolist() == other.codes[each.name].tolist() for each in PURCHASES.dimensions
     )
 
 
@@ -114,10 +114,10 @@ def naively(rows: list[Row], question: Question, first: int, last: int) -> dict[
 
 def random_question(random: Random) -> Question:
     """Up to three dimensions, up to three filters, with codes that do not occur among them."""
-    by = tuple(random.sample(DIMENSIONS, random.choice((0, 1, 1, 2, 3))))
+    by = tuple(random.sample(PURCHASES.dimensions, random.choice((0, 1, 1, 2, 3))))
     filters = tuple(
         Filter(each, tuple(sorted(random.sample(range(70), random.randint(1, 40)))), random.random() < 0.5)
-        for each in random.sample(FILTERABLE, random.choice((0, 0, 1, 2, 3)))
+        for each in random.sample(PURCHASES.filterable, random.choice((0, 0, 1, 2, 3)))
     )
     interval = random.choice((None, *Interval))
     return Question(Query("any", "", "", by, TRANSACTIONS, ByKey(), Summary()), None, None, filters, interval)
@@ -153,7 +153,7 @@ def test_pages_add_up_beyond_2_to_the_53_exactly() -> None:
     """100,000 of the largest amounts and one cent."""
     count = 100_001
     zeros = np.zeros(count, np.int64)
-    codes = {each.name: zeros for each in DIMENSIONS} | {DATE.name: zeros + day_number(MARCH.start)}
+    codes = {each.name: zeros for each in PURCHASES.dimensions} | {DATE.name: zeros + day_number(MARCH.start)}
     cents = np.full(count, MAX_AMOUNT_CENTS, np.int64)
     cents[-1] = 1
     question = Question(Query("any", "", "", (), TRANSACTIONS, ByKey(), Summary()))
@@ -165,9 +165,12 @@ def test_pages_add_up_beyond_2_to_the_53_exactly() -> None:
 # The cache.
 
 
+ROW_BYTES = 8 * (len(PURCHASES.dimensions) + 1)
+
+
 def block(rows: int) -> Columns:
-    """A block of 88 bytes a row."""
-    return Columns({each.name: np.zeros(rows, np.int64) for each in DIMENSIONS}, np.zeros(rows, np.int64))
+    """A block of so many rows."""
+    return Columns({each.name: np.zeros(rows, np.int64) for each in PURCHASES.dimensions}, np.zeros(rows, np.int64))
 
 
 def kept(cache: BlockCache, names: Mapping[Any, int]) -> int:
@@ -193,7 +196,7 @@ def test_the_cache_stays_within_its_bound() -> None:
 
 def test_the_least_recently_used_block_goes_first() -> None:
     """Room for two; asking keeps one, the other makes place."""
-    cache = BlockCache(2 * 88 * 10)
+    cache = BlockCache(2 * ROW_BYTES * 10)
     for name in "ab":
         cache.put(name, block(10))
     cache.get("a")
@@ -203,7 +206,7 @@ def test_the_least_recently_used_block_goes_first() -> None:
 
 def test_a_block_larger_than_the_bound_is_not_kept_and_throws_nothing_out() -> None:
     """The rest stays; and a bound of nothing keeps nothing."""
-    cache = BlockCache(88 * 10)
+    cache = BlockCache(ROW_BYTES * 10)
     cache.put("a", block(10))
     cache.put("b", block(11))
     assert cache.get("a") is not None
@@ -218,4 +221,4 @@ def test_the_same_block_again_is_counted_once() -> None:
     cache = BlockCache(10_000)
     for _ in range(50):
         cache.put("a", block(10))
-    assert cache.bytes == 88 * 10
+    assert cache.bytes == ROW_BYTES * 10

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from catalog.calendar import Grain, Period, month_of, parse, year_of
-from catalog.dimensions import DATE, FILTERABLE, GENDER, HOUR, PAYMENT_METHOD, SEGMENT, STATE
 from catalog.errors import SourceRefused
 from catalog.measures import TRANSACTIONS
+from catalog.purchases import DATE, GENDER, HOUR, PAYMENT_METHOD, PURCHASES, SEGMENT, STATE
 from pipelines.ask.queries import BY_SLUG, QUERIES, ByKey, Query
 from pipelines.ask.question import Filter, Interval, Question, Source
 from pipelines.ask.sentences import Summary
@@ -264,7 +264,7 @@ states = st.dictionaries(
     st.sampled_from(MONTHS), st.tuples(st.integers(0, 30_000), st.booleans()), max_size=len(MONTHS)
 )
 filters = st.builds(
-    Filter, st.sampled_from(FILTERABLE), st.sets(st.integers(0, 2), min_size=1).map(tuple), st.booleans()
+    Filter, st.sampled_from(PURCHASES.filterable), st.sets(st.integers(0, 2), min_size=1).map(tuple), st.booleans()
 )
 distinct_filters = st.lists(filters, max_size=3, unique_by=lambda each: (each.dimension, each.negated)).map(tuple)
 optional_days = st.none() | st.dates(date(2019, 11, 1), date(2024, 2, 28))

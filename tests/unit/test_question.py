@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from catalog.dimensions import BY_NAME, FILTERABLE
 from catalog.errors import AnalyticsError, BadValue, UnknownName, UserError
+from catalog.purchases import PURCHASES
 from pipelines.ask.queries import BY_SLUG, QUERIES
 from pipelines.ask.question import FILTER_PARAMETERS, PARAMETERS, Interval, Question, Source, ask, find_query
 from pipelines.plan.compiler import raw_pipeline
 
-VOCABULARY = {dimension.name: dimension.members for dimension in FILTERABLE}
+VOCABULARY = PURCHASES.vocabulary
 SUMMARY = BY_SLUG["overall-summary"]
 
 
@@ -43,7 +43,7 @@ def test_a_range_of_dates_is_understood() -> None:
 @pytest.mark.parametrize("letters", [str, str.lower, str.upper, str.title, str.swapcase])
 def test_members_are_found_in_any_letter_case(parameter: str, letters: Any) -> None:
     """All of each dimension's members, filtered by or left out."""
-    members = BY_NAME[parameter.removeprefix("not_")].members
+    members = PURCHASES.by_name[parameter.removeprefix("not_")].members
     (found,) = asked(**{parameter: [letters(member) for member in members]}).filters
     assert found.codes == tuple(range(len(members)))
     assert found.negated == parameter.startswith("not_")
@@ -159,7 +159,7 @@ def test_an_unknown_name_is_refused_with_the_allowed_ones_and_the_nearest(case: 
         assert error.nearest == near
         assert f"Did you mean {near!r}?" in str(error)
     expected: dict[str, Any] = {"parameter": PARAMETERS, "interval": [*Interval], "source": [*Source]}
-    every = tuple(expected.get(place) or BY_NAME[place.removeprefix("not_")].members)
+    every = tuple(expected.get(place) or PURCHASES.by_name[place.removeprefix("not_")].members)
     assert error.allowed == every[:50]
     if len(every) > 50:  # the states
         assert f"and 1 more; all 51 are listed at /v1/dimensions/{place.removeprefix('not_')}" in str(error)
@@ -265,7 +265,7 @@ PAYLOADS = (
     "\uff04ne", "G\u00f6ld", "* ", "Texas ", "2024-01-01|", "function(){return true}", "ObjectId('0')", "ISODate()",
     "\\u0024ne", "\t", "\n", "A" * 10_000,
 )  # fmt: skip
-OURS = {"monday", *Interval, *(member for dimension in FILTERABLE for member in dimension.members)}
+OURS = {"monday", *Interval, *(member for dimension in PURCHASES.filterable for member in dimension.members)}
 
 
 def strings(node: Any) -> Iterator[str]:
@@ -281,7 +281,7 @@ def strings(node: Any) -> Iterator[str]:
         yield node
 
 
-FIELDS = {dimension.field for dimension in BY_NAME.values()} | {"amount_cents"}
+FIELDS = {dimension.field for dimension in PURCHASES.by_name.values()} | {"amount_cents"}
 OPERATORS = set(
     strings(raw_pipeline(ask(SUMMARY, {"state": ["Ohio"], "not_state": ["Ohio"]}, VOCABULARY), date.min, date.max))
 )
@@ -298,7 +298,7 @@ def test_an_injection_as_a_value_never_reaches_a_pipeline(parameter: str) -> Non
     """It is refused, alone and beside a good value; the refusal is one of ours, safe to show."""
     good = {"from": "2024-01-01", "to": "2024-01-01", "interval": "day", "limit": "1", "source": "auto"}
     good["compare"] = "previous_year"
-    fine = good.get(parameter) or BY_NAME[parameter.removeprefix("not_")].members[0]
+    fine = good.get(parameter) or PURCHASES.by_name[parameter.removeprefix("not_")].members[0]
     for payload in PAYLOADS:
         for values in ([payload], [fine, payload], [payload, fine]):
             with pytest.raises(UserError) as caught:

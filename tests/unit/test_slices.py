@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from catalog.calendar import Grain, Period, parse, year_of
-from catalog.collections import MAX_AMOUNT_CENTS
-from catalog.dimensions import DATE, DIMENSIONS, FILTERABLE, STATE, date_of, day_number
+from catalog.dimensions import date_of, day_number
 from catalog.measures import Parts
+from catalog.purchases import DATE, MAX_AMOUNT_CENTS, PURCHASES, STATE
 from pipelines.derived.columns import NULL, Columns
 from pipelines.derived.slices import EXACT, Slices, decode, of_month, of_year, sums
 from pipelines.plan.rollups import ALL, TOTAL
@@ -26,12 +26,13 @@ Row = tuple[dict[str, int], int]
 
 def random_rows(random: Random, month: Period, count: int, largest: int = 300_000, states: int = 51) -> list[Row]:
     """Transactions as codes and cents; a tenth without an amount."""
-    sizes = {each.name: len(each.members) for each in FILTERABLE} | {STATE.name: states}
+    sizes = {each.name: len(each.members) for each in PURCHASES.filterable} | {STATE.name: states}
     first, last = day_number(month.start), day_number(month.last)
     rows = []
     for _ in range(count):
         codes = {name: random.randrange(random.randint(1, size)) for name, size in sizes.items()}
         codes[DATE.name] = random.randint(first, last)
+        codes |= {part.name: part.code_of_day(codes[DATE.name]) for part in PURCHASES.parts}
         rows.append((codes, NULL if random.random() < 0.1 else random.randint(0, largest)))
     return sorted(rows, key=lambda row: row[0][DATE.name])
 
@@ -39,7 +40,7 @@ def random_rows(random: Random, month: Period, count: int, largest: int = 300_00
 def columns_of(rows: Iterable[Row]) -> Columns:
     """The same as columns."""
     rows = list(rows)
-    codes = {each.name: np.array([codes[each.name] for codes, _ in rows], np.int64) for each in DIMENSIONS}
+    codes = {each.name: np.array([codes[each.name] for codes, _ in rows], np.int64) for each in PURCHASES.dimensions}
     return Columns(codes, np.array([cents for _, cents in rows], np.int64))
 
 
@@ -54,14 +55,14 @@ def naively(rows: Iterable[Row], month: Period) -> dict[str, Cells]:
 
     for codes, cents in rows:
         day = date_of(codes[DATE.name]).isoformat()
-        for of, member in ((ALL, 0), *((each.name, codes[each.name]) for each in FILTERABLE)):
+        for of, member in ((ALL, 0), *((each.name, codes[each.name]) for each in PURCHASES.filterable)):
             name = f"{month.name}:{of}:{member}"
             add(name, TOTAL, 0, cents)
-            for by in (*FILTERABLE, DATE):
+            for by in (*PURCHASES.filterable, DATE):
                 if by.name != of:
                     add(name, by.name, codes[by.name], cents)
         add(f"{day}:{ALL}:0", TOTAL, 0, cents)
-        for by in FILTERABLE:
+        for by in PURCHASES.filterable:
             add(f"{day}:{ALL}:0", by.name, codes[by.name], cents)
     return found
 
@@ -98,9 +99,9 @@ def test_a_month_of_many_rows_and_members_is_what_counting_gives() -> None:
 
 def test_a_month_without_transactions_has_no_slices() -> None:
     """No cells, no documents; and a year of none has none."""
-    assert of_month(columns_of([]), MARCH) == Slices([], 0)
-    assert of_year(year_of(MARCH.start), []) == Slices([], 0)
-    assert of_year(year_of(MARCH.start), [columns_of([])]) == Slices([], 0)
+    assert of_month(columns_of([]), MARCH).documents == []
+    assert of_year(year_of(MARCH.start), []).documents == []
+    assert of_year(year_of(MARCH.start), [columns_of([])]).documents == []
 
 
 @settings(max_examples=5, deadline=None)
@@ -123,7 +124,7 @@ def test_a_year_is_the_sum_of_its_months(seed: int, numbers: set[int]) -> None:
 @pytest.mark.parametrize("size", [1, 9, 10, 11, 99, 100, 101, 999, 1000, 1001, 12_345])
 def test_an_array_of_any_length_is_encoded_as_bson_itself_would(size: int) -> None:
     """The positions are text, so they change their width at 10, 100, 1,000 and 10,000."""
-    zero = dict.fromkeys((each.name for each in FILTERABLE), 0) | {DATE.name: day_number(MARCH.start)}
+    zero = dict.fromkeys((each.name for each in PURCHASES.filterable), 0) | {DATE.name: day_number(MARCH.start)}
     rows = [(zero | {STATE.name: member}, member) for member in range(size)]
     document = next(each for each in of_month(columns_of(rows), MARCH).documents if each["_id"] == "2024-03:all:0")
     cells = [{"k": n, "n": 1, "p": 1, "r": Int64(n)} for n in range(size)]
@@ -173,6 +174,8 @@ def test_one_cent_is_not_lost_beside_2_to_the_53() -> None:
 
 def test_rows_of_one_member_give_one_slice_of_it() -> None:
     """Members that do not occur have no slice, also those with smaller codes."""
-    rows = [(dict.fromkeys((each.name for each in FILTERABLE), 2) | {DATE.name: day_number(date(2024, 3, 31))}, 5)] * 3
+    rows = [
+        (dict.fromkeys((each.name for each in PURCHASES.filterable), 2) | {DATE.name: day_number(date(2024, 3, 31))}, 5)
+    ] * 3
     names = set(cells_of(of_month(columns_of(rows), MARCH)))
-    assert names == {f"2024-03:{each.name}:2" for each in FILTERABLE} | {"2024-03:all:0", "2024-03-31:all:0"}
+    assert names == {f"2024-03:{each.name}:2" for each in PURCHASES.filterable} | {"2024-03:all:0", "2024-03-31:all:0"}

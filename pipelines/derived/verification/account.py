@@ -1,4 +1,4 @@
-"""The account of the database as of one snapshot: what loads say and what is stored of them, refused rows, profiles."""
+"""The account of the database as of one snapshot: loads and what is stored of them, refused rows, profiles, notes."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -18,10 +18,11 @@ from catalog.collections import (
     STATUS,
     TRANSACTIONS,
 )
-from catalog.dimensions import DATE
 from catalog.identity import load_name, profile_attributes
 from catalog.measures import LIFT, NOTHING, Parts
+from catalog.purchases import DATE
 from pipelines.derived.verification.findings import RESTORE, SHOWN, Checked, Difference, reload
+from pipelines.derived.verification.repeats import differing_repeats
 from pipelines.derived.verification.strays import differing_periods
 from pipelines.derived.verification.vocabulary import differing_vocabulary
 from pipelines.state.lanes import LANES, read_loads
@@ -41,6 +42,7 @@ def check_account(store: Store) -> Checked:
             *_quarantine(store, session, loads),
             *_profiles(store, session, stored.profiles, loads, checked),
             *_lanes(store, session, loads),
+            *differing_repeats(store, session, loads),
             *differing_vocabulary(store, session),
             *differing_periods(store, session, stored.months, checked),
         ]
@@ -154,10 +156,17 @@ def _quarantine(store: Store, session: Session, loads: Mapping[str, Document]) -
 
 
 def _lanes(store: Store, session: Session, loads: Mapping[str, Document]) -> Iterator[Difference]:
-    """Lanes are those of loads."""
+    """Lanes are those of loads, and those of one load were opened at once."""
+    adopted: dict[str, set[int]] = {}
     for each in store.db[STATUS.name].find({"_id": LANES}, session=session):
-        if each.get("load_id") not in loads:
+        if each.get("load_id") in loads:
+            adopted.setdefault(each["load_id"], set()).add(each.get("adopted", 0))
+        else:
             yield Difference(STATUS.name, f"lane {each['_id']}", str(each.get("load_id")), "the id of a load", RESTORE)
+    for load_id, counts in adopted.items():
+        if len(counts) > 1:
+            what, stored = f"rows adopted when the lanes of {load_id} began", " and ".join(map(str, sorted(counts)))
+            yield Difference(STATUS.name, what, stored, "one number", reload(load_id))
 
 
 def _profiles(

@@ -3,7 +3,7 @@
 from bson.int64 import Int64
 
 from catalog.calendar import year_of
-from catalog.collections import ATTRIBUTES, CUSTOMERS, TRANSACTIONS
+from catalog.collections import CUSTOMERS, TRANSACTIONS
 from catalog.identity import profile_attributes
 from pipelines.derived.verification.findings import Checked
 from pipelines.state.directory import bump_version_of
@@ -37,7 +37,7 @@ def _mark(store: Store, session: Session, names: set[str], found: Checked) -> No
 def _make_again(store: Store, session: Session, ids: list[int]) -> int:
     """Customers from the transactions that name them, and profiles from their ids; one that is there stays as it is."""
     customers = [
-        {"_id": each["_id"], **{name: each[name] for name in ATTRIBUTES}}
+        {"_id": each["_id"], **{name: each[name] for name in CUSTOMERS.properties if name != "_id" and name in each}}
         for each in store.db[TRANSACTIONS.name].find(any_of(ids), session=session)
         if each["customer_id"] == each["_id"]
     ]

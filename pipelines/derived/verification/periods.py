@@ -11,9 +11,10 @@ import numpy as np
 
 from catalog.calendar import Grain, Period
 from catalog.collections import PAGES, PERIODS, ROLLUPS
-from catalog.dimensions import DATE, DIMENSIONS, day_number, day_of
+from catalog.dimensions import day_number, day_of
 from catalog.errors import InternalError
 from catalog.measures import Parts
+from catalog.purchases import DATE, PURCHASES
 from pipelines.derived.columns import Array, Columns, read_columns
 from pipelines.derived.pages import CENTS, PART_ROWS, read_pages, unpack
 from pipelines.derived.slices import Slices, decode, of_month, of_year
@@ -92,6 +93,9 @@ def _differing_cells(
     replies: Iterable[Any] = store.db[ROLLUPS.name].find_raw_batches({"period": {"$in": names}}, session=session)
     stored = {name: document for reply in replies for name, document in _split(reply)}
     checked.cells += expected.cells
+    state = store.db[PERIODS.name].find_one({"_id": period.name}, session=session) or {}
+    if state.get("counts") != expected.counts:
+        yield Difference(period.name, "counts in periods", "others", "those of the transactions")
     for document in expected.documents:
         right = bytes(document.raw)
         name = next(_split(right))[0]
@@ -159,7 +163,7 @@ def _differing_parts(store: Store, session: Session, month: Period, state: Docum
         stored = {name: page.get(name) for name in right}
         if stored != right:
             yield Difference(month.name, "page, what it says of itself", str(stored), str(right))
-        if page.get("columns", {}).keys() != {*(each.name for each in DIMENSIONS), CENTS}:
+        if page.get("columns", {}).keys() != {*(each.name for each in PURCHASES.dimensions), CENTS}:
             yield Difference(month.name, "page, columns", str(sorted(page.get("columns", {}))), "dimensions and cents")
             return
         try:

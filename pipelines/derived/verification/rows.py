@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from catalog.collections import ATTRIBUTES, CUSTOMERS, MAX_AGE, TRANSACTIONS
-from catalog.dimensions import AGE_GROUP, REFERENCES, age_group
-from catalog.identity import PROFILED, profile_id
-from pipelines.derived.columns import NULL, Array
+from catalog.collections import CUSTOMERS, TRANSACTIONS
+from catalog.identity import profile_id
+from catalog.kinds import NULL, Banded
+from catalog.purchases import PURCHASES
+from pipelines.derived.columns import Array
 from pipelines.derived.rows import Rows, read_rows
 from pipelines.derived.verification.findings import RESTORE, SHOWN, Checked, Difference, reload
 from store.client import Document, Session, Store
@@ -21,9 +22,13 @@ ROWS = 50_000
 """Of a range: 16 MB of transactions and 9 MB of customers in memory."""
 
 _LEAST, _DAY_MS, _HOUR_MS = -(2**63), 86_400_000, 3_600_000
-_GROUP_OF_AGE = np.array(
-    [AGE_GROUP.members.index(age_group(age if age >= 0 else None)) for age in range(-1, MAX_AGE + 1)]
-)
+_BANDED = tuple(each for each in PURCHASES.attributes if isinstance(each, Banded))
+_BANDS = {
+    each.field: np.array([each.bands.code(each.bands.band(number)) for number in range(NULL, each.most + 1)])
+    for each in _BANDED
+}
+"""The code of the band of each number, NULL first."""
+
 Range = tuple[int, int | None]
 
 
@@ -67,8 +72,8 @@ def _between(begin: int, end: int | None) -> Document:
 def _members(store: Store, session: Session) -> dict[str, int]:
     """How many members each reference has, if its codes have no gap."""
     last = {
-        each.field: store.db[str(each.collection)].find_one({}, {"_id": 1}, sort=[("_id", -1)], session=session)
-        for each in REFERENCES
+        each.field: store.db[each.collection].find_one({}, {"_id": 1}, sort=[("_id", -1)], session=session)
+        for each in PURCHASES.references
     }
     return {name: document["_id"] + 1 if document else 0 for name, document in last.items()}
 
@@ -83,7 +88,7 @@ def _differing_from_itself(rows: Rows) -> Iterator[Finding]:
     right = {
         "day": moments // _DAY_MS * _DAY_MS,
         "hour": moments % _DAY_MS // _HOUR_MS,
-        "age_group": _GROUP_OF_AGE[rows["age"] + 1],
+        **{each.bands.field: _BANDS[each.field][rows[each.field] - NULL] for each in _BANDED},
     }
     for name, expected in right.items():
         yield from _differing(TRANSACTIONS.name, name, rows["_id"], rows[name], expected)
@@ -91,7 +96,7 @@ def _differing_from_itself(rows: Rows) -> Iterator[Finding]:
 
 def _strangers(rows: Rows, known: dict[str, int]) -> Iterator[Finding]:
     """Codes that no reference holds."""
-    for dimension in REFERENCES:
+    for dimension in PURCHASES.references:
         codes = rows.fields.get(dimension.field)
         if codes is not None and (strange := np.flatnonzero(codes >= known[dimension.field])).size:
             below = f"an _id of {dimension.collection}, below {known[dimension.field]}"
@@ -104,9 +109,9 @@ def _name(rows: Rows) -> str:
 
 def _differing_profiles(rows: Rows) -> Iterator[Finding]:
     """A profile's id is made of its attributes; any other customer's is the transaction's."""
-    named = {each.name: rows[each.field] for each in PROFILED}
+    numbers = {each.name: rows[each.field] for each in PURCHASES.profile}
     by_profile = rows["customer_id"] < 0
-    right = np.where(by_profile, profile_id({"age": rows["age"], **named}), rows["_id"])
+    right = np.where(by_profile, profile_id(numbers), rows["_id"])
     yield from _differing(TRANSACTIONS.name, "customer_id", rows["_id"], rows["customer_id"], right)
 
 
@@ -126,7 +131,7 @@ def _differing_customers(rows: Rows, customers: Rows, checked: Checked) -> Itera
         own = own[at_rows]
     else:
         at_customers = np.arange(len(theirs))
-    for name in ATTRIBUTES:
+    for name in CUSTOMERS.properties:
         yield from _differing(CUSTOMERS.name, name, rows["_id"][own], customers[name][at_customers], rows[name][own])
 
 
@@ -138,8 +143,9 @@ def _differing(collection: str, name: str, ids: Array, stored: Array, right: Arr
 def _text(name: str, value: Any) -> str:
     if name == "day":
         return str(np.datetime64(int(value), "ms"))
-    if name == AGE_GROUP.field and value >= 0:
-        return str(AGE_GROUP.members[int(value)])
+    bands = next((each.bands for each in _BANDED if each.bands.field == name), None)
+    if bands and value >= 0:
+        return bands.members[int(value)]
     return "null" if value == NULL else f"{value}"
 
 

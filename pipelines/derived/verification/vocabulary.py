@@ -4,8 +4,10 @@ from collections import Counter
 from collections.abc import Iterator
 
 from catalog.collections import STATUS
-from catalog.dimensions import REFERENCES, UNKNOWN, Dimension
+from catalog.dimensions import UNKNOWN
+from catalog.kinds import Referred
 from catalog.labels import key
+from catalog.purchases import PURCHASES
 from pipelines.derived.verification.findings import RESTORE, Difference
 from pipelines.state.directory import VERSIONS
 from pipelines.state.members import noted_marks, present_marks
@@ -14,8 +16,8 @@ from store.client import Session, Store
 
 def differing_vocabulary(store: Store, session: Session) -> Iterator[Difference]:
     """References: 0 is Unknown, no gap, no name twice, and the members that were noted."""
-    for dimension in REFERENCES:
-        name = str(dimension.collection)
+    for dimension in PURCHASES.references:
+        name = dimension.collection
         members = {each["_id"]: each["name"] for each in store.db[name].find({}, session=session).sort("_id", 1)}
         if list(members) != list(range(len(members))):
             gap = next(code for code in range(len(members)) if code not in members)
@@ -27,15 +29,15 @@ def differing_vocabulary(store: Store, session: Session) -> Iterator[Difference]
             yield Difference(name, f"name {each!r}", f"{folded[each]} members", "one member", RESTORE)
     noted = noted_marks(store.db[STATUS.name].find({"_id": VERSIONS}, session=session).to_list())
     present = present_marks(store, session)
-    for dimension in REFERENCES:
-        name = str(dimension.collection)
+    for dimension in PURCHASES.references:
+        name = dimension.collection
         if name in noted and noted[name] != present[name]:
             yield Difference(name, "names", _suspects(store, session, dimension), "the names that were added", RESTORE)
 
 
-def _suspects(store: Store, session: Session, dimension: Dimension) -> str:
+def _suspects(store: Store, session: Session, dimension: Referred) -> str:
     """The mark says that the names are not right, not which; those that the catalog declares are looked at first."""
-    names = {each["_id"]: each["name"] for each in store.db[str(dimension.collection)].find({}, session=session)}
+    names = {each["_id"]: each["name"] for each in store.db[dimension.collection].find({}, session=session)}
     others = [(code, right) for code, right in enumerate(dimension.members) if names.get(code) != right]
     told = [f"{code} is {names.get(code)!r}, not {right!r}" for code, right in others[:3]]
     return "; ".join(told) or f"one of {len(names)} has been changed"

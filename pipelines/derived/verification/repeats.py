@@ -1,0 +1,102 @@
+"""Notes of rows that several loads' files brought, against the loads that noted them and the transactions themselves.
+
+A noted row stays as long as the load that noted it: it is another load's, or that load has adopted it. So of the rows
+that a load has noted, those that are its own are those that it has adopted.
+"""
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from catalog.collections import LOADS, REPEATS, TRANSACTIONS
+from pipelines.derived.columns import Array
+from pipelines.derived.verification.findings import RESTORE, Difference, reload
+from store.client import Document, Session, Store, any_of
+
+BATCH = 10_000
+
+
+def unpacked(note: Document) -> Array:
+    """The ids of a note; none where they cannot be read."""
+    ids = note.get("ids")
+    return np.frombuffer(ids if isinstance(ids, bytes) and len(ids) % 8 == 0 else b"", "<i8")
+
+
+def noted_ids(store: Store, session: Session, load_id: str) -> Array:
+    """The ids that a load has noted, each once, in ascending order."""
+    notes = store.db[REPEATS.name].find({"load_id": load_id}, session=session)
+    return _merged([unpacked(each) for each in notes])
+
+
+def differing_repeats(store: Store, session: Session, loads: Mapping[str, Document]) -> Iterator[Difference]:
+    """Notes that are of no load, or not in order; loads that say otherwise; noted rows that are gone.
+
+    A load that is being removed gives its rows away before its notes.
+    """
+    notes: dict[str, list[Array]] = {load_id: [] for load_id in loads}
+    for each in store.db[REPEATS.name].find({}, session=session):
+        if not isinstance(load_id := each.get("load_id"), str):
+            continue  # not what its validator allows: told already
+        if load_id in loads:
+            notes[load_id].append(unpacked(each))
+        yield from _of_note(each, load_id, loads)
+    for load_id, load in loads.items():
+        if load["status"] != "removed":
+            yield from _of_load(store, session, load, notes[load_id])
+
+
+def _of_note(note: Document, load_id: str, loads: Mapping[str, Document]) -> Iterator[Difference]:
+    """A note by itself."""
+    name, ids = f"note {note['_id']}", unpacked(note)
+    if load_id not in loads:
+        yield Difference(REPEATS.name, f"load_id of {name}", load_id, "the id of a load", RESTORE)
+        return
+    if loads[load_id]["status"] == "removed":
+        remedy = f"run `python -m loader remove {load_id}` again"
+        yield Difference(REPEATS.name, name, "there", f"none, as load {load_id} is removed", remedy)
+        return
+    if not len(ids):
+        yield Difference(REPEATS.name, f"ids of {name}", "unreadable", "packed ids of 8 bytes each", reload(load_id))
+        return
+    if (ids[1:] <= ids[:-1]).any():
+        yield Difference(REPEATS.name, f"ids of {name}", "not in order", "ascending, each once", reload(load_id))
+    for what, right in (("first", int(ids.min())), ("last", int(ids.max()))):
+        if note.get(what) != right:
+            yield Difference(REPEATS.name, f"{what} of {name}", str(note.get(what)), str(right), reload(load_id))
+
+
+def _of_load(store: Store, session: Session, load: Document, notes: list[Array]) -> Iterator[Difference]:
+    """A load's notes beside what it counts: each noted row was present then, and is its own once it is adopted."""
+    load_id, adopted = load["_id"], load.get("adopted", 0)
+    noted, present = sum(map(len, notes)), load["counts"]["already_present"] + adopted
+    if noted > present:
+        what, right = f"{load_id}: rows already present or adopted", f"{noted} or more, as so many are noted"
+        yield Difference(LOADS.name, what, str(present), right, reload(load_id))
+    if load["status"] == "removing":
+        return
+    own, gone = _look_up(store, session, load_id, _merged(notes))
+    if own != adopted:
+        yield Difference(LOADS.name, f"{load_id}: rows adopted", str(adopted), str(own), reload(load_id))
+    if gone:
+        what = f"{len(gone)} documents, first {gone[0]}"
+        yield Difference(TRANSACTIONS.name, what, "missing", f"there, as load {load_id} noted it", reload(load_id))
+
+
+def _look_up(store: Store, session: Session, load_id: str, ids: Array) -> tuple[int, list[int]]:
+    """Of these transactions, how many are the load's own, and which are not stored."""
+    transactions, own = store.db[TRANSACTIONS.name], 0
+    gone: list[int] = []
+    by_owner = {"_id": {"$eq": ["$load_id", {"$literal": load_id}]}, "n": {"$sum": 1}}
+    for begin in range(0, len(ids), BATCH):
+        wanted = ids[begin : begin + BATCH].tolist()
+        counted = transactions.aggregate([{"$match": any_of(wanted)}, {"$group": by_owner}], session=session)
+        found = {each["_id"]: each["n"] for each in counted}
+        own += found.get(True, 0)
+        if sum(found.values()) != len(wanted):
+            there = {each["_id"] for each in transactions.find(any_of(wanted), {"_id": 1}, session=session)}
+            gone += [each for each in wanted if each not in there]
+    return own, gone
+
+
+def _merged(notes: list[Array]) -> Array:
+    return np.unique(np.concatenate([np.empty(0, np.int64), *notes]))

@@ -1,0 +1,50 @@
+"""The layout that a database was written in: a program that knows only older ones must not read or write it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from catalog.collections import DATA_VERSION, LAYOUT, PERIODS, STATUS
+from catalog.errors import StoreUnavailable
+from store.client import Document, Store, translated
+from store.scope import comment
+
+
+class NewerLayout(StoreUnavailable):
+    """The database is of a layout that this program does not know."""
+
+    def __init__(self, written: Any) -> None:
+        super().__init__(
+            f"This database was written by a newer release (layout {written}, this program knows {LAYOUT})",
+            "Upgrade the program",
+        )
+
+
+def check_layout(status: Mapping[str, Any] | None) -> None:
+    """Refuse a database whose status document, the one of the data version, tells a layout that is not known.
+
+    Raises:
+        NewerLayout: it does.
+    """
+    written = (status or {}).get("schema", 1)
+    if written not in range(1, LAYOUT + 1):
+        raise NewerLayout(written)
+
+
+def require_layout(store: Store) -> Document | None:
+    """The status document of the data version, if there is one.
+
+    Raises:
+        NewerLayout: the database is of a layout that this program does not know.
+    """
+    with translated():
+        status = store.db[STATUS.name].find_one({"_id": DATA_VERSION}, comment=comment())
+    check_layout(status)
+    return status
+
+
+def adopt_layout(store: Store) -> None:
+    """Bring a database of an older layout to the present one; its validators are the present ones already."""
+    older = {"_id": DATA_VERSION, "schema": {"$exists": False}}
+    recorded = store.db[PERIODS.name].count_documents({})
+    changes = {"$rename": {"layout": "builds"}, "$set": {"schema": LAYOUT, "recorded": recorded}}
+    store.db[STATUS.name].update_one(older, changes)
