@@ -59,7 +59,7 @@ class Lifeline:
     def follow(self, stopping: threading.Event) -> None:
         """In a worker: set `stopping` when the parent stops or was killed, and see to it that this process ends.
 
-        A parent that stops gives a signal of its own, perhaps when it is done with something else; a killed one does not.
+        A parent that stops gives a signal of its own, perhaps a little later; a killed one does not.
         """
         os.read(self.read, 1)
         stopping.set()
