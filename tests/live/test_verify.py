@@ -414,10 +414,10 @@ def test_what_a_repair_cannot_mend_is_told_with_its_remedy_and_stays(
     assert found.lasting
     assert all(each.remedy for each in found.shown if each.period in ("transactions", "customers", "loads"))
     refresh(own)
-    version = directory(own).version.number
+    version = read_version(own).number
     again = verify(own, quietly, repair=True)
     assert (again.ok, again.lasting, again.differences, again.repaired) == (False, found.lasting, found.lasting, 0)
-    assert directory(own).version.number == version
+    assert read_version(own).number == version
     told = command(own, data_dir, environment, "--repair")
     assert told.returncode == 1
     assert "no refresh mends that" in told.stderr
