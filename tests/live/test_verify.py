@@ -25,6 +25,7 @@ from pipelines.ask.question import Question, Source
 from pipelines.derived import refresh as refreshing
 from pipelines.derived.refresh import refresh
 from pipelines.derived.verify import SHOWN, verify
+from pipelines.state.directory import read_version
 from store.client import Store
 from store.timing import Timer
 from tests.conftest import ROOT
