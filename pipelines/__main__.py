@@ -9,7 +9,7 @@ from pipelines.answer.answer import Answer
 from pipelines.answer.answerer import Executor, compiled
 from pipelines.ask.queries import QUERIES
 from pipelines.ask.question import PARAMETERS, Question, ask, find_query
-from pipelines.plan.planner import plan
+from pipelines.plan.choose import plan
 from pipelines.state.directory import read_directory
 from store.client import Store, translated
 from store.command import as_json, run, version

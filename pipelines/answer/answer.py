@@ -12,7 +12,7 @@ from catalog.dimensions import Vocabulary, iso_date
 from catalog.measures import MEASURES, NOTHING, Measure, Parts
 from pipelines.ask.queries import Descending
 from pipelines.ask.question import BUCKET, Question
-from pipelines.plan.planner import Plan
+from pipelines.plan.reads import Plan
 from pipelines.state.version import Version
 
 Codes = tuple[int, ...]

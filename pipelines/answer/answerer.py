@@ -23,9 +23,10 @@ from pipelines.ask.question import BUCKET, Interval, Parameters, Question, ask
 from pipelines.derived.columns import Columns
 from pipelines.derived.pages import BlockCache, evaluate, read_whole_pages
 from pipelines.derived.presence import missing_periods
+from pipelines.plan.choose import plan
 from pipelines.plan.compiler import Pipeline, raw_pipeline, rollup_pipeline
 from pipelines.plan.groups import check_groups
-from pipelines.plan.planner import PagesRead, Plan, Read, RollupRead, plan
+from pipelines.plan.reads import PagesRead, Plan, Read, RollupRead
 from pipelines.plan.whole import NotWhole, counts_slices, expected, leaves_days
 from pipelines.state.directory import VERSIONS, parse_version, read_directory
 from pipelines.state.version import EMPTY, Directory

@@ -8,7 +8,7 @@ from flask_smorest import Blueprint
 
 from pipelines.ask.queries import BY_SLUG, QUERIES, Query
 from pipelines.ask.question import Question
-from pipelines.plan.planner import plan
+from pipelines.plan.choose import plan
 from pipelines.state.version import Directory
 from service.api.formats import BY_SUFFIX
 from service.api.operations import any_of, operation

@@ -20,7 +20,8 @@ from pipelines.ask.question import Source, ask
 from pipelines.derived import pages, presence
 from pipelines.derived.refresh import refresh
 from pipelines.derived.verify import verify
-from pipelines.plan.planner import RollupRead, plan
+from pipelines.plan.choose import plan
+from pipelines.plan.reads import RollupRead
 from pipelines.plan.whole import counts_slices, leaves_days
 from service.app import create_app
 from service.settings import ServiceSettings

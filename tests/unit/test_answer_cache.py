@@ -9,7 +9,7 @@ from pipelines.answer.answer import Answer
 from pipelines.answer.cache import AnswerCache
 from pipelines.ask.queries import BY_SLUG
 from pipelines.ask.question import Question, Source
-from pipelines.plan.planner import Plan
+from pipelines.plan.reads import Plan
 from pipelines.state.version import Version
 
 V1 = Version("one", 1, 0)

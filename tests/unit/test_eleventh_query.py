@@ -24,8 +24,9 @@ from pipelines.ask.sentences import Leader
 from pipelines.derived.columns import NULL
 from pipelines.derived.pages import evaluate, pack, unpack
 from pipelines.derived.slices import of_month, of_year
+from pipelines.plan.choose import plan
 from pipelines.plan.compiler import raw_pipeline, rollup_pipeline
-from pipelines.plan.planner import PagesRead, RawRead, RollupRead, plan
+from pipelines.plan.reads import PagesRead, RawRead, RollupRead
 from pipelines.state.version import Directory, Month, Version
 from tests.unit.test_slices import Row, columns_of, random_rows
 
