@@ -16,8 +16,8 @@ from loader.loads.options import Options
 from loader.sample import write_sample
 from pipelines.derived.refresh import refresh
 from service.app import create_app
-from service.around.keys import new_key
 from service.fast.kept import KeptReplies
+from service.keys import new_key
 from service.settings import ServiceSettings
 from store.client import Store
 
@@ -49,7 +49,7 @@ class Counted:
 
     def wait(self) -> None:
         """Until the change stream tells the version, without which nothing is kept."""
-        watcher = self.flask.extensions["connection"].executor.watcher
+        watcher = self.flask.extensions["connection"].answerer.known.watcher
         for _ in range(200):
             if watcher.current():
                 return

@@ -17,7 +17,7 @@ from catalog.measures import AVERAGE_SPEND, REVENUE, Parts
 from catalog.measures import TRANSACTIONS as COUNT
 from catalog.purchases import AGE_GROUP, DATE, HOUR, PAYMENT_METHOD, PURCHASES, SEGMENT
 from pipelines.answer.answer import Answer, arrange
-from pipelines.answer.answerer import parse_groups
+from pipelines.answer.sources import parse_groups
 from pipelines.ask.queries import QUERIES, ByKey, Descending, Query
 from pipelines.ask.question import PARAMETERS, Interval, Question, Source, ask
 from pipelines.ask.sentences import Leader
