@@ -17,7 +17,7 @@ GARBAGE_THRESHOLD = 50_000
 GRACE_S = 30
 """So long a worker may take to answer what it has begun when it is told to stop."""
 
-NUDGE_S = 1.0
+NUDGE_S = 5.0
 """So long the parent's own signal has before a worker gives itself another."""
 
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -57,16 +57,19 @@ class Lifeline:
         os.close(self.write)
 
     def follow(self, stopping: threading.Event) -> None:
-        """In a worker: set `stopping` when it is time to, and end this process when the parent was killed."""
+        """In a worker: set `stopping` when the parent stops or was killed, and see to it that this process ends.
+
+        A parent that stops gives a signal of its own, perhaps a little later; a killed one does not.
+        """
         os.read(self.read, 1)
         stopping.set()
-        if os.getppid() == self.parent:
-            time.sleep(NUDGE_S)
+        deadline = time.monotonic() + NUDGE_S
+        while os.getppid() == self.parent and time.monotonic() < deadline:
+            time.sleep(0.05)
         # To the main thread: what one of Granian's threads takes would not wake Python's.
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
-        if os.getppid() != self.parent:
-            time.sleep(GRACE_S)
-            os._exit(1)
+        time.sleep(GRACE_S)
+        os._exit(1)
 
 
 def service() -> Flask:

@@ -42,7 +42,9 @@ def _call(command: tuple[str, ...]) -> int:
     except OSError as error:
         raise UserError(f"{command[0]} cannot be run ({error.strerror}).") from None
     for ending in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(ending, lambda *_: process.terminate())  # a closed terminal, too: gunicorn reloads for a SIGHUP
+        signal.signal(
+            ending, lambda *_: process.terminate()
+        )  # a closed terminal, too: some servers reload for a SIGHUP
     return process.wait()
 
 

@@ -93,7 +93,7 @@ def test_a_service_whose_disk_was_full_heals_when_there_is_room_again(disk: Path
     """Its mongod ends for want of space, and is started again when there is some."""
     environment = embedded_environment(disk)
     load_until_done(environment, short_file)
-    with serving(disk.parent / "gunicorn.log", environment | {"WORKERS": "2"}) as service:
+    with serving(disk.parent / "service.log", environment | {"WORKERS": "2"}) as service:
         right = service.get("/v1/queries/overall-summary").json["totals"]
         resize(disk, shutil.disk_usage(disk).used + (4 << 20))
         os.kill(mongod_of(disk), 9)

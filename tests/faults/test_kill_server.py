@@ -162,7 +162,7 @@ def test_a_service_heals_when_its_embedded_server_is_killed(tmp_path: Path, shor
     """Under questions from four threads: alive all the while, every reply right or a 503, and well again soon."""
     environment = embedded_environment(tmp_path)
     load_until_done(environment, short_file)
-    with serving(tmp_path / "gunicorn.log", environment | {"WORKERS": "2"}) as service:
+    with serving(tmp_path / "service.log", environment | {"WORKERS": "2"}) as service:
         right = service.get("/v1/queries/overall-summary").json["totals"]
         told: Counter[int] = Counter()
         stop = threading.Event()

@@ -187,7 +187,7 @@ def run_and_judge(together: Together, truth: Truth, tmp_path: Path, kills: int, 
     environment = {name: together.environment[name] for name in ("DATA_DIR", "MONGODB_DATABASE")}
     together.disturb(1)
     segments = {each["name"]: each["_id"] for each in store.db.segments.find()}
-    with serving(tmp_path / "gunicorn.log", environment) as service, Client(service, segments) as client:
+    with serving(tmp_path / "service.log", environment) as service, Client(service, segments) as client:
         while done["kills"] < kills:
             target = min(kills, done["kills"] + quiet)
             while done["kills"] < target:
