@@ -38,7 +38,7 @@ class Counted:
 
     def wait(self) -> None:
         """Until the change stream tells the version, without which nothing is kept."""
-        watcher = self.flask.extensions["connection"].executor.watcher
+        watcher = self.flask.extensions["connection"].answerer.known.watcher
         for _ in range(200):
             if watcher.current():
                 return
