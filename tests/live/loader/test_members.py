@@ -12,7 +12,7 @@ import pytest
 from pymongo.errors import DuplicateKeyError
 
 from catalog.dimensions import UNKNOWN
-from catalog.errors import LoadError, StoreUnavailable, UserError
+from catalog.errors import LoadError, SourceRefused, StoreUnavailable, UserError
 from catalog.kinds import MAX_MEMBERS
 from catalog.measures import NOTHING, Parts
 from catalog.purchases import PURCHASES, STATE
