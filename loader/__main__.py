@@ -14,6 +14,7 @@ from catalog.collections import LOADS, OPERATIONAL, SIX
 from catalog.errors import InternalError, TooManyQuarantined, nearest
 from catalog.kinds import Attribute, Home
 from catalog.purchases import PURCHASES
+from catalog.status import LoadStatus
 from loader.load import Progress, check, load
 from loader.loads.control import Control, compare_with_files
 from loader.loads.options import Options
@@ -346,7 +347,7 @@ def _tell(report: LoadReport, max_quarantined: float, as_json: bool) -> None:
         counted = "The report counts them by reason; a load keeps each of them with its line and its reason"
         raise TooManyQuarantined(
             f"{report.quarantined:,} of {report.read:,} rows were refused, {max_quarantined:.2%} are allowed",
-            counted if report.status == "checked" else listed, retryable=False,
+            counted if report.status is LoadStatus.CHECKED else listed, retryable=False,
         )  # fmt: skip
 
 

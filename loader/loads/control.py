@@ -18,6 +18,7 @@ from catalog.identity import profile_id
 from catalog.kinds import NULL
 from catalog.measures import AMOUNT
 from catalog.purchases import PURCHASES
+from catalog.status import GONE
 from loader.loads.report import CONFLICT
 from loader.loads.runs import Run, runs_of
 from loader.reading.clean import Clean, Cleaner, Ints, Refused
@@ -116,7 +117,7 @@ def _loads(store: Store, session: Session, found: Survey) -> list[Document]:
     documents = store.db[LOADS.name].find({"sha256": found.sha256}, session=session).sort("started_at").to_list()
     if not documents:
         raise UserError(f"{found.path}: this file was never loaded, or has been changed since. Load it first.")
-    if there := [load for load in documents if load["status"] not in ("removed", "removing")]:
+    if there := [load for load in documents if load["status"] not in GONE]:
         return read_loads(store, there, session)
     raise UserError(f"{found.path}: the load {documents[0]['_id']} of this file was removed. Load it again first.")
 

@@ -14,6 +14,7 @@ from typing import Any
 from catalog.collections import CUSTOMERS, LOADS, QUARANTINE, REPEATS, STATUS, TRANSACTIONS
 from catalog.errors import LoadError, UnknownName
 from catalog.purchases import DATE
+from catalog.status import GONE, LoadStatus
 from loader.loads.quarantine import released_lines
 from loader.loads.repeats import find_heirs, prepare, take_turn
 from loader.loads.report import CONFLICT
@@ -91,9 +92,9 @@ def remove(store: Store, load_id: str, progress: Callable[[int, int], None]) -> 
                     pass
             in_transaction(session, partial(_remove_lonely_profiles, store, ours))
         refresh(store)
-        loads.update_one(ours, {"$set": {"status": "removed", "updated_at": datetime.now(UTC)}})
+        loads.update_one(ours, {"$set": {"status": LoadStatus.REMOVED, "updated_at": datetime.now(UTC)}})
         removal.files = {each["_id"]: each["file"] for each in loads.find({}, {"file": 1})}
-        conflicting = {"status": {"$in": ["complete", "stopped"]}, f"reasons.{CONFLICT}": {"$gt": 0}}
+        conflicting = {"status": {"$in": [LoadStatus.COMPLETE, LoadStatus.STOPPED]}, f"reasons.{CONFLICT}": {"$gt": 0}}
         others = loads.find(conflicting, {"_id": 1})
         removal.released = +Counter({each["_id"]: len(released_lines(store, each["_id"])) for each in others})
     return removal
@@ -103,8 +104,8 @@ def _check_noted(load: Document, loads: Any) -> None:
     """Refuse where a load of an earlier release may have rows of this one: it did not note them, they would be lost."""
     for other in loads:
         unnoted = other["_id"] != load["_id"] and "adopted" not in other and other["updated_at"] >= load["started_at"]
-        may_repeat = other["status"] == "running" or other["counts"]["already_present"]
-        if unnoted and may_repeat and other["status"] not in ("removing", "removed"):
+        may_repeat = other["status"] == LoadStatus.RUNNING or other["counts"]["already_present"]
+        if unnoted and may_repeat and other["status"] not in GONE:
             raise LoadError(
                 f"The load of {other['file']} was made by an earlier release, which did not note which rows of other "
                 f"loads its file also brought ({other['counts']['already_present']:,} were already present)",
@@ -119,19 +120,20 @@ def _take_over(store: Store, load_id: str, session: Session) -> Document:
     loads = store.db[LOADS.name]
     former = loads.find_one({"_id": load_id}) or {}
     alive = is_alive(former["holder"], former["updated_at"])
-    if former["status"] == "running":
+    if former["status"] == LoadStatus.RUNNING:
         raise LoadError("This load is not finished", "Let it finish, or run it again, then remove it", retryable=True)
-    if former["status"] == "removing" and alive and former["holder"] != myself():
+    if former["status"] == LoadStatus.REMOVING and alive and former["holder"] != myself():
         raise _held(former)
     if not alive:
         end_session(store, former["session"])
     mine = {
-        "status": "removing", "session": session_name(session), "holder": myself(), "updated_at": datetime.now(UTC),
+        "status": LoadStatus.REMOVING, "session": session_name(session), "holder": myself(),
+        "updated_at": datetime.now(UTC),
     }  # fmt: skip
     unchanged = {"_id": load_id, "status": former["status"], "session": former["session"]}
     if not loads.update_one(unchanged, {"$set": mine}).matched_count:
         raise _held(loads.find_one({"_id": load_id}) or {})
-    return {"_id": load_id, "status": "removing", "session": mine["session"]}
+    return {"_id": load_id, "status": LoadStatus.REMOVING, "session": mine["session"]}
 
 
 def _held(load: Document) -> LoadError:

@@ -21,6 +21,7 @@ from catalog.collections import (
 from catalog.identity import load_name, profile_attributes
 from catalog.measures import LIFT, NOTHING, Parts
 from catalog.purchases import DATE
+from catalog.status import LoadStatus
 from pipelines.derived.verification.findings import RESTORE, SHOWN, Checked, Difference, reload
 from pipelines.derived.verification.repeats import differing_repeats
 from pipelines.derived.verification.strays import differing_periods
@@ -116,11 +117,11 @@ def _of_load(load_id: str, load: Document, stored: int) -> Iterator[tuple[str, A
     accounted = counts["inserted"] + counts["already_present"] + counts["quarantined"]
     yield "rows read", counts["read"], accounted
     yield "rows refused by reason", sum(load["reasons"].values()), counts["quarantined"]
-    if status == "complete":
+    if status == LoadStatus.COMPLETE:
         yield "bytes read", load["offset"], load["bytes"]
-    if status == "removed":
+    if status == LoadStatus.REMOVED:
         yield "transactions stored", stored, 0
-    elif status == "removing":
+    elif status == LoadStatus.REMOVING:
         yield "transactions stored", min(stored, counts["inserted"]), stored
     else:
         yield "transactions stored", stored, counts["inserted"]
@@ -147,9 +148,9 @@ def _quarantine(store: Store, session: Session, loads: Mapping[str, Document]) -
             what = f"file of {each['n']} rows of {load_id}"
             yield Difference(QUARANTINE.name, what, each["_id"]["file"], load["file"], reload(load_id))
     for load_id, load in loads.items():
-        reasons = {} if load["status"] == "removed" else dict(load["reasons"])
+        reasons = {} if load["status"] == LoadStatus.REMOVED else dict(load["reasons"])
         stored = dict(found.get(load_id, {}))
-        if stored != reasons and load["status"] != "removing":
+        if stored != reasons and load["status"] != LoadStatus.REMOVING:
             yield Difference(
                 QUARANTINE.name, f"rows of {load_id} by reason", str(stored), str(reasons), reload(load_id)
             )
@@ -181,6 +182,6 @@ def _profiles(
         right = {"_id": customer_id, **profile_attributes(customer_id)}
         if each != right:
             yield Difference(CUSTOMERS.name, f"profile {customer_id}", str(each), str(right), RESTORE)
-        if customer_id not in used and all(load["status"] != "removing" for load in loads.values()):
+        if customer_id not in used and all(load["status"] != LoadStatus.REMOVING for load in loads.values()):
             what = f"profile {customer_id}"
             yield Difference(CUSTOMERS.name, what, "a customer without a transaction", "no such customer", RESTORE)

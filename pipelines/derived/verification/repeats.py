@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from catalog.collections import LOADS, REPEATS, TRANSACTIONS
+from catalog.status import LoadStatus
 from pipelines.derived.columns import Array
 from pipelines.derived.verification.findings import RESTORE, Difference, reload
 from store.client import Document, Session, Store, any_of
@@ -41,7 +42,7 @@ def differing_repeats(store: Store, session: Session, loads: Mapping[str, Docume
             notes[load_id].append(unpacked(each))
         yield from _of_note(each, load_id, loads)
     for load_id, load in loads.items():
-        if load["status"] != "removed":
+        if load["status"] != LoadStatus.REMOVED:
             yield from _of_load(store, session, load, notes[load_id])
 
 
@@ -51,7 +52,7 @@ def _of_note(note: Document, load_id: str, loads: Mapping[str, Document]) -> Ite
     if load_id not in loads:
         yield Difference(REPEATS.name, f"load_id of {name}", load_id, "the id of a load", RESTORE)
         return
-    if loads[load_id]["status"] == "removed":
+    if loads[load_id]["status"] == LoadStatus.REMOVED:
         remedy = f"run `python -m loader remove {load_id}` again"
         yield Difference(REPEATS.name, name, "there", f"none, as load {load_id} is removed", remedy)
         return
@@ -72,7 +73,7 @@ def _of_load(store: Store, session: Session, load: Document, notes: list[Array])
     if noted > present:
         what, right = f"{load_id}: rows already present or adopted", f"{noted} or more, as so many are noted"
         yield Difference(LOADS.name, what, str(present), right, reload(load_id))
-    if load["status"] == "removing":
+    if load["status"] == LoadStatus.REMOVING:
         return
     own, gone = _look_up(store, session, load_id, _merged(notes))
     if own != adopted:
