@@ -9,6 +9,7 @@ from pipelines.answer.answer import Answer
 from pipelines.answer.answerer import Executor, compiled
 from pipelines.ask.queries import QUERIES
 from pipelines.ask.question import PARAMETERS, Question, ask, find_query
+from pipelines.derived.commands import refresh_command, verify_command
 from pipelines.plan.planner import plan
 from pipelines.state.directory import read_directory
 from store.client import Store, translated
@@ -42,6 +43,10 @@ _HELP = {
 @version
 def main() -> None:
     """Ask the queries. Filters can be repeated: --state Texas --state Ohio; --not-state excludes."""
+
+
+main.add_command(refresh_command)
+main.add_command(verify_command)
 
 
 @main.command("list")
