@@ -75,7 +75,7 @@ class SourceRefused(UserError):
     def __init__(self, source: str, reasons: Iterable[str]) -> None:
         self.source = source
         self.reasons = tuple(reasons)
-        super().__init__(f"source {source!r} cannot answer this exactly: {'; '.join(self.reasons)}. Use source=auto.")
+        super().__init__(f"Source {source!r} cannot answer this exactly: {'; '.join(self.reasons)}. Use source=auto.")
 
 
 class FileRefused(UserError):

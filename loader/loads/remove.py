@@ -53,10 +53,10 @@ class Removal:
     def __str__(self) -> str:
         lines = [f"{self.removed:,} transactions removed"]
         for load_id, rows in self.kept.items():
-            lines.append(f"{rows:,} kept: {self.files[load_id]} also brought them, they belong to load {load_id} now")
+            lines.append(f"{rows:,} kept: {self.files[load_id]} also contains them, they now belong to load {load_id}")
         for load_id, rows in self.released.items():
             name = self.files[load_id]
-            lines.append(f"{rows:,} refused rows of {name} (load {load_id}) conflict no more: load {name} again")
+            lines.append(f"{rows:,} refused rows of {name} (load {load_id}) no longer conflict: load {name} again")
         return "\n".join(lines)
 
 
@@ -107,8 +107,8 @@ def _check_noted(load: Document, loads: Any) -> None:
         may_repeat = other["status"] == LoadStatus.RUNNING or other["counts"]["already_present"]
         if unnoted and may_repeat and other["status"] not in GONE:
             raise LoadError(
-                f"The load of {other['file']} was made by an earlier release, which did not note which rows of other "
-                f"loads its file also brought ({other['counts']['already_present']:,} were already present)",
+                f"The load of {other['file']} was made by an earlier release, which did not record which of its rows "
+                f"other loads had inserted ({other['counts']['already_present']:,} were already present)",
                 f"Run `python -m loader remove {other['_id']}` first, then remove this load, then load {other['file']} "
                 "again",
                 retryable=False,
@@ -121,7 +121,9 @@ def _take_over(store: Store, load_id: str, session: Session) -> Document:
     former = loads.find_one({"_id": load_id}) or {}
     alive = is_alive(former["holder"], former["updated_at"])
     if former["status"] == LoadStatus.RUNNING:
-        raise LoadError("This load is not finished", "Let it finish, or run it again, then remove it", retryable=True)
+        raise LoadError(
+            "This load is not finished", "Wait for it to finish, or run it again; then remove it", retryable=True
+        )
     if former["status"] == LoadStatus.REMOVING and alive and former["holder"] != myself():
         raise _held(former)
     if not alive:
@@ -139,7 +141,7 @@ def _take_over(store: Store, load_id: str, session: Session) -> Document:
 def _held(load: Document) -> LoadError:
     holder = load.get("holder", {})
     who = f"process {holder.get('pid', '?')} on {holder.get('host', '?')}"
-    return LoadError(f"This load is being removed by {who}", "Let it finish", retryable=True)
+    return LoadError(f"This load is being removed by {who}", "Wait for it to finish", retryable=True)
 
 
 def _begin(store: Store, session: Session, ours: Document) -> None:
@@ -147,7 +149,7 @@ def _begin(store: Store, session: Session, ours: Document) -> None:
     take_turn(store, session)
     going_on = {"$set": {"updated_at": datetime.now(UTC)}}
     if not store.db[LOADS.name].update_one(ours, going_on, session=session).matched_count:
-        raise LoadError("Another process has gone on with this removal", "Let it finish", retryable=False)
+        raise LoadError("Another process has taken over this removal", "Wait for it to finish", retryable=False)
 
 
 def _remove_batch(store: Store, ours: Document, session: Session) -> Counter[str]:

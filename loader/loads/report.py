@@ -52,7 +52,7 @@ class LoadReport:
         """
         quarantined = sum(reasons.values())
         if read != inserted + present + quarantined:
-            raise InternalError(f"{read} rows read, but {inserted} + {present} + {quarantined} accounted for")
+            raise InternalError(f"{read} rows were read, but {inserted} + {present} + {quarantined} are accounted for.")
         self.read += read
         self.inserted += inserted
         self.already_present += present

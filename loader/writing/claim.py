@@ -48,7 +48,7 @@ def claim(store: Store, found: Survey, options: Options, session: Session, lanes
     if state and state["status"] == LoadStatus.REMOVING:  # its checkpoint counts rows that are gone
         raise LoadError(
             "This file's load is being removed",
-            f"Let that finish, or run `python -m loader remove {load_id}` again; then load the file",
+            f"Wait until that is done, or run `python -m loader remove {load_id}` again; then load the file",
             retryable=True,
         )
     if state is None:
@@ -82,6 +82,6 @@ def _held(state: Document) -> LoadError:
     who = f"process {holder.get('pid', '?')} on {holder.get('host', '?')}"
     return LoadError(
         f"This file is being loaded by {who}",
-        "Let it finish; `python -m loader status` shows how far it is",
+        "Wait for it to finish; `python -m loader status` shows its progress",
         retryable=True,
     )

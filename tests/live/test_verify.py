@@ -358,8 +358,15 @@ def command(
     store: Store, data_dir: Path, environment: dict[str, str], *arguments: str
 ) -> "subprocess.CompletedProcess[str]":
     """`python -m loader verify ...` on a store's database."""
+    return run(store, data_dir, environment, "loader", "verify", *arguments)
+
+
+def run(
+    store: Store, data_dir: Path, environment: dict[str, str], *arguments: str
+) -> "subprocess.CompletedProcess[str]":
+    """`python -m ...` on a store's database."""
     mine = environment | {"DATA_DIR": str(data_dir), "MONGODB_DATABASE": store.settings.database}
-    line = [sys.executable, "-m", "loader", "verify", *arguments]
+    line = [sys.executable, "-m", *arguments]
     return subprocess.run(line, cwd=ROOT, env=mine, capture_output=True, text=True, timeout=120, check=False)
 
 
@@ -382,6 +389,28 @@ def test_the_command_exits_with_0_where_all_is_well_and_with_1_where_not(
     mended = command(own, data_dir, environment, "--repair")
     assert mended.returncode == 0
     assert "no difference" in mended.stdout
+
+
+def test_refresh_and_verify_are_commands_of_pipelines_too(
+    own: Store, data_dir: Path, environment: dict[str, str], csv_file: Path
+) -> None:
+    """Both spellings say the same; only the loader compares files, and the other one points to it."""
+
+    def both(*arguments: str) -> tuple[int, str, str]:
+        ours, loaders = (run(own, data_dir, environment, module, *arguments) for module in ("pipelines", "loader"))
+        assert (ours.returncode, ours.stdout, ours.stderr) == (loaders.returncode, loaders.stdout, loaders.stderr)
+        return ours.returncode, ours.stdout, ours.stderr
+
+    assert both("refresh") == (0, "built 0 months and 0 years\n", "")
+    code, said, _ = both("verify")
+    assert (code, said.splitlines()[-1]) == (0, "no difference")
+    cell("2022-12", "r")(own.db)
+    code, said, error = both("verify")
+    assert (code, said.splitlines()[-1]) == (1, "1 differences")
+    assert "python -m pipelines verify --repair" in error
+    pointed = run(own, data_dir, environment, "pipelines", "verify", "--csv", str(csv_file))
+    assert pointed.returncode == 2
+    assert "python -m loader verify --csv FILE" in pointed.stderr
 
 
 def test_the_command_says_where_the_file_and_the_database_differ(
@@ -420,7 +449,7 @@ def test_what_a_repair_cannot_mend_is_told_with_its_remedy_and_stays(
     assert directory(own).version.number == version
     told = command(own, data_dir, environment, "--repair")
     assert told.returncode == 1
-    assert "no refresh mends that" in told.stderr
+    assert "a refresh cannot repair that" in told.stderr
     assert "python -m loader remove" in told.stdout or "restore a backup" in told.stdout
 
 

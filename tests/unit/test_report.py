@@ -45,7 +45,7 @@ def test_read_is_always_inserted_plus_present_plus_quarantined(batches: list[tup
 def test_a_row_that_is_not_accounted_for_stops_the_load(read: int) -> None:
     """A batch whose rows do not add up is a defect of ours, and changes no count."""
     report = LoadReport("purchases.csv", "a1b2")
-    with pytest.raises(InternalError, match=f"{read} rows read"):
+    with pytest.raises(InternalError, match=f"{read} rows were read"):
         report.add(read, 7, 1, {"amount_negative": 2}, {})
     assert report.read == 0
 
