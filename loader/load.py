@@ -101,8 +101,8 @@ def load(store: Store, path: Path, options: Options, max_quarantined: float, pro
             if report.read >= ENOUGH_ROWS and report.exceeds(max_quarantined):
                 raise TooManyQuarantined(
                     f"{report.quarantined:,} of {report.read:,} rows were refused",
-                    f"`python -m loader quarantine {report.load_id}` lists them; to continue, load the file again with a "
-                    "higher --max-quarantined",
+                    f"`python -m loader quarantine {report.load_id}` lists them; to continue, load the file again with "
+                    "a higher --max-quarantined",
                     retryable=True,
                 )
 

@@ -158,7 +158,7 @@ CASES = (
     refused("tabs", BASE.replace(b",", b"\t"), "line 1", "separated by tabs"),
     refused("bars", BASE.replace(b",", b"|"), "line 1", "separated by bars"),
     refused("not UTF-8", LATIN, f"byte {LATIN.index(0xE9)}", "not valid UTF-8"),
-    refused("not UTF-8, quoted", LATIN.replace(b"Qu\xe9bec", b'"\xe9"'), f"byte {LATIN.index(0xE9) - 1}", "valid UTF-8"),
+    refused("not UTF-8, quoted", LATIN.replace(b"Qu\xe9bec", b'"\xe9"'), f"byte {LATIN.index(0xE9) - 1}", "UTF-8"),
     refused("a character cut at the end", BASE + b"\xe2\x82", f"byte {len(BASE)}", "not valid UTF-8"),
     refused("a surrogate", BASE + b"\xed\xa0\x80\n", f"byte {len(BASE)}", "not valid UTF-8"),
     refused("UTF-16 little endian", codecs.BOM_UTF16_LE + BASE.decode().encode("utf-16-le"), "byte 0", "UTF-16"),
