@@ -112,7 +112,7 @@ def test_one_name_in_several_forms_is_one_member_over_several_loads(store: Store
     assert names(store) == ["Qu\u00e9bec"]
     assert (report.inserted, dict(report.reasons)) == (1, {"state_look_alike": 1, "state_unfit": 1})
     messages = [each["message"] for each in refused_rows(store, report.load_id)]
-    assert "looks like the state 'Qu\u00e9bec'" in messages[0]
+    assert "looks like the existing state 'Qu\u00e9bec'" in messages[0]
     assert "mixes the letters of Cyrillic and Latin" in messages[1]
     assert answer(store, "overall-summary", state="que\u0301bec").total.transactions == 3
 
