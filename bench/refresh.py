@@ -15,23 +15,22 @@ from loader.sample import write_sample
 from pipelines.derived.refresh import refresh
 from pipelines.derived.verify import verify
 from pipelines.state.directory import bump_version, read_directory
-from store.client import Session, Store
+from store.client import Store, Transaction
 
 APPENDED_ROWS = 10_000
 
 
 def measure(store: Store) -> Mapping[str, float]:
     """Seconds by what was done, on the database as it is filled. It is afterwards as it was before."""
-    with store.snapshot() as session:
-        months = read_directory(store, session).months
+    with store.snapshot() as reads:
+        months = read_directory(reads).months
     last = max(months)
     days = {(month.start - date_of(0)).days for month in months}
 
-    def mark(session: Session) -> None:
-        bump_version(store, session, days)
+    def mark(transaction: Transaction) -> None:
+        bump_version(transaction, days)
 
-    with store.client.start_session() as session:
-        session.with_transaction(mark)
+    store.transaction(mark)
     found = {"full refresh": _seconds(lambda: refresh(store)), "verify": _seconds(lambda: verify(store, _quietly))}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "append.csv"

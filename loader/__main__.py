@@ -26,7 +26,7 @@ from pipelines.derived.refresh import refresh
 from pipelines.derived.verify import Verification, verify
 from pipelines.state.directory import read_version
 from pipelines.state.lanes import read_loads
-from store.client import Store, translated
+from store.client import Store
 from store.command import as_json, run, version
 from store.environment import listed
 from store.layout import require_layout
@@ -307,12 +307,13 @@ def _tell_verification(found: Verification, as_json: bool, controls: Sequence[Co
 @as_json
 def status_command(as_json: bool) -> None:
     """Show what the database holds, and its loads."""
-    with Store(Settings.from_environment()) as store, translated():
+    with Store(Settings.from_environment()) as store:
         require_layout(store)
-        counts = {each.name: store.db[each.name].estimated_document_count() for each in (*SIX, *OPERATIONAL)}
-        found = store.db[LOADS.name].find().sort("started_at").to_list()
-        loads = [LoadReport.from_load(each) for each in read_loads(store, found)]
-        version = read_version(store).number
+        outside = store.outside
+        counts = {each.name: outside.estimate(each.name) for each in (*SIX, *OPERATIONAL)}
+        found = outside.find(LOADS.name, sort=[("started_at", 1)])
+        loads = [LoadReport.from_load(each) for each in read_loads(outside, found)]
+        version = read_version(outside).number
     if as_json:
         status = {"data_version": version, "documents": counts, "loads": [each.as_document() for each in loads]}
         click.echo(json.dumps(status, indent=2))

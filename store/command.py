@@ -15,6 +15,12 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Report as JSON."
 """The option of each command that reports."""
 
 
+def command_name() -> str | None:
+    """The command that runs, such as `loader load`; None outside of a command line."""
+    context = click.get_current_context(silent=True)
+    return context.command_path.removeprefix("python -m ") if context else None
+
+
 def run(command: Callable[[], object]) -> None:
     """Run a command line: a fault is one line on standard error and an exit code."""
     try:

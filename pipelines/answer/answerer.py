@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import date
 from operator import itemgetter
 from typing import Any
 
@@ -29,9 +29,8 @@ from pipelines.plan.planner import PagesRead, Plan, Read, RollupRead, plan
 from pipelines.plan.whole import NotWhole, counts_slices, expected, leaves_days
 from pipelines.state.directory import VERSIONS, parse_version, read_directory
 from pipelines.state.version import EMPTY, Directory
-from store.client import Session, Store
+from store.client import Snapshot, Store
 from store.explain import Explained, explain
-from store.scope import comment
 from store.timing import Timer
 
 log = logging.getLogger(__name__)
@@ -73,20 +72,20 @@ class Executor:
         self._looked = (EMPTY, 0.0)
         self._lock = threading.Lock()
 
-    def directory(self, session: Session) -> Directory:
+    def directory(self, snapshot: Snapshot) -> Directory:
         """The directory as of a session's snapshot."""
-        found = read_directory(self._store, session, self._known)
+        found = read_directory(snapshot, self._known)
         with self._lock:
             self._known = found
         return found
 
-    def inspect(self, session: Session) -> Directory:
+    def inspect(self, snapshot: Snapshot) -> Directory:
         """The directory, after a look whether all that was built is there; one look in LOOK_S for each version."""
-        directory = self.directory(session)
+        directory = self.directory(snapshot)
         seen, at = self._looked
         if seen == directory.version and time.monotonic() - at < LOOK_S:
             return directory
-        missing = missing_periods(self._store, session, directory)
+        missing = missing_periods(snapshot, directory)
         self._looked = directory.version, time.monotonic()
         return self._distrust(directory, missing) if missing else directory
 
@@ -131,8 +130,8 @@ class Executor:
         told = self.watcher.current() if self.watcher else None
         known = self._known
         if not (told and known and parse_version(told) == known.version):
-            with self._store.snapshot(is_small=True) as session:  # also a kept answer may need it
-                known = self.directory(session)
+            with self._store.snapshot(is_small=True) as snapshot:  # also a kept answer may need it
+                known = self.directory(snapshot)
         return known
 
     def resolved(self, question: Question, directory: Directory, timer: Timer) -> Answer:
@@ -147,11 +146,11 @@ class Executor:
 
     def explain(self, question: Question) -> list[tuple[Read, str, Pipeline, Explained]]:
         """How each read of a question is made: its collection, its pipeline, and what MongoDB does for it."""
-        with self._store.snapshot() as session:
-            directory = self.directory(session)
+        with self._store.snapshot() as snapshot:
+            directory = self.directory(snapshot)
             asked = [question]
             if question.compare:
-                asked = list(halves(question, self._spans(session, question, directory)))
+                asked = list(halves(question, self._spans(snapshot, question, directory)))
         told = []
         for each in asked:
             for read in plan(each, directory).reads:
@@ -162,17 +161,17 @@ class Executor:
 
     def answer_all(self, questions: Sequence[Question], timer: Timer) -> list[Answer]:
         """The exact answers to several questions, all as of the same moment."""
-        with self._store.snapshot() as session:
+        with self._store.snapshot() as snapshot:
             with timer.stretch("mongo"):
-                directory = self.directory(session)
-            return [self._answer(session, question, directory, timer) for question in questions]
+                directory = self.directory(snapshot)
+            return [self._answer(snapshot, question, directory, timer) for question in questions]
 
-    def _answer(self, session: Session, question: Question, directory: Directory, timer: Timer) -> Answer:
+    def _answer(self, snapshot: Snapshot, question: Question, directory: Directory, timer: Timer) -> Answer:
         known = self._kept(directory, question)
         if known:
             return known
         if question.compare:
-            return self._compare(session, question, directory, timer)
+            return self._compare(snapshot, question, directory, timer)
         while True:
             if self._known and self._known.version == directory.version:  # it may have learnt what is incomplete
                 directory = self._known
@@ -181,13 +180,13 @@ class Executor:
             cells: dict[tuple[int, ...], Parts] = {}
             try:
                 for read in chosen.reads:
-                    groups = self._read(session, question, read, directory, timer)
+                    groups = self._read(snapshot, question, read, directory, timer)
                     with timer.stretch("shape"):
                         _add(cells, groups, question.interval)
             except NotWhole as found:  # never again the same: each time less is left that may be used
                 self._distrust(directory, found.periods)
                 continue
-            return self._arrange(session, question, chosen, cells, directory, timer)
+            return self._arrange(snapshot, question, chosen, cells, directory, timer)
 
     def _distrust(self, directory: Directory, periods: Collection[Period]) -> Directory:
         """Use nothing any more that was built of some periods, until something is built anew."""
@@ -198,27 +197,25 @@ class Executor:
             self._known = (known if known and known.version == directory.version else directory).without(periods)
             return self._known
 
-    def _compare(self, session: Session, question: Question, directory: Directory, timer: Timer) -> Answer:
+    def _compare(self, snapshot: Snapshot, question: Question, directory: Directory, timer: Timer) -> Answer:
         with timer.stretch("mongo"):
-            both = self._spans(session, question, directory)
-        answers = [self._answer(session, each, directory, timer) for each in halves(question, both)]
+            both = self._spans(snapshot, question, directory)
+        answers = [self._answer(snapshot, each, directory, timer) for each in halves(question, both)]
         with timer.stretch("shape"):
             found = compare(question, both, answers[0], answers[-1], directory.vocabulary)
             found = replace(found, filters=question.echo(directory.vocabulary))
         self.answers.put(found)
         return found
 
-    def _spans(self, session: Session, question: Question, directory: Directory) -> tuple[Span, Span] | None:
+    def _spans(self, snapshot: Snapshot, question: Question, directory: Directory) -> tuple[Span, Span] | None:
         """The two periods of a comparison; where an end is open, the data's first or last day is read."""
         ends: list[date | None] = []
         for given, direction in ((question.first, 1), (question.last, -1)):
             found = None
             if not given:
-                found = self._store.db[TRANSACTIONS.name].find_one(
-                    {}, {DATE.field: 1}, sort=[(DATE.field, direction)], session=session
-                )
+                found = snapshot.find_one(TRANSACTIONS.name, fields={DATE.field: 1}, sort=[(DATE.field, direction)])
                 if not found:
-                    self._require_transactions(session, directory)
+                    self._require_transactions(snapshot, directory)
             ends.append(found[DATE.field].date() if found else None)
         return spans(question, *ends)
 
@@ -233,12 +230,10 @@ class Executor:
         if len(chosen.reads) != 1 or not isinstance(chosen.reads[0], RollupRead):
             return None
         name, pipeline = compiled(question, chosen.reads[0])
-        with self._store.snapshot() as session:
+        with self._store.snapshot() as snapshot:
             with timer.stretch("mongo"):
                 union = {"$unionWith": {"coll": STATUS.name, "pipeline": [{"$match": {"_id": VERSIONS}}]}}
-                collection = self._store.db[name]
-                cursor = collection.aggregate([*pipeline, union], session=session, batchSize=_BATCH, comment=comment())
-                documents = cursor.to_list()
+                documents = snapshot.aggregate(name, [*pipeline, union], batch_size=_BATCH)
             versions = []
             while documents and "version" in documents[-1]:
                 versions.append(documents.pop())
@@ -249,15 +244,15 @@ class Executor:
                 if not _is_whole(question, chosen.reads[0], documents, known):
                     return None  # what is missing is found where it is read once more
                 _add(cells, _rollup_groups(question, chosen.reads[0], documents), question.interval)
-            return self._arrange(session, question, chosen, cells, known, timer)
+            return self._arrange(snapshot, question, chosen, cells, known, timer)
 
     def _arrange(
-        self, session: Session, question: Question, chosen: Plan, cells: Cells, directory: Directory, timer: Timer
+        self, snapshot: Snapshot, question: Question, chosen: Plan, cells: Cells, directory: Directory, timer: Timer
     ) -> Answer:
         with timer.stretch("shape"):
             rows, codes, total, sentence = arrange(question, cells, directory.vocabulary)
             filters = question.echo(directory.vocabulary)
-        moment = _moment(session)
+        moment = snapshot.moment
         found = Answer(question, filters, rows, total, sentence, chosen, directory.version, moment, codes=codes)
         self.answers.put(found)
         self._tell(found, False)
@@ -269,37 +264,34 @@ class Executor:
             self._tell(found, True)
         return found
 
-    def _read(self, session: Session, question: Question, read: Read, directory: Directory, timer: Timer) -> Groups:
+    def _read(self, snapshot: Snapshot, question: Question, read: Read, directory: Directory, timer: Timer) -> Groups:
         if isinstance(read, PagesRead):
-            return self._read_pages(session, question, read, directory, timer)
+            return self._read_pages(snapshot, question, read, directory, timer)
         name, pipeline = compiled(question, read)
         with timer.stretch("mongo"):
-            cursor = self._store.db[name].aggregate(pipeline, session=session, batchSize=_BATCH, comment=comment())
-            documents = cursor.to_list()
+            documents = snapshot.aggregate(name, pipeline, batch_size=_BATCH)
         if isinstance(read, RollupRead):
             if not _is_whole(question, read, documents, directory):
-                raise NotWhole(self._missing(session, question, read, directory))
+                raise NotWhole(self._missing(snapshot, question, read, directory))
             return _rollup_groups(question, read, documents)
         if not documents:
-            self._require_transactions(session, directory)
+            self._require_transactions(snapshot, directory)
         return parse_groups(question, documents, is_coded=False)
 
-    def _missing(self, session: Session, question: Question, read: RollupRead, directory: Directory) -> set[Period]:
+    def _missing(self, snapshot: Snapshot, question: Question, read: RollupRead, directory: Directory) -> set[Period]:
         """The months and years of a read of which something is missing, each tried alone."""
         missing = set()
         for period in read.periods:
             alone = replace(read, periods=(period,))
             name, pipeline = compiled(question, alone)
-            documents = self._store.db[name].aggregate(pipeline, session=session, comment=comment()).to_list()
+            documents = snapshot.aggregate(name, pipeline)
             if not _is_whole(question, alone, documents, directory):
                 missing.add(period)
         return {month_of(each.start) if each.grain is Grain.DAY else each for each in missing or read.periods}
 
-    def _require_transactions(self, session: Session, directory: Directory) -> None:
+    def _require_transactions(self, snapshot: Snapshot, directory: Directory) -> None:
         """Make sure that nothing was found because nothing matches, not because the transactions are gone."""
-        is_empty = (
-            self._store.db[TRANSACTIONS.name].find_one({}, {"_id": 1}, session=session, comment=comment()) is None
-        )
+        is_empty = snapshot.find_one(TRANSACTIONS.name, fields={"_id": 1}) is None
         rows = sum(state.rows for state in directory.months.values() if not state.stale)
         if is_empty and rows:
             raise StoreUnavailable(
@@ -308,7 +300,7 @@ class Executor:
             )
 
     def _read_pages(
-        self, session: Session, question: Question, read: PagesRead, directory: Directory, timer: Timer
+        self, snapshot: Snapshot, question: Question, read: PagesRead, directory: Directory, timer: Timer
     ) -> Groups:
         by_year: dict[Period, list[Piece]] = {}
         for piece in read.pieces:
@@ -317,14 +309,14 @@ class Executor:
         for year, of_year in by_year.items():
             few = len(of_year) <= FEW_MONTHS
             for pieces in ([piece] for piece in of_year) if few else (of_year,):
-                block = self._block(session, pieces[0].period.months if few else year.months, directory, timer)
+                block = self._block(snapshot, pieces[0].period.months if few else year.months, directory, timer)
                 with timer.stretch("compute"):
                     for first, last in _stretches(pieces):
                         found = evaluate(block, question, day_number(first), day_number(last))
                         groups |= {key: parts.merge(groups.get(key, NOTHING)) for key, parts in found.items()}
         return groups.items()
 
-    def _block(self, session: Session, wanted: Sequence[Period], directory: Directory, timer: Timer) -> Columns:
+    def _block(self, snapshot: Snapshot, wanted: Sequence[Period], directory: Directory, timer: Timer) -> Columns:
         """The fresh months among some as one run of columns. Their versions name it, so it cannot be out of date."""
         months = [
             (month, state.changed) for month in wanted if (state := directory.months.get(month)) and not state.stale
@@ -334,7 +326,7 @@ class Executor:
         if block is None:
             with timer.stretch("mongo"):
                 expected = {month: (directory.months[month].rows, built) for month, built in months}
-                block = read_whole_pages(self._store, session, expected)
+                block = read_whole_pages(snapshot, expected)
             self._blocks.put(name, block)
         return block
 
@@ -430,9 +422,3 @@ def _stretches(pieces: Sequence[Piece]) -> Iterable[tuple[date, date]]:
             first = piece.first
         last = piece.last
     yield first, last
-
-
-def _moment(session: Session) -> datetime:
-    """The snapshot's cluster time; now, where nothing was read yet."""
-    timestamp = getattr(session, "_snapshot_time", None)
-    return timestamp.as_datetime() if timestamp else datetime.now(UTC)

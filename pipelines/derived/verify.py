@@ -17,7 +17,7 @@ from pipelines.derived.verification.mend import mend
 from pipelines.derived.verification.periods import check_period
 from pipelines.derived.verification.rows import ROWS, check_rows, ranges
 from pipelines.state.directory import bump_builds, read_directory
-from store.client import Session, Store, in_transaction, translated
+from store.client import Store, Transaction
 
 __all__ = ["SHOWN", "Difference", "Verification", "verify"]
 
@@ -33,8 +33,8 @@ def verify(store: Store, progress: Progress, *, repair: bool = False) -> Verific
     Raises:
         StoreUnavailable: MongoDB is away.
     """
-    with translated(), store.snapshot() as session:
-        directory = read_directory(store, session)
+    with store.snapshot() as reads:
+        directory = read_directory(reads)
     found = Verification(directory.version.number)
     periods = [*directory.months, *sorted(directory.fresh_years)]
     every = Checked()
@@ -45,9 +45,9 @@ def verify(store: Store, progress: Progress, *, repair: bool = False) -> Verific
         for span in ranges(store):
             yield partial(check_rows, store, span)
 
-    with translated(), ThreadPoolExecutor(1) as beside:
+    with ThreadPoolExecutor(1) as beside:
         account = beside.submit(check_account, store)  # MongoDB is at work there, and we are not
-        total = len(periods) + store.db[TRANSACTIONS.name].estimated_document_count() // ROWS + 1
+        total = len(periods) + store.outside.estimate(TRANSACTIONS.name) // ROWS + 1
         for number, checked in enumerate(ahead(lambda check: check(), work()), 1):
             progress(min(number, total), total)
             found.add(checked)
@@ -64,10 +64,9 @@ def verify(store: Store, progress: Progress, *, repair: bool = False) -> Verific
 def _keep(store: Store, found: Verification) -> None:
     """Keep the result, and let everybody read it anew."""
 
-    def keep(session: Session) -> None:
+    def keep(transaction: Transaction) -> None:
         update = {"$set": {"result": found.summary()}}
-        store.db[STATUS.name].update_one({"_id": VERIFICATION}, update, upsert=True, session=session)
-        bump_builds(store, session)
+        transaction.update(STATUS.name, {"_id": VERIFICATION}, update, upsert=True)
+        bump_builds(transaction)
 
-    with translated(), store.client.start_session() as session:
-        in_transaction(session, keep)
+    store.transaction(keep)

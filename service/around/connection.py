@@ -44,15 +44,17 @@ class Connection:
         """
         with self._lock:
             if self._store is None:
-                self._store = Store(self._settings, pool_size=POOL_SIZE, patience_ms=PATIENCE_MS, admit=self._admit)
+                self._store = Store(
+                    self._settings, pool_size=POOL_SIZE, patience_ms=PATIENCE_MS, admit=self._admit, comment="service"
+                )
             return self._store
 
     def warm(self) -> None:
         """Connect and read what every question needs, so that the first ones need not wait; no matter if it fails."""
         with suppress(AnalyticsError):
             executor = self.executor
-            with self.store.snapshot() as session:
-                executor.directory(session)
+            with self.store.snapshot() as snapshot:
+                executor.directory(snapshot)
 
     def close(self) -> None:
         """Close the connection; a test's last word."""

@@ -134,7 +134,7 @@ def page() -> Response:
 
 def _directory() -> Directory | None:
     try:
-        with current_store().snapshot() as session:
-            return current_executor().inspect(session)
+        with current_store().snapshot() as snapshot:
+            return current_executor().inspect(snapshot)
     except AnalyticsError:
         return None

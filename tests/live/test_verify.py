@@ -329,8 +329,8 @@ def test_the_last_result_is_in_the_directory(own: Store) -> None:
     question = Question(BY_SLUG["overall-summary"])
 
     def seen() -> Any:
-        with own.snapshot() as session:
-            return executor.directory(session).verification
+        with own.snapshot() as snapshot:
+            return executor.directory(snapshot).verification
 
     executor.answer(question, Timer())
     assert seen() is None
