@@ -38,10 +38,10 @@ def measure(store: Store) -> Mapping[str, float]:
         found[f"append {APPENDED_ROWS:,} rows to {last.name}, all fresh"] = _seconds(
             lambda: load(store, path, Options(), 0.0, _quietly)
         )
-        loads = store.db["loads"].find_one({"file": path.name, "status": "complete"}) or {}
+        loads = store.outside.find_one("loads", {"file": path.name, "status": "complete"}) or {}
         remove(store, loads["_id"], _quietly)
-    found["transactions"] = float(store.db[TRANSACTIONS.name].estimated_document_count())
-    found["periods"] = float(store.db[PERIODS.name].estimated_document_count())
+    found["transactions"] = float(store.outside.estimate(TRANSACTIONS.name))
+    found["periods"] = float(store.outside.estimate(PERIODS.name))
     return found
 
 
@@ -49,7 +49,7 @@ def _write_append(store: Store, path: Path, day: str) -> None:
     """Purchases of one day with ids of their own."""
     sample = path.with_name("sample.csv")
     write_sample(sample, APPENDED_ROWS, 3, _quietly)
-    newest = store.db[TRANSACTIONS.name].find_one(sort=[("_id", -1)]) or {"_id": 0}
+    newest = store.outside.find_one(TRANSACTIONS.name, sort=[("_id", -1)]) or {"_id": 0}
     with sample.open(newline="") as source, path.open("w", newline="") as target:
         rows = csv.DictReader(source)
         writer = csv.DictWriter(target, list(rows.fieldnames or ()))

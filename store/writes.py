@@ -93,10 +93,10 @@ class Outside(Writes):
         with self._call() as given:
             return self._db.command(command, **options, **given)
 
-    def admin(self, command: str, value: Any = 1) -> Document:
+    def admin(self, command: str, value: Any = 1, **options: Any) -> Document:
         """The reply to a command on the server."""
         with self._call() as given:
-            return self._db.client.admin.command(command, value, **given)
+            return self._db.client.admin.command(command, value, **options, **given)
 
     def collections(self) -> dict[str, Document]:
         """The options of each collection."""
