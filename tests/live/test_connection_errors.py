@@ -20,6 +20,8 @@ from store.embedded.server import find_mongod
 from store.faults import DuplicateKey
 from store.settings import Settings
 
+pytestmark = pytest.mark.live
+
 SECRET = "s3cret-word"
 QUICK = "serverSelectionTimeoutMS=800"
 
