@@ -9,14 +9,17 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
-from catalog.collections import STATUS, TRANSACTIONS, VERIFICATION
+from catalog.calendar import Grain, Period
+from catalog.collections import PERIODS, STATUS, TRANSACTIONS, VERIFICATION
 from pipelines.derived.ahead import ahead
 from pipelines.derived.verification.account import check_account
 from pipelines.derived.verification.findings import SHOWN, Checked, Difference, Verification
 from pipelines.derived.verification.mend import mend
 from pipelines.derived.verification.periods import check_period
 from pipelines.derived.verification.rows import ROWS, check_rows, ranges
-from pipelines.state.directory import bump_builds, read_directory
+from pipelines.derived.verification.strays import named_period
+from pipelines.state.directory import bump_builds, read_version
+from pipelines.state.version import EMPTY, Version
 from store.client import Store, Transaction
 
 __all__ = ["SHOWN", "Difference", "Verification", "verify"]
@@ -34,9 +37,8 @@ def verify(store: Store, progress: Progress, *, repair: bool = False) -> Verific
         StoreUnavailable: MongoDB is away.
     """
     with store.snapshot() as reads:
-        directory = read_directory(reads)
-    found = Verification(directory.version.number)
-    periods = [*directory.months, *sorted(directory.fresh_years)]
+        version, periods = _recorded(reads)
+    found = Verification(version.number)
     every = Checked()
 
     def work() -> Iterator[Callable[[], Checked]]:
@@ -61,12 +63,20 @@ def verify(store: Store, progress: Progress, *, repair: bool = False) -> Verific
     return found
 
 
+def _recorded(reads: Reads) -> tuple[Version, list[Period]]:
+    """The version and the periods that have a document; a directory is refused where something was lost."""
+    names = [each["_id"] for each in reads.find(PERIODS.name, fields={"_id": 1})]
+    periods = sorted(filter(None, map(named_period, names)), key=lambda each: (each.grain is Grain.YEAR, each.start))
+    return read_version(reads), periods
+
+
 def _keep(store: Store, found: Verification) -> None:
     """Keep the result, and let everybody read it anew."""
 
     def keep(transaction: Transaction) -> None:
         update = {"$set": {"result": found.summary()}}
         transaction.update(STATUS.name, {"_id": VERIFICATION}, update, upsert=True)
-        bump_builds(transaction)
+        if read_version(transaction) != EMPTY:  # where it was lost a refresh makes a new one, not a look
+            bump_builds(transaction)
 
     store.transaction(keep)

@@ -11,7 +11,7 @@ from pipelines.state.lanes import read_loads
 from service.api.operations import NOT_FOUND, operation
 from service.api.schemas import Document
 from service.around.connection import current_store
-from service.around.requests import timer
+from service.around.context import context
 from store.layout import require_layout
 
 blueprint = Blueprint("loads", __name__, url_prefix="/v1/loads", description="Where the data come from")
@@ -62,7 +62,7 @@ LoadsSchema = Document.from_dict({"loads": fields.List(fields.Nested(LoadSchema)
 @operation(blueprint, LoadsSchema, example="/v1/loads")
 def loads() -> dict[str, Any]:
     """The newest thousand loads: counts, refused rows by reason, missing values by column."""
-    with timer().stretch("mongo"):
+    with context().timer.stretch("mongo"):
         require_layout(current_store())
         outside = current_store().outside
         found = outside.find(LOADS.name, fields=_SHOWN, sort=_NEWEST_FIRST, limit=NEWEST)
@@ -73,7 +73,7 @@ def loads() -> dict[str, Any]:
 @operation(blueprint, LoadSchema, problems=NOT_FOUND, example="/v1/loads/<load_id>")
 def load(load_id: str) -> dict[str, Any]:
     """One load."""
-    with timer().stretch("mongo"):
+    with context().timer.stretch("mongo"):
         require_layout(current_store())
         outside = current_store().outside
         found = outside.find_one(LOADS.name, {"_id": load_id}, _SHOWN)

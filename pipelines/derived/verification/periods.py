@@ -30,7 +30,7 @@ def check_period(store: Store, period: Period) -> Checked:
     checked = Checked()
     with store.snapshot() as reads:
         state = reads.find_one(PERIODS.name, {"_id": period.name}) or {}
-        if as_built(state) != state.get("changed") or period.name in read_marked(reads):
+        if not state or as_built(state) != state["changed"] or period.name in read_marked(reads):
             checked.stale = int(period.grain is Grain.MONTH)
             return checked
         if period.grain is Grain.YEAR:
