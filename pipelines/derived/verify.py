@@ -20,7 +20,7 @@ from pipelines.derived.verification.rows import ROWS, check_rows, ranges
 from pipelines.derived.verification.strays import named_period
 from pipelines.state.directory import bump_builds, read_version
 from pipelines.state.version import EMPTY, Version
-from store.client import Store, Transaction
+from store.client import Reads, Store, Transaction
 
 __all__ = ["SHOWN", "Difference", "Verification", "verify"]
 
