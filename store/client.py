@@ -130,7 +130,7 @@ class Store:
     @property
     def outside(self) -> Outside:
         """For single operations, each by itself."""
-        return Outside(self._find_server, self, self.db)
+        return Outside(self._find_server, self.db, self.comment)
 
     @contextmanager
     def snapshot(self, *, is_small: bool = False) -> Iterator[Snapshot]:
@@ -148,14 +148,14 @@ class Store:
         self.require_replica_set()
         db = self.db
         with translated(), db.client.start_session(snapshot=True) as session:
-            yield Snapshot(self, db, session)
+            yield Snapshot(db, self.comment, session)
 
     @contextmanager
     def session(self) -> Iterator[Session]:
         """For several transactions of one owner, one after the other."""
         db = self.db
         with translated(), db.client.start_session() as session:
-            yield Session(self, db, session)
+            yield Session(db, self.comment, session)
 
     def transaction(self, work: Callable[[Transaction], Result]) -> Result:
         """Do some work, perhaps more than once, in a transaction: see `Session.transaction`."""

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from pymongo import CursorType
 from pymongo.client_session import ClientSession
@@ -14,9 +14,6 @@ from pymongo.errors import AutoReconnect
 from store.faults import translated
 from store.replies import Reply, replies
 from store.scope import comment
-
-if TYPE_CHECKING:
-    from store.client import Store
 
 Document = dict[str, Any]
 Condition = Mapping[str, Any]
@@ -30,14 +27,15 @@ class Reads:
     Every call raises StoreUnavailable where MongoDB is away, and InternalError where it refuses a command of ours.
     """
 
-    def __init__(self, store: "Store", db: Database[Document], session: ClientSession | None = None) -> None:
-        self._store, self._db, self._session = store, db, session
+    def __init__(self, db: Database[Document], name: str | None, session: ClientSession | None = None) -> None:
+        """Take the database, the comment of commands outside of a scope, and the session."""
+        self._db, self._name, self._session = db, name, session
 
     @contextmanager
     def _call(self) -> Iterator[dict[str, Any]]:
         """What every command is given, around the command."""
         with translated():
-            yield {"session": self._session, "comment": comment() or self._store.comment}
+            yield {"session": self._session, "comment": comment() or self._name}
 
     def find(
         self, collection: str, condition: Condition | None = None, fields: Any = None, *, sort: Sort = (),

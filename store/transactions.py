@@ -5,7 +5,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from itertools import count
 from random import random
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 import pymongo
@@ -21,9 +21,6 @@ from store.faults import translated
 from store.reads import Document
 from store.writes import Transaction
 
-if TYPE_CHECKING:
-    from store.client import Store
-
 Result = TypeVar("Result")
 AWAY_S = 6.0
 TRIES_S = 120.0
@@ -37,8 +34,9 @@ class Session:
         name: what names it, for `store.holder.end_session`.
     """
 
-    def __init__(self, store: "Store", db: Database[Document], session: ClientSession) -> None:
-        self._store, self._db, self._session = store, db, session
+    def __init__(self, db: Database[Document], name: str | None, session: ClientSession) -> None:
+        self._session = session
+        self._transaction = Transaction(db, name, session)
         self.name = Binary.from_uuid(session.session_id["id"].as_uuid())
 
     def transaction(self, work: Callable[[Transaction], Result]) -> Result:
@@ -55,13 +53,12 @@ class Session:
 
     def _tried(self, work: Callable[[Transaction], Result]) -> Result:
         session = self._session
-        transaction = Transaction(self._store, self._db, session)
         deadline = time.monotonic() + TRIES_S
         for tries in count():
             time.sleep(random() * min(tries and 0.005 * 1.5**tries, 0.5))  # noqa: S311  no secret
             session.start_transaction(ReadConcern("snapshot"), WriteConcern("majority", j=True))
             try:
-                result = work(transaction)
+                result = work(self._transaction)
             except BaseException as raised:
                 error = _of_driver(raised)
                 has_waited_s = session.client.options.server_selection_timeout

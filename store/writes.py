@@ -5,6 +5,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from pymongo import IndexModel, ReturnDocument, UpdateOne
+from pymongo.database import Database
 from pymongo.errors import BulkWriteError, CollectionInvalid, OperationFailure
 from pymongo.results import UpdateResult
 
@@ -73,8 +74,8 @@ class Transaction(Writes):
 class Outside(Writes):
     """Single operations, each by itself. Where no server is known they give up after the store's patience."""
 
-    def __init__(self, find_server: Callable[[], None], *given: Any) -> None:
-        super().__init__(*given)
+    def __init__(self, find_server: Callable[[], None], db: Database[Document], name: str | None) -> None:
+        super().__init__(db, name)
         self._find_server = find_server
 
     @contextmanager
