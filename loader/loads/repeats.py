@@ -13,11 +13,10 @@ from bson.int64 import Int64
 
 from catalog.collections import LOADS, PRESENCE, REPEATS, STATUS
 from catalog.errors import StoreUnavailable
+from catalog.status import GONE, LoadStatus
 from pipelines.state.lanes import lane_sessions, read_loads
 from store.client import Reads, Store, Transaction
 from store.holder import end_session, is_alive
-
-_UNFINISHED = ("removing", "removed")
 
 
 def prepare(store: Store) -> None:
@@ -40,7 +39,7 @@ def take_turn(store: Store, transaction: Transaction) -> None:
 
 def _end_abandoned(store: Store) -> None:
     """End the transactions of loaders and removals that were killed: those would be in everybody's way for a minute."""
-    under_way = store.outside.find(LOADS.name, {"status": {"$in": ["running", "removing"]}})
+    under_way = store.outside.find(LOADS.name, {"status": {"$in": [LoadStatus.RUNNING, LoadStatus.REMOVING]}})
     for load in read_loads(store.outside, under_way):
         if not is_alive(load["holder"], load["updated_at"]):
             for name in (load["session"], *lane_sessions(store.outside, load["_id"])):
@@ -63,7 +62,7 @@ def find_heirs(reads: Reads, load_id: str, ids: Sequence[int]) -> dict[str, list
         ids by load, in ascending order.
     """
     left = np.unique(np.array(ids, "<i8"))
-    heirs = {"_id": {"$ne": load_id}, "status": {"$nin": _UNFINISHED}, "adopted": {"$exists": True}}
+    heirs = {"_id": {"$ne": load_id}, "status": {"$nin": GONE}, "adopted": {"$exists": True}}
     loads = reads.find(LOADS.name, heirs, {"_id": 1}, sort=[("started_at", 1), ("_id", 1)])
     names = [load["_id"] for load in loads]
     overlapping = {"last": {"$gte": int(left[0])}, "first": {"$lte": int(left[-1])}, "load_id": {"$in": names}}

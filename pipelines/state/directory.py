@@ -78,8 +78,8 @@ def read_directory(reads: Reads, known: Directory | None = None) -> Directory:
     if version == EMPTY:
         if documents or _first_transaction(reads):
             raise StoreUnavailable(
-                "This database has transactions and no data version: its collection status was lost",
-                "Run `python -m loader refresh`, which makes a new one",
+                "This database has transactions but no data version: its collection status was lost",
+                "Run `python -m pipelines refresh`, which creates a new one",
             )
         return Directory(EMPTY, vocabulary=read_vocabulary(reads))
     unrecorded: frozenset[Period] = frozenset()

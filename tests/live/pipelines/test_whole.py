@@ -401,7 +401,7 @@ def test_names_that_are_gone_are_an_error(own: Store, serve: Serve, lose: Damage
     lose(own.db)
     for path in ("/v1/queries/top-states", "/v1/queries/revenue-by-segment", "/readyz"):
         response = serve(own).get(path)
-        assert (response.status_code, "states lacks names" in response.json["detail"]) == (503, True), response.text
+        assert (response.status_code, "states has lost names" in response.json["detail"]) == (503, True), response.text
 
 
 def test_an_answer_is_verified_where_nothing_of_it_has_changed_since(
