@@ -24,7 +24,7 @@ from loader.sample import write_sample
 from pipelines.derived.commands import refresh_command, repair_option, verify_and_report
 from pipelines.state.directory import read_version
 from pipelines.state.lanes import read_loads
-from store.client import Store, translated
+from store.client import Store
 from store.command import as_json, progress_bar, run, version
 from store.environment import listed
 from store.layout import require_layout
@@ -255,12 +255,13 @@ def verify_command(csv_files: tuple[Path, ...], repair: bool, as_json: bool) -> 
 @as_json
 def status_command(as_json: bool) -> None:
     """Show what the database holds, and its loads."""
-    with Store(Settings.from_environment()) as store, translated():
+    with Store(Settings.from_environment()) as store:
         require_layout(store)
-        counts = {each.name: store.db[each.name].estimated_document_count() for each in (*SIX, *OPERATIONAL)}
-        found = store.db[LOADS.name].find().sort("started_at").to_list()
-        loads = [LoadReport.from_load(each) for each in read_loads(store, found)]
-        version = read_version(store).number
+        outside = store.outside
+        counts = {each.name: outside.estimate(each.name) for each in (*SIX, *OPERATIONAL)}
+        found = outside.find(LOADS.name, sort=[("started_at", 1)])
+        loads = [LoadReport.from_load(each) for each in read_loads(outside, found)]
+        version = read_version(outside).number
     if as_json:
         status = {"data_version": version, "documents": counts, "loads": [each.as_document() for each in loads]}
         click.echo(json.dumps(status, indent=2))

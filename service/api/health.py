@@ -68,8 +68,8 @@ def healthz() -> dict[str, Any]:
 @blueprint.alt_response(503, "SERVICE_UNAVAILABLE")
 def readyz() -> dict[str, Any]:
     """Readiness: MongoDB answers, and what it holds can be answered from. 503 where not."""
-    with current_store().snapshot() as session:
-        directory = current_answerer().known.inspect(session)
+    with current_store().snapshot() as snapshot:
+        directory = current_answerer().known.inspect(snapshot)
     version = directory.version.number
     incomplete = directory.incomplete | directory.unrecorded
     return {

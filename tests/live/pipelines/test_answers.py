@@ -82,7 +82,7 @@ def check(store: Store, query: Query, given_: Given, wanted: oracle.Answer) -> s
     refused = set()
     sentences = set()
     for source in Source:
-        question = ask(query, {**given_, "source": [source.value]}, read_vocabulary(store))
+        question = ask(query, {**given_, "source": [source.value]}, read_vocabulary(store.outside))
         try:
             found = answerer(store).answer([question], Timer())[0]
         except SourceRefused as error:
@@ -402,7 +402,7 @@ def test_amounts_are_stored_as_whole_cents(loaded: Store) -> None:
 @each_query
 def test_sums_of_money_stay_whole_numbers_in_mongodb(loaded: Store, query: Query) -> None:
     """The sums that MongoDB returns are of BSON's integer types: a double would agree until it does not."""
-    pipeline = raw_pipeline(ask(query, {}, read_vocabulary(loaded)), None, None)
+    pipeline = raw_pipeline(ask(query, {}, read_vocabulary(loaded.outside)), None, None)
     typed = [*pipeline, {"$project": {name: {"$type": f"${name}"} for name in ("n", "p", "r")}}]
     found = list(loaded.db["transactions"].aggregate(typed))
     assert found
@@ -413,7 +413,7 @@ def test_sums_of_money_stay_whole_numbers_in_mongodb(loaded: Store, query: Query
 @each_query
 def test_rows_are_totally_ordered(loaded: Store, query: Query) -> None:
     """By the declared measure, then by label: no two rows share a place, and no ties are left to chance."""
-    found = answerer(loaded).answer([ask(query, {"limit": ["100000"]}, read_vocabulary(loaded))], Timer())[0]
+    found = answerer(loaded).answer([ask(query, {"limit": ["100000"]}, read_vocabulary(loaded.outside))], Timer())[0]
     keys = [key for key, _ in found.rows]
     assert len(set(keys)) == len(keys)
     if isinstance(query.order, Descending):
@@ -438,13 +438,13 @@ def test_groups_of_equal_revenue_stand_in_the_order_of_their_labels(
     path.write_text(",".join(COLUMNS) + "\n" + "".join(lines))
     with ExitStack() as stack:
         store = _loaded(stack, data_dir, "test-answers-ties", path)
-        found = answerer(store).answer([ask(QUERIES[4], {"limit": ["9"]}, read_vocabulary(store))], Timer())[0]
+        found = answerer(store).answer([ask(QUERIES[4], {"limit": ["9"]}, read_vocabulary(store.outside))], Timer())[0]
         labels = [key[0] for key, _ in found.rows]
     assert labels == ["Alabama", "Iowa", "New York", "Ohio", "Texas", UNKNOWN, "Wyoming", "Utah"]
 
 
 def test_an_answer_does_not_change_the_data(loaded: Store) -> None:
     """Asking is reading: the data version stays."""
-    question = ask(QUERIES[0], {}, read_vocabulary(loaded))
+    question = ask(QUERIES[0], {}, read_vocabulary(loaded.outside))
     first, second = (Answerer(loaded).answer([question], Timer())[0] for _ in range(2))
     assert first.data_version == second.data_version > 0
