@@ -32,8 +32,10 @@ class Counted:
         self.flask: Flask = create_app(store.settings, behaviour or ServiceSettings())
         self.asked = 0
         outer: Any = self.flask.wsgi_app
-        self.is_kept = isinstance(outer, KeptReplies)
-        if self.is_kept:
+        while not isinstance(outer, KeptReplies | None):  # the gate is before it
+            outer = getattr(outer, "_app", None)
+        self.is_kept = outer is not None
+        if outer:
             inner = outer._app
 
             def counted(environ: Any, start_response: Any) -> Any:

@@ -16,7 +16,7 @@ import pytest
 
 from catalog.dimensions import Vocabulary
 from catalog.errors import SourceRefused
-from catalog.measures import AVERAGE_SPEND, REVENUE, TRANSACTIONS
+from catalog.measures import AVERAGE_SPEND, REVENUE, TRANSACTION_COUNT
 from catalog.purchases import PURCHASES, STATES
 from loader.load import Options, load
 from pipelines.answer.answer import Answer, finish
@@ -110,8 +110,8 @@ def random_query(random: Random) -> Query:
     if random.random() < 0.7:
         return random.choice(QUERIES)
     by = tuple(random.sample(PURCHASES.dimensions, random.choice((2, 2, 2, 3))))
-    order = random.choice((ByKey(), *(Descending(each) for each in (REVENUE, TRANSACTIONS, AVERAGE_SPEND))))
-    return Query("of-the-moment", "", "", by, TRANSACTIONS, order, Leader(TRANSACTIONS, "{} leads"), limit=50)
+    order = random.choice((ByKey(), *(Descending(each) for each in (REVENUE, TRANSACTION_COUNT, AVERAGE_SPEND))))
+    return Query("of-the-moment", "", "", by, order, Leader(TRANSACTION_COUNT, "{} leads"), limit=50)
 
 
 def with_source(question: Question, source: Source) -> Question:
@@ -272,7 +272,7 @@ def test_a_stale_month_is_answered_from_its_transactions_and_its_year_is_not_use
 def test_an_undeclared_query_is_answered_alike_by_every_source(two_years: Store) -> None:
     """A pair of dimensions that no query has, on the real server, split by each interval."""
     by = (PURCHASES.by_name["segment"], PURCHASES.by_name["payment_method"])
-    query = Query("eleventh", "", "", by, REVENUE, Descending(REVENUE), Leader(REVENUE, "{} brings most"))
+    query = Query("eleventh", "", "", by, Descending(REVENUE), Leader(REVENUE, "{} brings most"))
     answerer = Answerer(two_years, answer_rows=0)
     for interval in (None, *Interval):
         answers = {}
