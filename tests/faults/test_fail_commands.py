@@ -24,9 +24,10 @@ from store.client import Store, translated
 from store.schema import read_vocabulary
 from store.settings import Settings
 from store.timing import Timer
-from tests.faults.judge import judge
-from tests.faults.mongod import Mongod, replica_set
-from tests.live.test_sources import content, quietly
+from tests.support.faults.judge import judge
+from tests.support.faults.servers import Mongod, replica_set
+from tests.support.questions import content
+from tests.support.rows import quietly
 
 pytestmark = pytest.mark.live
 

@@ -13,8 +13,8 @@ from pipelines.ask.queries import BY_SLUG
 from pipelines.ask.question import Question, Source
 from store.client import Store
 from store.timing import Timer
-from tests.faults.judge import judge
-from tests.faults.process import ORPHAN_S, loader
+from tests.support.faults.judge import judge
+from tests.support.process import ORPHAN_S, loader
 
 pytestmark = pytest.mark.live
 

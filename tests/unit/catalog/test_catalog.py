@@ -1,0 +1,208 @@
+"""The vocabulary of the data: dimensions and their codes, measures, collections, errors."""
+
+from datetime import UTC, date, datetime
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from catalog import errors, measures
+from catalog.collections import COLLECTIONS, CUSTOMERS, SIX, TRANSACTIONS
+from catalog.dimensions import UNKNOWN, Dimension, date_of, day_number, day_of
+from catalog.kinds import NULL
+from catalog.measures import MEASURES, NOTHING, Parts, average_cents, dollars
+from catalog.purchases import AGE_GROUP, DATE, EMPLOYMENT_STATUS, HOUR, PURCHASES, REFERRAL, STATES
+
+VOCABULARY = PURCHASES.vocabulary
+parts = st.builds(Parts, *[st.integers(0, 10**15)] * 3)
+
+
+@pytest.mark.parametrize(
+    ("age", "label"),
+    [
+        (None, "Unknown"), (0, "Under 18"), (17, "Under 18"), (18, "18-24"), (24, "18-24"), (25, "25-34"),
+        (34, "25-34"), (35, "35-44"), (44, "35-44"), (45, "45-54"), (54, "45-54"), (55, "55-64"), (64, "55-64"),
+        (65, "65+"), (120, "65+"),
+    ],
+)  # fmt: skip
+def test_an_age_group_begins_and_ends_where_its_label_says(age: int | None, label: str) -> None:
+    """Both edges of each group."""
+    assert AGE_GROUP.band(NULL if age is None else age) == label
+    assert label in AGE_GROUP.members
+
+
+def test_there_are_fifty_states() -> None:
+    """All of them, once each, in alphabetical order."""
+    assert len(STATES) == len(set(STATES)) == 50
+    assert list(STATES) == sorted(STATES)
+
+
+@pytest.mark.parametrize("dimension", PURCHASES.filterable, ids=lambda dimension: dimension.name)
+def test_members_differ_in_more_than_letter_case(dimension: Dimension) -> None:
+    """Filters and fields match in any letter case, so no two members may then be one."""
+    assert len({member.casefold() for member in dimension.members}) == len(dimension.members)
+    if dimension in [each.dimension for each in PURCHASES.attributes]:
+        assert dimension.members[0] == UNKNOWN, "code 0 is what is missing"
+
+
+@pytest.mark.parametrize("dimension", PURCHASES.filterable, ids=lambda dimension: dimension.name)
+def test_a_code_is_stored_and_read_back(dimension: Dimension) -> None:
+    """Each code survives being stored, has a label, and no two are stored alike."""
+    codes = range(len(dimension.members))
+    assert [dimension.code(dimension.stored(code)) for code in codes] == list(codes)
+    assert len({dimension.stored(code) for code in codes}) == len(codes)
+    labels = [dimension.label_of(code, VOCABULARY) for code in codes]
+    assert labels == (list(range(24)) if dimension is HOUR else list(dimension.members))
+
+
+@given(st.dates(date(1970, 1, 1), date(2100, 1, 1)))
+def test_a_day_is_stored_as_its_midnight(day: date) -> None:
+    """Day number, stored form and label agree."""
+    number = day_number(day)
+    assert date_of(number) == day
+    assert DATE.stored(number) == day_of(number) == datetime(day.year, day.month, day.day, tzinfo=UTC)
+    assert DATE.code(DATE.stored(number)) == number
+    assert DATE.label_of(number, VOCABULARY) == day.isoformat()
+
+
+def test_labels_are_those_of_the_contract() -> None:
+    """Clients rely on these names."""
+    assert REFERRAL.members == ("Unknown", "Non-referral", "Referral")
+    assert set(EMPLOYMENT_STATUS.members) == {"Unknown", "Employees", "Workers", "Self-Employed", "Unemployment"}
+    names = [
+        "gender", "age_group", "marital_status", "state", "segment", "employment_status", "payment_method", "referral",
+        "hour", "date",
+    ]  # fmt: skip
+    assert [name for name in PURCHASES.by_name if name in names] == names
+
+
+def test_each_dimension_is_a_field_of_a_transaction() -> None:
+    """What can be grouped by is stored, and what refers is a reference collection."""
+    assert {dimension.field for dimension in PURCHASES.stored} <= set(TRANSACTIONS.properties)
+    assert [dimension.collection for dimension in PURCHASES.references] == [
+        "states", "segments", "employment_status", "payment_methods",
+    ]  # fmt: skip
+
+
+def test_the_six_collections_are_those_of_the_contract() -> None:
+    """Names, and the fields of the two big ones."""
+    assert {collection.name for collection in SIX} == {
+        "transactions", "customers", "states", "segments", "employment_status", "payment_methods",
+    }  # fmt: skip
+    assert set(CUSTOMERS.properties) == {
+        "_id", "age", "age_group", "gender", "marital_status", "referral", "state_id", "segment_id",
+        "employment_status_id",
+    }  # fmt: skip
+    assert set(TRANSACTIONS.properties) == set(CUSTOMERS.properties) | {
+        "customer_id", "payment_method_id", "transaction_date", "day", "hour", "amount_cents", "load_id",
+    }  # fmt: skip
+    assert len({collection.name for collection in COLLECTIONS}) == len(COLLECTIONS)
+
+
+@pytest.mark.parametrize("collection", COLLECTIONS, ids=lambda collection: collection.name)
+def test_a_validator_names_every_field_and_no_other(collection: Any) -> None:
+    """Each field is described, required unless optional, and nothing else may be there."""
+    schema = collection.validator["$jsonSchema"]
+    assert schema["additionalProperties"] is False
+    assert set(schema["required"]) == set(collection.properties) - set(collection.optional)
+    assert all(described for described in schema["properties"].values())
+    assert set(collection.optional) <= set(collection.properties)
+
+
+@pytest.mark.parametrize(
+    ("cents", "count", "average"),
+    [
+        pytest.param(0, 0, None, id="nothing priced"),
+        pytest.param(0, 3, 0, id="all free"),
+        pytest.param(5, 2, 3, id="half goes up"),
+        pytest.param(7, 2, 4, id="half goes up from odd"),
+        pytest.param(1, 3, 0, id="a third goes down"),
+        pytest.param(2, 3, 1, id="two thirds go up"),
+        pytest.param(10**17 + 1, 2, 5 * 10**16 + 1, id="more than a double holds"),
+    ],
+)
+def test_an_average_is_rounded_half_away_from_zero(cents: int, count: int, average: int | None) -> None:
+    """By hand, ties among them."""
+    assert average_cents(cents, count) == average
+
+
+@given(st.integers(0, 10**18), st.integers(1, 10**9))
+def test_an_average_is_the_decimal_one(cents: int, count: int) -> None:
+    """Python's decimals, rounding half up, say the same for any sums."""
+    exact = (Decimal(cents) / Decimal(count)).quantize(Decimal(1), ROUND_HALF_UP)
+    assert average_cents(cents, count) == int(exact)
+
+
+@given(parts, parts, parts)
+def test_parts_merge_in_any_order(a: Parts, b: Parts, c: Parts) -> None:
+    """Merging is adding: neither order nor grouping matters, and nothing adds nothing."""
+    assert a.merge(b) == b.merge(a)
+    assert a.merge(b).merge(c) == a.merge(b.merge(c))
+    assert a.merge(NOTHING) == a
+
+
+def test_the_four_measures_finish_exactly() -> None:
+    """Counts are whole, money has two places, and the average of nothing is unknown."""
+    assert [measure.name for measure in MEASURES] == [
+        "transactions", "priced_transactions", "revenue", "average_spend",
+    ]  # fmt: skip
+    assert [str(measure.finish(Parts(3, 2, 155751))) for measure in MEASURES] == ["3", "2", "1557.51", "778.76"]
+    assert [measure.finish(Parts(1, 0, 0)) for measure in MEASURES] == [1, 0, Decimal("0.00"), None]
+    assert set(measures.LIFT) == {"n", "p", "r"}
+
+
+@given(st.integers(0, 10**18))
+def test_dollars_are_exact_with_two_places(cents: int) -> None:
+    """Every amount keeps its cents, written with two decimals."""
+    text = f"{dollars(cents):f}"
+    assert text == f"{cents // 100}.{cents % 100:02}"
+
+
+@pytest.mark.parametrize(
+    ("value", "allowed", "found"),
+    [
+        ("texs", ("Texas", "Ohio"), "Texas"),
+        ("TEXAS", ("Texas", "Ohio"), "Texas"),
+        ("zzz", ("Texas", "Ohio"), None),
+        ("x", (), None),
+    ],
+)
+def test_the_nearest_name_is_found_in_any_letter_case(value: str, allowed: tuple[str, ...], found: str | None) -> None:
+    """A hint where one is near, none where it would be a guess."""
+    assert errors.nearest(value, allowed) == found
+
+
+@pytest.mark.parametrize(
+    ("error", "exit_code", "said"),
+    [
+        pytest.param(errors.UnknownName("state", "Texs", ["Texas"]), 2, "Did you mean 'Texas'", id="unknown name"),
+        pytest.param(
+            errors.BadValue("from", "x", "'x' is not a valid date."),
+            2,
+            "from: 'x' is not a valid date.",
+            id="bad value",
+        ),
+        pytest.param(errors.SourceRefused("rollup", ["no"]), 2, "Use source=auto", id="source refused"),
+        pytest.param(errors.FileRefused("a.csv", "line 1", "it is bad", "Mend it"), 3, "a.csv, line 1:", id="file"),
+        pytest.param(errors.LoadError("It stopped", "Go on", retryable=True), 1, "It stopped. Go on.", id="load"),
+        pytest.param(errors.TooManyQuarantined("Many", "Look", retryable=False), 4, "Many. Look.", id="quarantine"),
+        pytest.param(errors.StoreUnavailable("Away", "Start it"), 1, "Away. Start it.", id="store"),
+        pytest.param(errors.InternalError("Ours"), 1, "Ours", id="internal"),
+    ],
+)
+def test_an_error_is_one_line_with_an_exit_code(error: errors.AnalyticsError, exit_code: int, said: str) -> None:
+    """Commands print it as it is, and exit with its code."""
+    assert said in str(error)
+    assert "\n" not in str(error)
+    assert error.exit_code == exit_code
+
+
+def test_an_unknown_name_tells_what_is_allowed() -> None:
+    """A client can mend its request from the error's fields."""
+    error = errors.UnknownName("state", "Texs", ("Texas", "Ohio"))
+    assert (error.parameter, error.value, error.allowed, error.nearest) == (
+        "state", "Texs", ("Texas", "Ohio"), "Texas",
+    )  # fmt: skip
+    assert error.status == 422
