@@ -219,6 +219,20 @@ def test_the_answer_cache_is_asked_before_the_database(two_years: Store) -> None
     assert told == [False, True]
 
 
+def test_each_question_is_told_once(two_years: Store) -> None:
+    """Made, then kept: a comparison as one answer and not as its halves, and several questions one by one."""
+    told: list[tuple[Question, bool]] = []
+    answerer = Answerer(two_years, tell=lambda answer, kept: told.append((answer.question, kept)))
+    now = answerer.known.now()
+    compared = ask(QUERIES[0], {"compare": ["previous_year"], "from": ["2021-01-01"]}, now.vocabulary)
+    for questions in ([compared], [ask(query, {}, now.vocabulary) for query in QUERIES[1:]]):
+        for kept in (False, True):
+            told.clear()
+            answers = answerer.answer(questions, Timer(), now)
+            assert [answer.question for answer in answers] == questions
+            assert told == [(question, kept) for question in questions]
+
+
 def test_the_oracle_reads_what_the_database_holds(server: Store, data_dir: Path, tmp_path: Path) -> None:
     """The comparison can fail: the oracle's total without one row is another."""
     with ExitStack() as stack:
