@@ -11,6 +11,7 @@ import click
 from catalog.collections import LOADS, OPERATIONAL, SIX
 from catalog.errors import TooManyQuarantined, nearest
 from catalog.kinds import Attribute, Home
+from catalog.printable import printable
 from catalog.purchases import PURCHASES
 from catalog.status import LoadStatus
 from loader.load import check, load
@@ -197,7 +198,7 @@ def quarantine_command(load_id: str, csv_file: Path | None, as_json: bool) -> No
         return
     for row in rows:
         place = f"line {row['line']}, {row['column'] or 'row'}"
-        click.echo(f"{place}: {row['message']} [{row['reason']}]\n  {_visible(row['raw'])}")
+        click.echo(f"{place}: {row['message']} [{row['reason']}]\n  {printable(row['raw'])}")
     click.echo(f"{len(rows)} rows")
 
 
@@ -282,11 +283,6 @@ def _tell(report: LoadReport, max_quarantined: float, as_json: bool) -> None:
             f"{report.quarantined:,} of {report.read:,} rows were refused, {max_quarantined:.2%} are allowed",
             counted if report.status is LoadStatus.CHECKED else listed, retryable=False,
         )  # fmt: skip
-
-
-def _visible(text: str) -> str:
-    """A row's text on one line, with escapes for what a terminal would obey."""
-    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
 
 
 if __name__ == "__main__":
