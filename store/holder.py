@@ -48,7 +48,9 @@ def end_session(store: Store, name: Any) -> None:
     try:
         store.client.admin.command("killSessions", [{"id": name}])
     except OperationFailure as error:
-        raise LoadError("A killed process's session cannot be ended", "Wait a minute", retryable=True) from error
+        raise LoadError(
+            "The session of a killed process cannot be ended", "Try again in a minute", retryable=True
+        ) from error
 
 
 def _born(pid: int) -> str:

@@ -192,7 +192,7 @@ class Executor:
     def _distrust(self, directory: Directory, periods: Collection[Period]) -> Directory:
         """Use nothing any more that was built of some periods, until something is built anew."""
         names = ", ".join(sorted(period.name for period in periods))
-        log.warning("rollups or pages of %s are incomplete; `python -m loader verify --repair` mends it", names)
+        log.warning("rollups or pages of %s are incomplete; `python -m pipelines verify --repair` mends it", names)
         with self._lock:
             known = self._known
             self._known = (known if known and known.version == directory.version else directory).without(periods)

@@ -288,8 +288,8 @@ def _refused(
 
 
 CHANGED = "changed since they were built; refresh mends it"
-UNRECORDED = "their documents in periods are missing; `python -m loader refresh` mends it"
-INCOMPLETE = "something of them is missing; `python -m loader verify --repair` mends it"
+UNRECORDED = "their documents in periods are missing; `python -m pipelines refresh` mends it"
+INCOMPLETE = "something of them is missing; `python -m pipelines verify --repair` mends it"
 
 
 def _unusable(directory: Directory, pieces: Sequence[Piece]) -> Iterator[tuple[list[Period], str]]:

@@ -40,7 +40,7 @@ class HealthSchema(Document):
         fields.String(),
         metadata={
             "description": "Months and years of whose rollups, pages or records something is missing; their answers "
-            "are right, and slow. `python -m loader refresh` or `verify --repair` mends it"
+            "are right, and slow. `python -m pipelines refresh` or `verify --repair` mends it"
         },
     )
     verified = fields.Boolean(

@@ -31,7 +31,7 @@ def differing_periods(
     main = next((each for each in lanes if each["_id"] == DATA_VERSION), None)
     if main is None and months:
         yield Difference(
-            STATUS.name, "data version", "missing", "one", "run `python -m loader refresh`, which makes one"
+            STATUS.name, "data version", "missing", "one", "run `python -m pipelines refresh`, which creates one"
         )
     count = store.db[PERIODS.name].count_documents({}, session=session)
     if main and main.get("recorded", count) != count:
