@@ -13,7 +13,7 @@ from catalog.collections import COLLECTIONS
 from indexes.manage import Change, apply, differences, usage, verify
 from indexes.specifications import INDEXES, IndexSpec
 from loader.load import Options, load
-from pipelines.answer.answerer import Executor
+from pipelines.answer.answerer import Answerer
 from pipelines.ask.queries import BY_SLUG
 from pipelines.ask.question import ask
 from store.client import Store
@@ -221,7 +221,7 @@ def test_the_count_of_an_index_rises_when_a_question_uses_it(
     question = ask(BY_SLUG[slug], given | {"source": ["raw"]}, read_vocabulary(filled))
     before = {(collection, name): uses for collection, name, uses in usage(filled)}
     for _ in range(3):
-        Executor(filled).answer(question, Timer())
+        Answerer(filled).answer([question], Timer())[0]
     after = {(collection, name): uses for collection, name, uses in usage(filled)}
     assert after[index] == before[index] + 3
     assert set(after) >= NAMES

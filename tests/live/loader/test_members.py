@@ -12,7 +12,7 @@ import pytest
 from pymongo.errors import DuplicateKeyError
 
 from catalog.dimensions import UNKNOWN
-from catalog.errors import LoadError, SourceRefused, UserError
+from catalog.errors import LoadError, SourceRefused, StoreUnavailable, UserError
 from catalog.kinds import MAX_MEMBERS
 from catalog.measures import NOTHING, Parts
 from catalog.purchases import PURCHASES, STATE
@@ -24,7 +24,7 @@ from loader.loads.quarantine import refused_rows
 from loader.loads.rename import rename
 from loader.loads.report import LoadReport
 from pipelines.answer.answer import Answer
-from pipelines.answer.answerer import Executor
+from pipelines.answer.answerer import Answerer
 from pipelines.ask.queries import BY_SLUG, QUERIES, exploration
 from pipelines.ask.question import Interval, Question, Source, ask
 from pipelines.derived.refresh import refresh
@@ -64,7 +64,7 @@ def run(store: Store, path: Path, options: Options = ADD) -> LoadReport:
 def answer(store: Store, slug: str, **given: str) -> Answer:
     """The answer to a question as a client asks it."""
     question = ask(BY_SLUG[slug], {name: [value] for name, value in given.items()}, read_vocabulary(store))
-    return Executor(store).answer(question, Timer())
+    return Answerer(store).answer([question], Timer())[0]
 
 
 def names(store: Store) -> list[str]:
@@ -135,8 +135,8 @@ def test_a_loader_that_was_overtaken_says_so_and_goes_on_when_run_again(
     ours, theirs = write(tmp_path / "a.csv", row(1, "GUAM")), write(tmp_path / "b.csv", row(2, "Samoa"), row(3, "guam"))
     read = runs.read_vocabulary
 
-    def read_and_be_overtaken(store: Store, session: Session) -> Any:
-        vocabulary = read(store, session)
+    def read_and_be_overtaken(store: Store, session: Session, **options: Any) -> Any:
+        vocabulary = read(store, session, **options)
         monkeypatch.setattr(runs, "read_vocabulary", read)
         with Store(store.settings) as other:
             run(other, theirs)
@@ -158,8 +158,8 @@ def test_a_name_taken_under_another_code_stops_the_load_and_loses_nothing(
     """Somebody has inserted it by hand, past the codes that are next: MongoDB refuses the second one."""
     read = runs.read_vocabulary
 
-    def read_and_be_overtaken(store: Store, session: Session) -> Any:
-        vocabulary = read(store, session)
+    def read_and_be_overtaken(store: Store, session: Session, **options: Any) -> Any:
+        vocabulary = read(store, session, **options)
         store.db.states.insert_one({"_id": len(STATE.members) + 5, "name": "guam"})
         monkeypatch.setattr(runs, "read_vocabulary", read)
         return vocabulary
@@ -169,8 +169,11 @@ def test_a_name_taken_under_another_code_stops_the_load_and_loses_nothing(
     with pytest.raises(LoadError, match="same as 'Guam'"):
         run(store, path)
     assert store.db.transactions.count_documents({}) == 0
+    with pytest.raises(StoreUnavailable, match="lacks names"):  # there is a gap before it
+        run(store, path)
+    store.db.states.delete_one({"name": "guam"})
     assert run(store, path).inserted == 1
-    assert [each["name"] for each in store.db.states.find({"_id": {"$gte": len(STATE.members)}})] == ["guam"]
+    assert [each["name"] for each in store.db.states.find({"_id": {"$gte": len(STATE.members)}})] == ["Guam"]
 
 
 def test_two_loaders_at_once_add_one_name_once(store: Store, tmp_path: Path) -> None:
@@ -258,7 +261,7 @@ def test_members_of_one_name_stay_apart_in_the_same_order_from_every_source(host
     query = exploration(PURCHASES.references[:2])
     answers = []
     for source in (Source.AUTO, Source.PAGES, Source.RAW):
-        found = Executor(hostile).answer(Question(query, source=source), Timer())
+        found = Answerer(hostile).answer([Question(query, source=source)], Timer())[0]
         answers.append((found.rows, found.codes))
         assert len(list(found.tuples())) == len(found.records()) == len(found.codes)
     assert answers[0] == answers[1] == answers[2]
@@ -335,11 +338,11 @@ def command(environment: dict[str, str], *arguments: str) -> "subprocess.Complet
 def test_a_member_gets_another_name_and_answers_show_it_at_once(store: Store, tmp_path: Path) -> None:
     """Also one that has just answered; a name that is taken, or looks like one, is refused."""
     run(store, write(tmp_path / "a.csv", row(1, "Guam")))
-    executor = Executor(store)
+    answerer = Answerer(store)
 
     def shown() -> list[Any]:
-        question, directory = executor.resolve(BY_SLUG["top-states"], {})
-        return [key[0] for key, _ in executor.resolved(question, directory, Timer()).rows]
+        question, directory = answerer.resolve(BY_SLUG["top-states"], {})
+        return [key[0] for key, _ in answerer.answer([question], Timer(), directory)[0].rows]
 
     assert shown() == ["Guam"]
     assert rename(store, "state", len(STATE.members), "Guam (US)") == "Guam"

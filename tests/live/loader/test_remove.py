@@ -15,7 +15,7 @@ from loader.load import load
 from loader.loads.options import Options
 from loader.loads.quarantine import export, refused_rows
 from loader.loads.remove import _remove_batch, remove
-from pipelines.answer.answerer import Executor
+from pipelines.answer.answerer import Answerer
 from pipelines.ask.queries import BY_SLUG
 from pipelines.ask.question import Question
 from pipelines.derived.verify import verify
@@ -46,8 +46,8 @@ def run(store: Store, path: Path, options: Options | None = None) -> str:
 
 
 def total(store: Store) -> tuple[int, ...]:
-    """Transactions, priced ones and cents, as an executor of its own answers them."""
-    return tuple(Executor(store).answer(Question(BY_SLUG["overall-summary"]), Timer()).total)
+    """Transactions, priced ones and cents, as an answerer of its own answers them."""
+    return tuple(Answerer(store).answer([Question(BY_SLUG["overall-summary"])], Timer())[0].total)
 
 
 def test_a_removed_load_leaves_the_others_and_can_be_loaded_again(store: Store, tmp_path: Path) -> None:
@@ -96,7 +96,7 @@ def test_a_new_member_is_refused_or_added_as_asked(store: Store, tmp_path: Path)
     with store.snapshot() as session:
         vocabulary = read_directory(store, session).vocabulary
     assert vocabulary["state"][-1] == "Puerto Rico"
-    found = Executor(store).answer(Question(BY_SLUG["top-states"]), Timer())
+    found = Answerer(store).answer([Question(BY_SLUG["top-states"])], Timer())[0]
     assert [(key, parts.transactions) for key, parts in found.rows] == [(("Puerto Rico",), 2)]
     assert verify(store, quietly).ok
 

@@ -20,7 +20,7 @@ from catalog.dimensions import UNKNOWN
 from catalog.errors import SourceRefused
 from catalog.purchases import PURCHASES, STATES
 from loader.load import Options, load
-from pipelines.answer.answerer import Executor
+from pipelines.answer.answerer import Answerer
 from pipelines.ask.queries import QUERIES, Descending, Query
 from pipelines.ask.question import Comparison, Interval, Source, ask, find_exploration
 from pipelines.plan.compiler import raw_pipeline
@@ -84,7 +84,7 @@ def check(store: Store, query: Query, given_: Given, wanted: oracle.Answer) -> s
     for source in Source:
         question = ask(query, {**given_, "source": [source.value]}, read_vocabulary(store))
         try:
-            found = executor(store).answer(question, Timer())
+            found = answerer(store).answer([question], Timer())[0]
         except SourceRefused as error:
             if source in (Source.AUTO, Source.RAW) or not error.reasons:
                 raise  # these have to answer everything; the others have to say why not
@@ -102,7 +102,7 @@ def check(store: Store, query: Query, given_: Given, wanted: oracle.Answer) -> s
     return refused
 
 
-executor = cache(Executor)
+answerer = cache(Answerer)
 """One for each store, as a process has it: with what it keeps of former answers and unpacked pages."""
 
 
@@ -413,7 +413,7 @@ def test_sums_of_money_stay_whole_numbers_in_mongodb(loaded: Store, query: Query
 @each_query
 def test_rows_are_totally_ordered(loaded: Store, query: Query) -> None:
     """By the declared measure, then by label: no two rows share a place, and no ties are left to chance."""
-    found = executor(loaded).answer(ask(query, {"limit": ["100000"]}, read_vocabulary(loaded)), Timer())
+    found = answerer(loaded).answer([ask(query, {"limit": ["100000"]}, read_vocabulary(loaded))], Timer())[0]
     keys = [key for key, _ in found.rows]
     assert len(set(keys)) == len(keys)
     if isinstance(query.order, Descending):
@@ -438,7 +438,7 @@ def test_groups_of_equal_revenue_stand_in_the_order_of_their_labels(
     path.write_text(",".join(COLUMNS) + "\n" + "".join(lines))
     with ExitStack() as stack:
         store = _loaded(stack, data_dir, "test-answers-ties", path)
-        found = executor(store).answer(ask(QUERIES[4], {"limit": ["9"]}, read_vocabulary(store)), Timer())
+        found = answerer(store).answer([ask(QUERIES[4], {"limit": ["9"]}, read_vocabulary(store))], Timer())[0]
         labels = [key[0] for key, _ in found.rows]
     assert labels == ["Alabama", "Iowa", "New York", "Ohio", "Texas", UNKNOWN, "Wyoming", "Utah"]
 
@@ -446,5 +446,5 @@ def test_groups_of_equal_revenue_stand_in_the_order_of_their_labels(
 def test_an_answer_does_not_change_the_data(loaded: Store) -> None:
     """Asking is reading: the data version stays."""
     question = ask(QUERIES[0], {}, read_vocabulary(loaded))
-    first, second = (Executor(loaded).answer(question, Timer()) for _ in range(2))
+    first, second = (Answerer(loaded).answer([question], Timer())[0] for _ in range(2))
     assert first.data_version == second.data_version > 0

@@ -18,7 +18,7 @@ from catalog.dimensions import Vocabulary, day_number
 from catalog.errors import SourceRefused
 from loader.load import Options, load
 from pipelines.answer.answer import Answer
-from pipelines.answer.answerer import Executor
+from pipelines.answer.answerer import Answerer
 from pipelines.ask.queries import BY_SLUG
 from pipelines.ask.question import Question, Source, ask
 from pipelines.derived.refresh import refresh
@@ -143,11 +143,11 @@ def busy(data_dir: Path, folder: Path) -> Iterator[tuple[Store, Writers]]:
             writers.stop()
 
 
-def answers_of(executor: Executor, questions: Sequence[Question], *, in_one_snapshot: bool) -> list[Answer]:
+def answers_of(answerer: Answerer, questions: Sequence[Question], *, in_one_snapshot: bool) -> list[Answer]:
     """The answers: all of one snapshot, or each of its own."""
     if in_one_snapshot:
-        return executor.answer_all(questions, Timer())
-    return [executor.answer(each, Timer()) for each in questions]
+        return answerer.answer(questions, Timer())
+    return [answerer.answer([each], Timer())[0] for each in questions]
 
 
 def random_question(random: Random, vocabulary: Vocabulary) -> Question:
@@ -163,10 +163,10 @@ def compare_while_busy(data_dir: Path, folder: Path, comparisons: int, seconds: 
     versions: set[int] = set()
     with busy(data_dir, folder) as (store, writers):
         vocabulary = read_vocabulary(store)
-        executors = [
-            Executor(store),
-            Executor(store, answer_rows=0),
-            Executor(store, answer_rows=0, cache_bytes=200_000),
+        answerers = [
+            Answerer(store),
+            Answerer(store, answer_rows=0),
+            Answerer(store, answer_rows=0, cache_bytes=200_000),
         ]
         deadline = time.monotonic() + seconds
         while told["compared"] < comparisons or (
@@ -175,7 +175,7 @@ def compare_while_busy(data_dir: Path, folder: Path, comparisons: int, seconds: 
             question = random_question(random, vocabulary)
             pair = (question, with_source(question, Source.RAW))
             try:
-                found, raw = answers_of(random.choice(executors), pair, in_one_snapshot=True)
+                found, raw = answers_of(random.choice(answerers), pair, in_one_snapshot=True)
             except SourceRefused:
                 told["refused"] += 1
                 continue
@@ -213,12 +213,12 @@ def test_without_a_common_snapshot_the_same_checker_finds_differences(
     """Asked one after the other while batches are committed, the two differ at times: the checker can see it."""
     different = compared = 0
     with busy(data_dir, tmp_path) as (store, _):
-        executor = Executor(store, answer_rows=0)
+        answerer = Answerer(store, answer_rows=0)
         question = Question(BY_SLUG["overall-summary"])
         pair = (question, with_source(question, Source.RAW))
         deadline = time.monotonic() + 40
         while not different and time.monotonic() < deadline:
-            found, raw = answers_of(executor, pair, in_one_snapshot=False)
+            found, raw = answers_of(answerer, pair, in_one_snapshot=False)
             different += content(found) != content(raw)
             compared += 1
     print(f"{different} of {compared} differ without a common snapshot")

@@ -108,7 +108,7 @@ def test_a_service_that_runs_refuses_it_too(server: Store, data_dir: Path, sampl
         service.get(PATH)
         assert service.asked == asked, "nothing was kept"
         set_layout(store, LAYOUT + 1)
-        watcher = service.flask.extensions["connection"].executor.watcher
+        watcher = service.flask.extensions["connection"].answerer.known.watcher
         for _ in range(50):
             if any(each.get("schema") == LAYOUT + 1 for each in watcher.current()):
                 break

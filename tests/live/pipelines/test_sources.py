@@ -16,7 +16,7 @@ from catalog.measures import REVENUE
 from catalog.purchases import PURCHASES, STATES
 from loader.load import Options, load
 from pipelines.answer.answer import finish
-from pipelines.answer.answerer import Executor
+from pipelines.answer.answerer import Answerer
 from pipelines.ask.queries import QUERIES, Descending, Query
 from pipelines.ask.question import Interval, Question, Source, ask
 from pipelines.ask.sentences import Leader
@@ -59,10 +59,10 @@ class Checked:
                 assert report.quarantined == 0
         refresh(self.store)
         self.vocabulary = read_vocabulary(self.store)
-        self.executors = (
-            Executor(self.store, answer_rows=0),
-            Executor(self.store),
-            Executor(self.store, answer_rows=0, cache_bytes=0),
+        self.answerers = (
+            Answerer(self.store, answer_rows=0),
+            Answerer(self.store),
+            Answerer(self.store, answer_rows=0, cache_bytes=0),
         )
         self.answered: Counter[str] = Counter()
 
@@ -71,10 +71,10 @@ class Checked:
         query, parameters = random_query(self.random), random_parameters(self.random, self.vocabulary)
         question = ask(query, parameters, self.vocabulary)
         told = f"seed {self.seed}: {query.slug} by {[each.name for each in query.by]} {parameters}"
-        expected = content(self.executors[0].answer(with_source(question, Source.RAW), Timer()))
+        expected = content(self.answerers[0].answer([with_source(question, Source.RAW)], Timer())[0])
         for source in Source:
             try:
-                found = self.random.choice(self.executors).answer(with_source(question, source), Timer())
+                found = self.random.choice(self.answerers).answer([with_source(question, source)], Timer())[0]
             except SourceRefused as refused:
                 assert source in (Source.ROLLUP, Source.PAGES), told
                 self.answered["without a reason"] += not refused.reasons
@@ -144,25 +144,25 @@ def test_a_stale_month_is_answered_from_its_transactions_and_its_year_is_not_use
     two_years: Store, data_dir: Path, tmp_path: Path
 ) -> None:
     """After a batch and before the refresh: the new rows count at once, and only their month is read from raw."""
-    executor = Executor(two_years, answer_rows=0)
+    answerer = Answerer(two_years, answer_rows=0)
     vocabulary = read_vocabulary(two_years)
     question = ask(QUERIES[0], {}, vocabulary)
-    before = executor.answer(question, Timer())
+    before = answerer.answer([question], Timer())[0]
     assert before.plan.source == "rollup"
     line = row(Random(5), 900_001, date(2023, 5, 17))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("loader.load.refresh", lambda store: None)
         load(two_years, write(tmp_path / "late.csv", [line]), Options(), 0.0, quietly)
-    stale = executor.answer(question, Timer())
+    stale = answerer.answer([question], Timer())[0]
     assert "transactions 2023-05-01 to 2023-05-31" in [str(read) for read in stale.plan.reads]
     assert stale.plan.source == "rollup+raw"
     assert stale.total.transactions == before.total.transactions + 1
-    assert content(stale) == content(executor.answer(with_source(question, Source.RAW), Timer()))
+    assert content(stale) == content(answerer.answer([with_source(question, Source.RAW)], Timer())[0])
     for source in (Source.ROLLUP, Source.PAGES):
         with pytest.raises(SourceRefused, match="changed since they were built"):
-            executor.answer(with_source(question, source), Timer())
+            answerer.answer([with_source(question, source)], Timer())[0]
     refresh(two_years)
-    after = executor.answer(question, Timer())
+    after = answerer.answer([question], Timer())[0]
     assert after.plan.source == "rollup"
     assert content(after) == content(stale)
 
@@ -171,13 +171,13 @@ def test_an_undeclared_query_is_answered_alike_by_every_source(two_years: Store)
     """A pair of dimensions that no query has, on the real server, split by each interval."""
     by = (PURCHASES.by_name["segment"], PURCHASES.by_name["payment_method"])
     query = Query("eleventh", "", "", by, REVENUE, Descending(REVENUE), Leader(REVENUE, "{} brings most"))
-    executor = Executor(two_years, answer_rows=0)
+    answerer = Answerer(two_years, answer_rows=0)
     for interval in (None, *Interval):
         answers = {}
         for source in Source:
             question = Question(query, date(2022, 1, 1), date(2023, 12, 31), (), interval, None, source)
             try:
-                answers[source] = executor.answer(question, Timer())
+                answers[source] = answerer.answer([question], Timer())[0]
             except SourceRefused:
                 assert interval in (Interval.DAY, Interval.WEEK)
         assert len({content(each) for each in answers.values()}) == 1
@@ -187,11 +187,11 @@ def test_an_undeclared_query_is_answered_alike_by_every_source(two_years: Store)
 
 def test_a_wrong_cell_makes_the_sources_differ(two_years: Store) -> None:
     """The comparison can fail: a cent in one cell is seen, and gone again when it is put back."""
-    executor = Executor(two_years, answer_rows=0)
+    answerer = Answerer(two_years, answer_rows=0)
     question = ask(QUERIES[0], {"from": ["2022-02-01"], "to": ["2022-02-28"]}, read_vocabulary(two_years))
 
     def differs() -> bool:
-        answers = executor.answer_all((question, with_source(question, Source.RAW)), Timer())
+        answers = answerer.answer((question, with_source(question, Source.RAW)), Timer())
         return content(answers[0]) != content(answers[1])
 
     assert not differs()
@@ -204,25 +204,26 @@ def test_a_wrong_cell_makes_the_sources_differ(two_years: Store) -> None:
 def test_answers_asked_together_are_of_one_moment(two_years: Store) -> None:
     """The same version and the same cluster time for all."""
     vocabulary = read_vocabulary(two_years)
-    found = Executor(two_years).answer_all([ask(query, {}, vocabulary) for query in QUERIES], Timer())
+    found = Answerer(two_years).answer([ask(query, {}, vocabulary) for query in QUERIES], Timer())
     assert len({(each.version, each.as_of) for each in found}) == 1
     assert len({each.total for each in found}) == 1
 
 
 def test_the_answer_cache_is_asked_before_the_database(two_years: Store) -> None:
     """The second time the same question costs no read of rollups; another version would be another answer."""
-    executor = Executor(two_years)
+    told: list[bool] = []
+    answerer = Answerer(two_years, tell=lambda _, kept: told.append(kept))
     question = ask(QUERIES[0], {}, read_vocabulary(two_years))
-    first, second = executor.answer(question, Timer()), executor.answer(question, Timer())
+    first, second = answerer.answer([question], Timer())[0], answerer.answer([question], Timer())[0]
     assert second is first
-    assert (executor.answers.hits, executor.answers.misses) == (1, 1)
+    assert told == [False, True]
 
 
 def test_the_oracle_reads_what_the_database_holds(server: Store, data_dir: Path, tmp_path: Path) -> None:
     """The comparison can fail: the oracle's total without one row is another."""
     with ExitStack() as stack:
         checked = Checked(stack, data_dir, tmp_path, 12, 300)
-        found = Executor(checked.store).answer(ask(QUERIES[-1], {}, checked.vocabulary), Timer())
+        found = Answerer(checked.store).answer([ask(QUERIES[-1], {}, checked.vocabulary)], Timer())[0]
         frame: pd.DataFrame = checked.frame
         assert as_json(finish(found.total)) == oracle.answer(frame, QUERIES[-1].slug, {})["totals"]
         assert as_json(finish(found.total)) != oracle.answer(frame[1:], QUERIES[-1].slug, {})["totals"]

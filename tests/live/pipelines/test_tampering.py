@@ -18,7 +18,7 @@ from loader.load import Options, load
 from loader.loads.control import compare_with_files
 from loader.loads.remove import remove
 from loader.loads.rename import rename
-from pipelines.answer.answerer import Executor
+from pipelines.answer.answerer import Answerer
 from pipelines.ask.queries import BY_SLUG
 from pipelines.ask.question import Question
 from pipelines.derived.verify import verify
@@ -88,7 +88,7 @@ def notices(store: Store, files: list[Path]) -> Notice:
 
 def summary(store: Store) -> tuple[int, ...]:
     """What a reader is told."""
-    return tuple(Executor(store).answer(Question(BY_SLUG["overall-summary"]), Timer()).total)
+    return tuple(Answerer(store).answer([Question(BY_SLUG["overall-summary"])], Timer())[0].total)
 
 
 def resolved(store: Store, document: dict[str, Any]) -> dict[str, Any]:

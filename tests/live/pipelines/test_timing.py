@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from catalog.purchases import PURCHASES
-from pipelines.answer.answerer import Executor
+from pipelines.answer.answerer import Answerer
 from pipelines.ask.queries import QUERIES, Query
 from pipelines.ask.question import Filter, Question, Source
 from store.client import Store
@@ -60,13 +60,13 @@ def store() -> Iterator[Store]:
 @pytest.fixture(scope="module")
 def table(store: Store) -> dict[tuple[str, str], Row]:
     """All measurements, printed and written down."""
-    executor = Executor(store, answer_rows=0)
-    assert not _directory(executor, store).stale_months, "run `python -m pipelines refresh` first"
+    answerer = Answerer(store, answer_rows=0)
+    assert not _directory(answerer, store).stale_months, "run `python -m pipelines refresh` first"
     rows = {}
     for query in QUERIES:
         for scenario, questions in _scenarios(query).items():
             cold = scenario.endswith("cold")
-            rows[query.slug, scenario] = _measure(store, executor, query, scenario, questions, cold=cold)
+            rows[query.slug, scenario] = _measure(store, answerer, query, scenario, questions, cold=cold)
     _tell(list(rows.values()))
     return rows
 
@@ -93,16 +93,16 @@ def test_no_scenario_scans_the_transactions(table: dict[tuple[str, str], Row]) -
 
 def test_a_rollup_is_far_quicker_than_the_transactions(store: Store, table: dict[tuple[str, str], Row]) -> None:
     """The same question from the transactions takes at least twenty times as long."""
-    executor = Executor(store, answer_rows=0)
+    answerer = Answerer(store, answer_rows=0)
     for query in NARROW[:3]:
         raw = Question(query, source=Source.RAW)
-        raw_ms = statistics.median(_answer_ms(executor, raw)[0] for _ in range(3))
+        raw_ms = statistics.median(_answer_ms(answerer, raw)[0] for _ in range(3))
         assert raw_ms >= 20 * table[query.slug, "all time"].p50, query.slug
 
 
-def _directory(executor: Executor, store: Store):
+def _directory(answerer: Answerer, store: Store):
     with store.snapshot() as session:
-        return executor.directory(session)
+        return answerer.known.as_of(session)
 
 
 def _scenarios(query: Query) -> dict[str, list[Question]]:
@@ -128,22 +128,22 @@ def _scenarios(query: Query) -> dict[str, list[Question]]:
 
 
 def _measure(
-    store: Store, executor: Executor, query: Query, scenario: str, questions: list[Question], *, cold: bool
+    store: Store, answerer: Answerer, query: Query, scenario: str, questions: list[Question], *, cold: bool
 ) -> Row:
     sources: set[str] = set()
     spent = []
     pings = []
     for question in questions:
         if not cold:
-            _answer_ms(executor, question)  # what is measured is the warm process
-        asked = Executor(store, answer_rows=0) if cold else executor
+            _answer_ms(answerer, question)  # what is measured is the warm process
+        asked = Answerer(store, answer_rows=0) if cold else answerer
         if cold:
             _directory(asked, store)
         ms, source = _answer_ms(asked, question)
         spent.append(ms)
         pings.append(_timed(lambda: store.client.admin.command("ping")))
         sources.add(source)
-    explained = [each for *_, each in executor.explain(questions[0])]
+    explained = [each for *_, each in answerer.explain(questions[0])]
     cuts = statistics.quantiles(spent, n=100, method="inclusive")
     return Row(
         query.slug,
@@ -160,9 +160,9 @@ def _measure(
     )
 
 
-def _answer_ms(executor: Executor, question: Question) -> tuple[float, str]:
+def _answer_ms(answerer: Answerer, question: Question) -> tuple[float, str]:
     timer = Timer()
-    found = executor.answer(question, timer)
+    found = answerer.answer([question], timer)[0]
     spent = timer.timing_ms()
     return spent.get("mongo", 0) + spent.get("compute", 0), found.plan.source
 

@@ -17,7 +17,7 @@ from bson.raw_bson import RawBSONDocument
 from catalog.dimensions import day_number, day_of
 from loader.load import Options, load
 from loader.loads.control import compare_with_files
-from pipelines.answer.answerer import Executor
+from pipelines.answer.answerer import Answerer
 from pipelines.ask.queries import BY_SLUG
 from pipelines.ask.question import Question, Source
 from pipelines.derived import refresh as refreshing
@@ -268,24 +268,24 @@ def test_a_transaction_of_a_month_that_nobody_knows_is_found(own: Store) -> None
 
 
 def test_after_a_repair_no_cache_gives_the_wrong_answer_any_more(own: Store) -> None:
-    """An executor that has answered from a wrong cell, and kept a wrong page, answers right once both are mended."""
-    executor = Executor(own)
+    """An answerer that has answered from a wrong cell, and kept a wrong page, answers right once both are mended."""
+    answerer = Answerer(own)
     summary = BY_SLUG["overall-summary"]
     questions = [
         Question(summary, date(2022, 12, 1), date(2022, 12, 31), source=source)
         for source in (Source.ROLLUP, Source.PAGES)
     ]
     right = content(
-        Executor(own).answer(Question(summary, date(2022, 12, 1), date(2022, 12, 31), source=Source.RAW), Timer())
+        Answerer(own).answer([Question(summary, date(2022, 12, 1), date(2022, 12, 31), source=Source.RAW)], Timer())[0]
     )
     own.db.rollups.update_one({"_id": "2022-12:all:0"}, {"$inc": {"cells.total.0.r": 1}})
     byte_of("cents", 0)(own.db)
-    wrong = [content(executor.answer(question, Timer())) for question in questions]
+    wrong = [content(answerer.answer([question], Timer())[0]) for question in questions]
     assert right not in wrong
     assert verify(own, quietly, repair=True).repaired
     refresh(own)
     assert verify(own, quietly).ok
-    assert [content(executor.answer(question, Timer())) for question in questions] == [right, right]
+    assert [content(answerer.answer([question], Timer())[0]) for question in questions] == [right, right]
 
 
 def test_a_refresh_that_a_repair_overtakes_leaves_nothing_wrong(own: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -323,16 +323,16 @@ def test_many_differences_are_counted_all_and_shown_in_part(own: Store) -> None:
 
 
 def test_the_last_result_is_in_the_directory(own: Store) -> None:
-    """None before the first; then what was found, also by an executor that has read the directory before."""
+    """None before the first; then what was found, also by an answerer that has read the directory before."""
     own.db.status.delete_one({"_id": "verification"})
-    executor = Executor(own)
+    answerer = Answerer(own)
     question = Question(BY_SLUG["overall-summary"])
 
     def seen() -> Any:
         with own.snapshot() as session:
-            return executor.directory(session).verification
+            return answerer.known.as_of(session).verification
 
-    executor.answer(question, Timer())
+    answerer.answer([question], Timer())[0]
     assert seen() is None
     verify(own, quietly)
     assert (seen()["ok"], seen()["differences"], seen()["months"]) == (True, 0, 4)

@@ -14,13 +14,15 @@ from flask.testing import FlaskClient
 from catalog.collections import DATA_VERSION
 from loader.load import Options, load
 from loader.loads.remove import remove
-from pipelines.answer.answerer import Executor, compiled
+from pipelines.answer.answerer import Answerer
+from pipelines.answer.sources import compiled
 from pipelines.ask.queries import BY_SLUG, QUERIES
 from pipelines.ask.question import Source, ask
 from pipelines.derived import pages, presence
 from pipelines.derived.refresh import refresh
 from pipelines.derived.verify import verify
-from pipelines.plan.planner import RollupRead, plan
+from pipelines.plan.choose import plan
+from pipelines.plan.reads import RollupRead
 from pipelines.plan.whole import counts_slices, leaves_days
 from service.app import create_app
 from service.settings import ServiceSettings
@@ -167,9 +169,9 @@ def serve() -> Iterator[Callable[[Store], FlaskClient]]:
 
 def unwatched(client: FlaskClient) -> FlaskClient:
     """A client of a service that asks for the version each time, so that it is never up to a second behind."""
-    executor = client.application.extensions["connection"].executor
-    executor.close()
-    executor.watcher = None
+    answerer = client.application.extensions["connection"].answerer
+    answerer.close()
+    answerer.known.watcher = None
     return client
 
 
@@ -289,13 +291,13 @@ def test_any_slice_that_a_random_question_reads_is_missed(
         name, pipeline = compiled(question, read)
         slices = list(own.db[name].find(pipeline[0]["$match"]))
         caplog.clear()
-        wanted = content(Executor(own).answer(question, Timer()))
+        wanted = content(Answerer(own).answer([question], Timer())[0])
         assert not caplog.records, f"seed {SEED}, {number}: {query.slug} {parameters}"
         if not slices:
             continue
         gone = random.choice(slices)
         own.db[name].delete_one({"_id": gone["_id"]})
-        found = Executor(own).answer(question, Timer())
+        found = Answerer(own).answer([question], Timer())[0]
         own.db[name].insert_one(gone)
         assert content(found) == wanted, f"seed {SEED}, {number}: {query.slug} {parameters} without {gone['_id']}"
         assert [each.levelno for each in caplog.records] == [logging.WARNING]

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import pytest
 
-from service.around.keys import new_key
+from service.keys import new_key
 from store.client import Store
 from tests.support.service import AWAY, Service, problem, serving
 

@@ -20,8 +20,8 @@ from loader.loads.options import Options
 from pipelines.answer.answer import Answer
 from pipelines.ask.queries import QUERIES
 from pipelines.ask.question import DASHBOARD_PARAMETERS, EXPLORE_PARAMETERS, Comparison, Interval, Source
-from service.api.performance import RECENT, Measurements, percentiles
 from service.app import create_app
+from service.around.measured import RECENT, Measurements, percentiles
 from store.client import Store
 from tests.support import oracle
 
@@ -140,7 +140,7 @@ def test_an_answer_that_could_be_too_large_is_refused_before_it_is_read(
     """As long as the transactions are fewer than a reply may have rows everything may be asked."""
     given = {"by": ["date", "hour", "state"], "limit": ["1"], "from": ["2024-12-01"]}
     assert len(get(client, "/v1/explore", {**given, "limit": ["2"]})["rows"]) == 2
-    monkeypatch.setattr("pipelines.plan.groups.MAX_ROWS", 400)
+    monkeypatch.setattr("pipelines.plan.groups.MAX_REPLY_ROWS", 400)
     for path in ("/v1/explore", "/v1/explore.csv", "/v1/explore/explain"):
         response = client.get(f"{path}?{urlencode(given, doseq=True)}")
         assert response.status_code == 422
@@ -233,8 +233,8 @@ def test_the_dashboard_reads_all_in_one_snapshot(
             loaded.append(load(store, tmp_path / "second.csv", Options(), 0.0, lambda done, total: None))
         return answer
 
-    original = app.extensions["connection"].executor._answer.__func__
-    monkeypatch.setattr("pipelines.answer.answerer.Executor._answer", read_and_load)
+    original = app.extensions["connection"].answerer._make.__func__
+    monkeypatch.setattr("pipelines.answer.answerer.Answerer._make", read_and_load)
     try:
         blocks = app.test_client().get("/v1/dashboard").json["answers"]
         assert loaded

@@ -218,9 +218,9 @@ def test_a_label_that_a_spreadsheet_would_run_is_harmless_in_csv(
     client: FlaskClient, monkeypatch: pytest.MonkeyPatch, label: str
 ) -> None:
     """It gets an apostrophe; a negative number stays a number."""
-    executor = client.application.extensions["connection"].executor
+    answerer = client.application.extensions["connection"].answerer
     vocabulary = {"segment": [f"{label}{code}" for code in range(len(SEGMENT.members))]}
-    monkeypatch.setattr(executor, "answers", AnswerCache(0))
+    monkeypatch.setattr(answerer, "_answers", AnswerCache(0))
     monkeypatch.setattr(
         "pipelines.answer.answerer.arrange", lambda question, cells, _: arrange(question, cells, vocabulary)
     )

@@ -14,7 +14,7 @@ from loader.load import load
 from loader.loads.options import Options
 from loader.sample import write_sample
 from pipelines.derived.refresh import refresh
-from service.around.keys import new_key
+from service.keys import new_key
 from service.settings import ServiceSettings
 from store.client import Store
 from tests.support.counted import PATH, Counted

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from service.around.keys import new_key
+from service.keys import new_key
 from store.client import Store
 from tests.support.places import ROOT
 from tests.support.service import AWAY, OK, Service, problem, serving

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from service.around.keys import new_key
+from service.keys import new_key
 from service.settings import ServerSettings
 from store.client import Store
 from tests.support.places import ROOT

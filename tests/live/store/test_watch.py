@@ -17,7 +17,7 @@ import pytest
 from catalog.collections import STATUS
 from catalog.dimensions import day_number
 from loader.load import Options, load
-from pipelines.answer.answerer import Executor
+from pipelines.answer.answerer import Answerer
 from pipelines.ask.queries import BY_SLUG
 from pipelines.state.directory import VERSIONS, bump_version, parse_version, read_version
 from store.client import Store
@@ -166,17 +166,17 @@ def add(store: Store, path: Path, first_id: int) -> None:
     load(store, write(path, [row(Random(first_id), first_id, date(2024, 1, 1))]), Options(), 0.0, quietly)
 
 
-def asked(executor: Executor) -> int:
+def asked(answerer: Answerer) -> int:
     """How many transactions there are, as a request asks it: by what is known, if that is known to be right."""
-    question, known = executor.resolve(SUMMARY, {})
-    return executor.resolved(question, known, Timer()).total.transactions
+    question, known = answerer.resolve(SUMMARY, {})
+    return answerer.answer([question], Timer(), known)[0].total.transactions
 
 
 @pytest.fixture
-def executor(store: Store, tmp_path: Path) -> Iterator[Executor]:
-    """An executor with a watcher, over a store with one purchase, that has heard of it and answered."""
+def answerer(store: Store, tmp_path: Path) -> Iterator[Answerer]:
+    """An answerer with a watcher, over a store with one purchase, that has heard of it and answered."""
     add(store, tmp_path / "first.csv", 0)
-    made = Executor(store, watch=True)
+    made = Answerer(store, watch=True)
     with closing(made):
         assert made.watcher
         assert becomes(lambda: made.watcher is not None and number(made.watcher) == 1)
@@ -184,52 +184,55 @@ def executor(store: Store, tmp_path: Path) -> Iterator[Executor]:
         yield made
 
 
-def test_a_watching_executor_answers_new_within_a_second(executor: Executor, store: Store, tmp_path: Path) -> None:
+def test_a_watching_answerer_answers_new_within_a_second(answerer: Answerer, store: Store, tmp_path: Path) -> None:
     """After each of several commits; and never does it go back."""
     delays = []
     for count in range(2, 7):
         add(store, tmp_path / f"{count}.csv", count)
         start = time.monotonic()
-        found = asked(executor)
+        found = asked(answerer)
         while found < count and time.monotonic() - start < 5:
             assert found == count - 1
-            found = asked(executor)
+            found = asked(answerer)
         delays.append(time.monotonic() - start)
         assert found == count
-        assert asked(executor) == count
+        assert asked(answerer) == count
     print(f"new within {[round(each * 1000) for each in delays]} ms")
     assert max(delays) < 1.0
 
 
 def test_while_the_watcher_is_silent_the_database_is_asked(
-    executor: Executor, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    answerer: Answerer, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The answer right after a commit is new, each time."""
-    monkeypatch.setattr(executor.watcher, "current", tuple)
+    monkeypatch.setattr(answerer.known.watcher, "current", tuple)
     for count in range(2, 6):
         add(store, tmp_path / f"{count}.csv", count)
-        assert asked(executor) == count
+        assert asked(answerer) == count
 
 
-def test_a_watching_executor_asks_nothing_while_nothing_changes(
-    executor: Executor, store: Store, monkeypatch: pytest.MonkeyPatch
+def test_a_watching_answerer_asks_nothing_while_nothing_changes(
+    answerer: Answerer, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The second answer needs no snapshot and no read at all."""
     assert becomes(
-        lambda: executor.watcher is not None and parse_version(executor.watcher.current()) == read_version(store)
+        lambda: (
+            answerer.known.watcher is not None
+            and parse_version(answerer.known.watcher.current()) == read_version(store)
+        )
     )
-    asked(executor)
+    asked(answerer)
 
     def forbidden() -> None:
         raise AssertionError("the database was asked")
 
     monkeypatch.setattr(store, "snapshot", forbidden)
-    assert asked(executor) == 1
+    assert asked(answerer) == 1
 
 
-def test_an_executor_without_a_watcher_is_always_new(store: Store, tmp_path: Path) -> None:
+def test_an_answerer_without_a_watcher_is_always_new(store: Store, tmp_path: Path) -> None:
     """It asks for the version each time."""
-    executor = Executor(store)
+    answerer = Answerer(store)
     for count in range(1, 4):
         add(store, tmp_path / f"{count}.csv", count)
-        assert asked(executor) == count
+        assert asked(answerer) == count

@@ -15,7 +15,7 @@ from pipelines.answer.answer import Answer, Codes, arrange, change
 from pipelines.answer.comparison import Span, compare, counterpart, halves, spans
 from pipelines.ask.queries import BY_SLUG, exploration
 from pipelines.ask.question import Comparison, Interval, Question, ask
-from pipelines.plan.planner import Plan
+from pipelines.plan.reads import Plan
 from pipelines.state.version import Version
 
 VOCABULARY: Vocabulary = PURCHASES.vocabulary

@@ -17,15 +17,16 @@ from catalog.measures import AVERAGE_SPEND, REVENUE, Parts
 from catalog.measures import TRANSACTIONS as COUNT
 from catalog.purchases import AGE_GROUP, DATE, HOUR, PAYMENT_METHOD, PURCHASES, SEGMENT
 from pipelines.answer.answer import Answer, arrange
-from pipelines.answer.answerer import parse_groups
+from pipelines.answer.sources import parse_groups
 from pipelines.ask.queries import QUERIES, ByKey, Descending, Query
 from pipelines.ask.question import PARAMETERS, Interval, Question, Source, ask
 from pipelines.ask.sentences import Leader
 from pipelines.derived.columns import NULL
 from pipelines.derived.pages import evaluate, pack, unpack
 from pipelines.derived.slices import of_month, of_year
+from pipelines.plan.choose import plan
 from pipelines.plan.compiler import raw_pipeline, rollup_pipeline
-from pipelines.plan.planner import PagesRead, RawRead, RollupRead, plan
+from pipelines.plan.reads import PagesRead, RawRead, RollupRead
 from pipelines.state.version import Directory, Month, Version
 from tests.support.columns import Row, columns_of, random_rows
 

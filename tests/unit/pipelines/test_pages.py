@@ -1,6 +1,5 @@
 """Pages: packed and unpacked without a loss, and questions answered from them as row by row."""
 
-from collections.abc import Mapping
 from datetime import date
 from random import Random
 from typing import Any
@@ -20,7 +19,7 @@ from pipelines.ask.question import Filter, Interval, Question
 from pipelines.ask.sentences import Summary
 from pipelines.derived import pages
 from pipelines.derived.columns import NULL, Columns
-from pipelines.derived.pages import BlockCache, evaluate, pack, unpack
+from pipelines.derived.pages import evaluate, pack, unpack
 from tests.support.columns import Row, columns_of, random_rows
 
 MARCH, APRIL = parse("2024-03"), parse("2024-04")
@@ -160,65 +159,3 @@ def test_pages_add_up_beyond_2_to_the_53_exactly() -> None:
     found = evaluate(unpack(through_bson(Columns(codes, cents))), question, 0, 99_999)
     assert found == {(): Parts(count, count, MAX_AMOUNT_CENTS * 100_000 + 1)}
     assert found[()].cents > 2**53
-
-
-# The cache.
-
-
-ROW_BYTES = 8 * (len(PURCHASES.dimensions) + 1)
-
-
-def block(rows: int) -> Columns:
-    """A block of so many rows."""
-    return Columns({each.name: np.zeros(rows, np.int64) for each in PURCHASES.dimensions}, np.zeros(rows, np.int64))
-
-
-def kept(cache: BlockCache, names: Mapping[Any, int]) -> int:
-    """The bytes that are really there."""
-    found = [cache.get(name) for name in names]
-    return sum(each.cents.nbytes + sum(codes.nbytes for codes in each.codes.values()) for each in found if each)
-
-
-def test_the_cache_stays_within_its_bound() -> None:
-    """After any sequence of puts and gets, and its own count is right."""
-    seed, bound = 6, 20_000
-    print(f"seed {seed}")
-    random, cache, sizes = Random(seed), BlockCache(bound), {}
-    for name in range(400):
-        sizes[name] = random.randint(1, 100)
-        cache.put(name, block(sizes[name]))
-        for each in random.sample(sorted(sizes), min(len(sizes), 3)):
-            found = cache.get(each)
-            assert found is None or len(found) == sizes[each]
-        assert cache.bytes <= bound
-    assert kept(cache, sizes) == cache.bytes > 0
-
-
-def test_the_least_recently_used_block_goes_first() -> None:
-    """Room for two; asking keeps one, the other makes place."""
-    cache = BlockCache(2 * ROW_BYTES * 10)
-    for name in "ab":
-        cache.put(name, block(10))
-    cache.get("a")
-    cache.put("c", block(10))
-    assert [cache.get(name) is not None for name in "abc"] == [True, False, True]
-
-
-def test_a_block_larger_than_the_bound_is_not_kept_and_throws_nothing_out() -> None:
-    """The rest stays; and a bound of nothing keeps nothing."""
-    cache = BlockCache(ROW_BYTES * 10)
-    cache.put("a", block(10))
-    cache.put("b", block(11))
-    assert cache.get("a") is not None
-    assert cache.get("b") is None
-    none = BlockCache(0)
-    none.put("a", block(1))
-    assert (none.get("a"), none.bytes) == (None, 0)
-
-
-def test_the_same_block_again_is_counted_once() -> None:
-    """A name stands for one content."""
-    cache = BlockCache(10_000)
-    for _ in range(50):
-        cache.put("a", block(10))
-    assert cache.bytes == ROW_BYTES * 10

@@ -16,7 +16,9 @@ from catalog.purchases import DATE, GENDER, HOUR, PAYMENT_METHOD, PURCHASES, SEG
 from pipelines.ask.queries import BY_SLUG, QUERIES, ByKey, Query
 from pipelines.ask.question import Filter, Interval, Question, Source
 from pipelines.ask.sentences import Summary
-from pipelines.plan.planner import PagesRead, Plan, RawRead, RollupRead, needed_dimensions, plan
+from pipelines.plan.choose import plan
+from pipelines.plan.reads import PagesRead, Plan, RawRead, RollupRead
+from pipelines.plan.shape import needed_dimensions
 from pipelines.state.version import Directory, Month, Version
 
 ROWS = 20_000

@@ -8,21 +8,21 @@ from catalog.calendar import Grain
 from catalog.dimensions import Dimension
 from catalog.purchases import DATE, GENDER, PURCHASES, SEGMENT, STATE
 from pipelines.ask.queries import QUERIES, Query
-from pipelines.plan.rollups import BY_DIMENSIONS, ROLLUPS, Rollup
+from pipelines.plan.rollups import BY_DIMENSIONS, DECLARED_ROLLUPS, Rollup
 
 
 def test_every_dimension_and_every_pair_is_kept_once() -> None:
     """The total, the dimensions and their pairs; none is declared twice."""
     wanted = {frozenset[Dimension](), *(frozenset((each,)) for each in PURCHASES.dimensions)}
     wanted |= {frozenset(pair) for pair in combinations(PURCHASES.dimensions, 2)}
-    assert [rollup.dimensions for rollup in ROLLUPS if rollup.dimensions not in wanted] == []
+    assert [rollup.dimensions for rollup in DECLARED_ROLLUPS if rollup.dimensions not in wanted] == []
     assert set(BY_DIMENSIONS) == wanted
-    assert len(ROLLUPS) == len(BY_DIMENSIONS) == len(wanted)
+    assert len(DECLARED_ROLLUPS) == len(BY_DIMENSIONS) == len(wanted)
 
 
 def test_names_tell_rollups_apart() -> None:
     """Each has a name of its own, the same whichever way round its dimensions are given."""
-    assert len({rollup.name for rollup in ROLLUPS}) == len(ROLLUPS)
+    assert len({rollup.name for rollup in DECLARED_ROLLUPS}) == len(DECLARED_ROLLUPS)
     assert (
         Rollup(frozenset((STATE, SEGMENT)), ()).name == Rollup(frozenset((SEGMENT, STATE)), ()).name == "segment×state"
     )
@@ -31,7 +31,7 @@ def test_names_tell_rollups_apart() -> None:
 
 def test_dates_are_kept_by_month_only_and_everything_else_by_year_too() -> None:
     """A year has no cells by date; a pair has no days."""
-    for rollup in ROLLUPS:
+    for rollup in DECLARED_ROLLUPS:
         assert (Grain.YEAR in rollup.grains) == (DATE not in rollup.dimensions)
         assert (Grain.DAY in rollup.grains) == (len(rollup.dimensions) < 2 and DATE not in rollup.dimensions)
         assert Grain.MONTH in rollup.grains

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from catalog.errors import UserError
-from service.around.keys import find_key, main, new_key, read_keys
+from service.keys import find_key, main, new_key, read_keys
 
 
 def test_a_new_key_is_found_by_its_text_alone() -> None:

@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from service.around.keys import MASK, new_key
 from service.around.logs import JsonFormatter, TextFormatter, formatter
+from service.keys import MASK, new_key
 
 
 def record(message: str, **fields: object) -> logging.LogRecord:

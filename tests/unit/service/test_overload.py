@@ -5,18 +5,23 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from typing import cast
 
 import pytest
-from flask import Flask, Response, g
+from flask import Flask, Response
 
+from pipelines.answer.answer import Answer
+from service.around.context import Context, Given, context
+from service.around.context import begin as begin_request
+from service.around.problems import Overloaded
 from service.fast import admission
-from service.fast.admission import Admission, Overloaded, Places
+from service.fast.admission import Admission, Places
 
 
 def begin(stack: ExitStack, path: str = "/v1/queries/top-states") -> None:
-    """Begin a request within others. Each has an application of its own: Flask's `g` is one for each of these."""
+    """Begin a request within others. Each has an application of its own: a context belongs to one."""
     stack.enter_context(Flask(__name__).test_request_context(path))
-    g.ending = stack.enter_context(ExitStack())
+    stack.enter_context(begin_request(Context()).ending)
 
 
 @pytest.fixture
@@ -47,7 +52,7 @@ def test_what_is_above_the_bound_is_refused(stack: ExitStack, monkeypatch: pytes
         begin(stack)
         with pytest.raises(Overloaded):
             places.take()
-        assert g.is_shed
+        assert context().is_shed
 
 
 @pytest.mark.parametrize("path", ["/readyz", "/metrics"])
@@ -132,10 +137,10 @@ def test_what_may_need_a_place(target: str, may_need: bool) -> None:
     app = Flask(__name__)
     places = Places(1)
     with app.test_request_context("/v1/queries/top-states"):
-        g.answers = [("an answer", True)]
+        begin_request(Context()).answers.append(Given(cast("Answer", "an answer"), kept=True))
         places.note(Response(status=200))
     with app.test_request_context("/v1/queries/top-states?hour=3"):
-        g.answers = []
+        begin_request(Context())
         places.note(Response(status=503))
     assert places.may_need(target) is may_need
 

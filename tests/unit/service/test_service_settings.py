@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from catalog.errors import UserError
-from service.around.keys import Key
+from service.keys import ApiKey
 from service.settings import ServerSettings, ServiceSettings, document, refuse_open_door
 from tests.support.places import ROOT
 
 SetEnvironment = Callable[[Mapping[str, str]], None]
-KEYS = (Key("shop", "a" * 64),)
+KEYS = (ApiKey("shop", "a" * 64),)
 SERVER = ("HOST", "PORT", "WORKERS", "THREADS", "LOG_LEVEL", "LOG_FORMAT")
 
 
