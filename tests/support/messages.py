@@ -51,7 +51,7 @@ def render() -> str:
 def helps() -> Iterator[str]:
     """`--help` of each command, 80 columns wide."""
     for module in COMMANDS:
-        main = importlib.import_module(f"{module}.__main__" if "." not in module else "service.around.keys").main
+        main = importlib.import_module(module if "." in module else f"{module}.__main__").main
         for path in ((), *((name,) for name in main.commands)) if isinstance(main, click.Group) else ((),):
             name = f"python -m {module}"
             done = CliRunner().invoke(main, [*path, "--help"], prog_name=name, terminal_width=80)
