@@ -183,7 +183,7 @@ def document() -> str:
         for _, each in settings_of(kind):
             lines.append(f"| `{each.name}` | {each.default} | {each.means} |")
             if each.file:
-                lines.append(f"| `{each.file}` | none | a file that holds it, read where `{each.name}` is not set |")
+                lines.append(f"| `{each.file}` | none | a file that contains it, used if `{each.name}` is not set |")
     return "\n".join(lines) + "\n"
 
 

@@ -40,7 +40,7 @@ class HealthSchema(Document):
         fields.String(),
         metadata={
             "description": "Months and years whose rollups, pages or records are incomplete; their answers are right, "
-            "but slow. `python -m loader refresh` or `verify --repair` mends it"
+            "but slow. `python -m pipelines refresh` or `verify --repair` mends it"
         },
     )
     verified = fields.Boolean(
