@@ -1,13 +1,13 @@
 """Write batches, each in one transaction: customers, transactions, quarantine, checkpoint and the data version.
 
-Either all of a batch is there or nothing, so a load that was killed anywhere goes on at its checkpoint, and a
-load that another one has overtaken finds its lanes gone and stops. Two batches are written side by side, and committed
-one after the other (`loader.writing.turns`): MongoDB serves a connection by one thread, which is busy
-all the time with one.
+A batch is stored completely or not at all, so a killed load continues at its checkpoint, and a load that
+another loader has taken over finds its lanes gone and stops. Two batches are written side by side and committed
+one after the other (`loader.writing.turns`): MongoDB serves each connection with one thread, which a single
+writer keeps busy.
 
-The two big collections are written past their validators, which are for everyone else: the encoder cannot
-make a document that they would refuse (a test holds all kinds of rows against them), and checking each
-one again took 38 s instead of 24 s for a million rows.
+The two big collections are written without their validators, which are for everyone else: the encoder cannot
+produce a document that they would reject (a test checks all kinds of rows against them), and validating each
+one took 38 s instead of 24 s for a million rows.
 """
 
 from collections import Counter
@@ -47,12 +47,12 @@ _DUPLICATE_KEY = 11000
 
 
 class Settled(NamedTuple):
-    """What is to be done with the rows of a batch.
+    """What to do with the rows of a batch.
 
     Attributes:
-        new: the rows to be inserted.
-        refused: those whose id has other content.
-        repeated: the ids of those that another load has brought before, with the same content.
+        new: the rows to insert.
+        refused: those whose id is stored with other content.
+        repeated: the ids that another load has already inserted with the same content.
     """
 
     new: Sequence[int]
@@ -65,11 +65,11 @@ class Batch:
     """The rows of one chunk, encoded and ready to be written.
 
     Attributes:
-        offset: where the load must stand before this batch.
+        offset: the checkpoint that the load must have before this batch.
         chunk, clean: where the rows come from.
         customer_ids: the customer of each row.
         customers, transactions: the encoded documents of each row.
-        released: whether the rows are in quarantine because of their ids, and leave it now where they can.
+        released: whether the rows are in quarantine because of their ids, and leave it if they can.
     """
 
     offset: int
@@ -93,7 +93,7 @@ class Writer:
     """Writes the batches of one load, in as many lanes as it is given sessions.
 
     Attributes:
-        seconds: tells how long the load has taken so far.
+        seconds: returns how long the load has taken so far.
         then: called with each batch after its commit, in order; what it raises ends the load.
     """
 
@@ -113,7 +113,7 @@ class Writer:
         """Commit the batches in order, and count them in the report.
 
         Raises:
-            LoadError: another loader has gone on with this load.
+            LoadError: another loader has taken over this load.
         """
         numbered = enumerate(batches)
         taking = Lock()
@@ -149,7 +149,7 @@ class _Lane:
         self._offset = offset
 
     def write(self, number: int, batch: Batch) -> None:
-        """Commit a batch when its turn has come. The first duplicate met makes later batches look first."""
+        """Commit a batch when it is its turn. After the first duplicate, batches look up their ids first."""
         writer = self._writer
         looks = writer.expects_present or batch.released or _repeats(batch)
         if looks:
@@ -169,7 +169,7 @@ class _Lane:
         writer.turns.done()
 
     def _settle(self, session: Session, batch: Batch) -> Settled:
-        """Look which rows are there already, in the transaction that relies on it."""
+        """Find the rows that are already stored, in the transaction that relies on them."""
         ids = batch.clean.columns["transaction_id"].tolist()
         known = {each["_id"]: each for each in self._store.db[TRANSACTIONS.name].find(any_of(ids), session=session)}
         new: list[int] = []
@@ -185,7 +185,7 @@ class _Lane:
         return Settled(_first_of_each(batch, ids, new, refused), refused, repeated)
 
     def _commit(self, number: int, batch: Batch, *, looks: bool) -> LoadReport:
-        """Write the batch; gives the report with it counted."""
+        """Write the batch; returns the report that includes it."""
         turns = self._writer.turns
         tries = 0
         counted = self._writer.report
@@ -215,7 +215,7 @@ class _Lane:
         return counted
 
     def _count(self, batch: Batch, settled: Settled) -> LoadReport:
-        """The report with the batch; the real one changes when the transaction is committed."""
+        """The report that includes the batch; the real one changes when the transaction is committed."""
         report = deepcopy(self._writer.report)
         report.seconds = self._writer.seconds()
         present = len(batch.transactions) - len(settled.new) - len(settled.refused)
@@ -237,7 +237,7 @@ class _Lane:
             self._insert(TRANSACTIONS.name, [batch.transactions[row] for row in rows], session)
 
     def _insert_profiles(self, session: Session, wanted: set[int]) -> None:
-        """Make the customers that are missing; those of other loads come and go, so it is looked in the transaction."""
+        """Create missing profiles; other loads add and remove them, so they are looked up in the transaction."""
         customers = self._store.db[CUSTOMERS.name]
         there = {each["_id"] for each in customers.find({"_id": {"$lt": 0}}, {"_id": 1}, session=session)}
         if missing := sorted(wanted - there):
@@ -252,19 +252,19 @@ class _Lane:
             quarantine.insert_many([_quarantined(each, self._writer.report) for each in refused], session=session)
 
     def _insert(self, collection: str, documents: list[Encoded], session: Session) -> None:
-        """As `insert_many`, which looks at each document and spends 2 us on it, where the command alone takes 0.3."""
+        """Like `insert_many`, which inspects each document and takes 2 us for it, while the command alone takes 0.3."""
         command = {"insert": collection, "documents": documents, "ordered": True, "bypassDocumentValidation": True}
         reply = self._store.db.command(command, session=session)
         if "writeErrors" in reply:
             raise BulkWriteError(reply)
 
     def _is_committed(self, session: Session, batch: Batch, counted: LoadReport) -> bool:
-        """Whether the lane stands as the last try left it: no two commits take a load to one moment."""
+        """Whether an earlier attempt was committed: no two commits leave a lane in the same state."""
         expected = {**self._mine, "offset": batch.chunk.end, "seconds": counted.seconds}
         return self._store.db[STATUS.name].find_one(expected, session=session) is not None
 
     def _advance(self, session: Session, batch: Batch, report: LoadReport, rows: Sequence[int]) -> None:
-        """Move the checkpoint, if this loader left it where it is, and note what the batch changes."""
+        """Advance the checkpoint, if it is where this loader left it, and record what the batch changes."""
         progress = {
             "offset": batch.chunk.end, "line": batch.chunk.end_line, "counts": report.counts,
             "missing": dict(report.missing), "reasons": dict(report.reasons), "seconds": report.seconds,
@@ -286,10 +286,10 @@ class _Lane:
             )
 
     def _add_members(self, session: Session, batch: Batch) -> list[Member]:
-        """Add the names that the batch's rows bring; another loader may have taken their codes, or their names.
+        """Add the new names of the batch; another loader may have taken their codes or names.
 
         Returns:
-            those that were not there.
+            those that did not exist.
         """
         added: list[Member] = []
         by_collection: dict[str, list[NewMember]] = {}
@@ -318,7 +318,7 @@ def _overtaken(collection: str) -> LoadError:
 
 
 def _name_taken(collection: str, error: BulkWriteError) -> Exception:
-    """What a refused insert of members means: MongoDB holds one of their names to be that of another member."""
+    """The error for a rejected insert of members: one of the names is equivalent to that of another member."""
     refused = [each for each in (error.details or {}).get("writeErrors", ()) if each["code"] == _DUPLICATE_KEY]
     if not refused or error.has_error_label("TransientTransactionError"):
         return error
@@ -336,7 +336,7 @@ def _repeats(batch: Batch) -> bool:
 
 
 def _first_of_each(batch: Batch, ids: list[int], new: list[int], refused: list[Refused]) -> list[int]:
-    """Of new rows with one id the first is inserted; another one with other content is refused."""
+    """Of new rows with the same id, the first is inserted; one with other content is refused."""
     first: dict[int, int] = {}
     for row in new:
         at = first.setdefault(ids[row], row)
@@ -352,7 +352,7 @@ def _conflict(batch: Batch, row: int, transaction_id: int) -> Refused:
 
 
 def _content(document: dict[str, Any]) -> dict[str, Any]:
-    """What a transaction says, whoever loaded it and whoever is its customer; a field that it lacks is unknown."""
+    """The content of a transaction, without its load and customer; missing fields are unknown."""
     said = {name: value for name, value in document.items() if name not in ("load_id", "customer_id")}
     return {**PURCHASES.absent, **said}
 
@@ -362,7 +362,7 @@ def _decode(document: Encoded) -> dict[str, Any]:
 
 
 def _quarantined(refused: Refused, report: LoadReport) -> dict[str, Any]:
-    """The quarantine document of a row: named by load and line, so that writing it twice is one."""
+    """The quarantine document of a row, with an id from load and line, so that it exists once."""
     named = {"_id": f"{report.load_id}:{refused.line}", "load_id": report.load_id, "file": report.file}
     return named | refused._asdict()
 
@@ -379,8 +379,8 @@ def _translated_but_duplicates() -> Iterator[None]:
 
 
 class _Committed(Exception):
-    """The batch is there already: an earlier try of the same commit went through."""
+    """The batch is already stored: an earlier attempt of the same commit succeeded."""
 
 
 class _Duplicates(Exception):
-    """Some transaction of a batch is there already; nothing of the batch was written."""
+    """Some transaction of the batch is already stored; nothing of the batch was written."""
