@@ -144,7 +144,7 @@ class Day(Dimension):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class DatePart(Dimension):
-        members: the labels, ordered by code; of an open dimension, the initial ones.
+    """A dimension computed from the date, such as its quarter. It is not stored, so it can be added at any time.
 
     Attributes:
         part: the code of a date.

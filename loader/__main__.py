@@ -11,6 +11,7 @@ import click
 from catalog.collections import LOADS, OPERATIONAL, SIX
 from catalog.errors import TooManyQuarantined, nearest
 from catalog.kinds import Attribute, Home
+from catalog.printable import printable
 from catalog.purchases import PURCHASES
 from catalog.status import LoadStatus
 from loader.load import check, load
@@ -24,7 +25,7 @@ from loader.sample import write_sample
 from pipelines.derived.commands import refresh_command, repair_option, verify_and_report
 from pipelines.state.directory import read_version
 from pipelines.state.lanes import read_loads
-from store.client import Store, translated
+from store.client import Store
 from store.command import as_json, progress_bar, run, version
 from store.environment import listed
 from store.layout import require_layout
@@ -199,7 +200,7 @@ def quarantine_command(load_id: str, csv_file: Path | None, as_json: bool) -> No
         return
     for row in rows:
         place = f"line {row['line']}, {row['column'] or 'row'}"
-        click.echo(f"{place}: {row['message']} [{row['reason']}]\n  {_visible(row['raw'])}")
+        click.echo(f"{place}: {row['message']} [{row['reason']}]\n  {printable(row['raw'])}")
     click.echo(f"{len(rows)} rows")
 
 
@@ -257,12 +258,13 @@ def verify_command(csv_files: tuple[Path, ...], repair: bool, as_json: bool) -> 
 @as_json
 def status_command(as_json: bool) -> None:
     """Show the contents of the database and its loads."""
-    with Store(Settings.from_environment()) as store, translated():
+    with Store(Settings.from_environment()) as store:
         require_layout(store)
-        counts = {each.name: store.db[each.name].estimated_document_count() for each in (*SIX, *OPERATIONAL)}
-        found = store.db[LOADS.name].find().sort("started_at").to_list()
-        loads = [LoadReport.from_load(each) for each in read_loads(store, found)]
-        version = read_version(store).number
+        outside = store.outside
+        counts = {each.name: outside.estimate(each.name) for each in (*SIX, *OPERATIONAL)}
+        found = outside.find(LOADS.name, sort=[("started_at", 1)])
+        loads = [LoadReport.from_load(each) for each in read_loads(outside, found)]
+        version = read_version(outside).number
     if as_json:
         status = {"data_version": version, "documents": counts, "loads": [each.as_document() for each in loads]}
         click.echo(json.dumps(status, indent=2))
@@ -283,11 +285,6 @@ def _tell(report: LoadReport, max_quarantined: float, as_json: bool) -> None:
             f"{report.quarantined:,} of {report.read:,} rows were refused, more than the {max_quarantined:.2%} allowed",
             counted if report.status is LoadStatus.CHECKED else listed, retryable=False,
         )  # fmt: skip
-
-
-def _visible(text: str) -> str:
-    """A row's text on one line, with control characters escaped."""
-    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
 
 
 if __name__ == "__main__":

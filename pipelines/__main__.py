@@ -14,7 +14,7 @@ from pipelines.ask.question import NEGATION, PARAMETERS, Question, ask, find_que
 from pipelines.derived.commands import refresh_command, verify_command
 from pipelines.plan.choose import plan
 from pipelines.state.directory import read_directory
-from store.client import Store, translated
+from store.client import Store
 from store.command import as_json, run, version
 from store.explain import extended_json
 from store.layout import require_layout
@@ -97,8 +97,8 @@ def explain_command(slug: str, **given: tuple[str, ...]) -> None:
     """Show what the query SLUG would read, its pipelines, and why other sources are not used."""
     with Store(Settings.from_environment()) as store:
         question = _ask(store, find_query(slug), given)
-        with store.snapshot() as session:
-            chosen = plan(question, read_directory(store, session))
+        with store.snapshot() as snapshot:
+            chosen = plan(question, read_directory(snapshot))
     for read in chosen.reads:
         collection, pipeline = compiled(question, read)
         click.echo(f"{read.source}: {read}\ndb.{collection}.aggregate({json.dumps(extended_json(pipeline), indent=2)})")
@@ -109,8 +109,7 @@ def explain_command(slug: str, **given: tuple[str, ...]) -> None:
 def _ask(store: Store, query: Any, given: dict[str, tuple[str, ...]]) -> Question:
     said = {name.removeprefix("p_"): values for name, values in given.items() if values}
     require_layout(store)
-    with translated():
-        return ask(query, said, read_vocabulary(store))
+    return ask(query, said, read_vocabulary(store.outside))
 
 
 def _table(found: Answer) -> str:

@@ -101,8 +101,8 @@ def test_a_rollup_is_far_quicker_than_the_transactions(store: Store, table: dict
 
 
 def _directory(answerer: Answerer, store: Store):
-    with store.snapshot() as session:
-        return answerer.known.as_of(session)
+    with store.snapshot() as snapshot:
+        return answerer.known.as_of(snapshot)
 
 
 def _scenarios(query: Query) -> dict[str, list[Question]]:
