@@ -37,9 +37,9 @@ class Run:
 
 def begin_run(store: Store, load: Mapping[str, Any]) -> Run:
     """Note what a load is judged by from its checkpoint on; it holds the load and has not written yet."""
-    with store.snapshot() as session:
-        run = Run(load["offset"], load["line"], tomorrow(), read_vocabulary(store, session, is_whole=True))
-        renames = len(read_renames(store, session))
+    with store.snapshot() as reads:
+        run = Run(load["offset"], load["line"], tomorrow(), read_vocabulary(reads, is_whole=True))
+        renames = len(read_renames(reads))
     noted = {
         "offset": run.offset,
         "line": run.line,
@@ -48,7 +48,7 @@ def begin_run(store: Store, load: Mapping[str, Any]) -> Run:
         "renames": renames,
     }
     mine = {"_id": load["_id"], "session": load["session"]}
-    store.db[LOADS.name].update_one(mine, {"$push": {"runs": noted}})
+    store.outside.update(LOADS.name, mine, {"$push": {"runs": noted}})
     return run
 
 

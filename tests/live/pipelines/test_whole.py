@@ -275,7 +275,7 @@ def test_any_slice_that_a_random_question_reads_is_missed(
 ) -> None:
     """Each read is tried whole, and with one of its slices gone: the answer stays, and the log says what is gone."""
     random = Random(SEED)
-    vocabulary = read_vocabulary(own)
+    vocabulary = read_vocabulary(own.outside)
     known = directory(own)
     kinds = set()
     for number in range(300):
@@ -401,7 +401,7 @@ def test_names_that_are_gone_are_an_error(own: Store, serve: Serve, lose: Damage
     lose(own.db)
     for path in ("/v1/queries/top-states", "/v1/queries/revenue-by-segment", "/readyz"):
         response = serve(own).get(path)
-        assert (response.status_code, "states lacks names" in response.json["detail"]) == (503, True), response.text
+        assert (response.status_code, "states has lost names" in response.json["detail"]) == (503, True), response.text
 
 
 def test_an_answer_is_verified_where_nothing_of_it_has_changed_since(
