@@ -19,13 +19,11 @@ class Collection:
 
     Attributes:
         name: its name in the database.
-        purpose: one line for people.
         properties: field name to its schema.
         optional: the fields that a document may lack.
     """
 
     name: str
-    purpose: str
     properties: Schema
     optional: tuple[str, ...] = field(default=())
 
@@ -48,7 +46,6 @@ def _fields(attributes: Iterable[Attribute]) -> dict[str, Any]:
 
 TRANSACTIONS = Collection(
     "transactions",
-    "One purchase each, with the customer's attributes as they were at the sale",
     {
         **PURCHASES.key.properties,
         "customer_id": {"bsonType": "long"},
@@ -59,16 +56,14 @@ TRANSACTIONS = Collection(
     },
     optional=tuple(PURCHASES.absent),
 )
+"""One purchase each, with the customer's attributes as they were at the sale."""
 CUSTOMERS = Collection(
     "customers",
-    "One customer each: of a single purchase, or of all purchases of one profile",
     {"_id": {"bsonType": "long"}, **_fields(PURCHASES.customer)},
     optional=tuple(_fields(each for each in PURCHASES.customer if each.home is Home.CUSTOMER or each.optional)),
 )
-REFERENCE_COLLECTIONS = tuple(
-    Collection(each.collection, f"{each.label}: the names behind the ids", {"_id": ID, "name": _TEXT})
-    for each in PURCHASES.references
-)
+"""One customer each: of a single purchase, or of all purchases of one profile."""
+REFERENCE_COLLECTIONS = tuple(Collection(each.collection, {"_id": ID, "name": _TEXT}) for each in PURCHASES.references)
 SIX = (TRANSACTIONS, CUSTOMERS, *REFERENCE_COLLECTIONS)
 
 _CHECKPOINT: Schema = {
@@ -90,7 +85,6 @@ times as fast.
 
 LOADS = Collection(
     "loads",
-    "One load of one file each: its checkpoint and its report",
     {
         "_id": _TEXT,
         "file": _TEXT,
@@ -108,9 +102,9 @@ LOADS = Collection(
     },
     optional=("runs", "adopted"),  # a load that an earlier release began lacks them
 )
+"""One load of one file each: its checkpoint and its report."""
 QUARANTINE = Collection(
     "quarantine",
-    "Every refused row with the reason, so that nothing is lost",
     {
         "_id": _TEXT,
         "load_id": _TEXT,
@@ -123,9 +117,9 @@ QUARANTINE = Collection(
         "raw": _TEXT,
     },
 )
+"""Every refused row with the reason, so that nothing is lost."""
 REPEATS = Collection(
     "repeats",
-    "Which rows of other loads a load's file also brought, so that removing those loads keeps them",
     {
         "_id": {"bsonType": "objectId"},
         "load_id": _TEXT,
@@ -134,6 +128,7 @@ REPEATS = Collection(
         "ids": {"bsonType": "binData"},
     },
 )
+"""Which rows of other loads a load's file also brought, so that removing those loads keeps them."""
 MEMBERS = "members"
 """The field of a status document that holds marks of the reference collections, by their names."""
 
@@ -147,7 +142,6 @@ that programs which know no lanes fail on it.
 _CODE: Schema = {"bsonType": "int", "minimum": 0}
 PERIODS = Collection(
     "periods",
-    "Each month and year that has transactions: what changed it last, and as of what its rollups were built",
     {
         "_id": _TEXT,
         "start": _DATE,
@@ -159,9 +153,9 @@ PERIODS = Collection(
     },
     optional=("built", "format", "rows", "counts"),
 )
+"""Each month and year that has transactions: what changed it last, and as of what its rollups were built."""
 ROLLUPS = Collection(
     "rollups",
-    "Sums of one period, for one member of a dimension or for all, by each other dimension",
     {
         "_id": _TEXT,
         "period": _TEXT,
@@ -171,9 +165,9 @@ ROLLUPS = Collection(
         "cells": {"bsonType": "object"},
     },
 )
+"""Sums of one period, for one member of a dimension or for all, by each other dimension."""
 PAGES = Collection(
     "pages",
-    "The transactions of a month as packed columns",
     {
         "_id": _TEXT,
         "month": _DATE,
@@ -183,9 +177,9 @@ PAGES = Collection(
         "columns": {"bsonType": "object"},
     },
 )
+"""The transactions of a month as packed columns."""
 STATUS = Collection(
     "status",
-    "Single documents about the whole database: the data version, the last verification",
     {
         "_id": _TEXT,
         "epoch": {"bsonType": "objectId"},
@@ -222,6 +216,7 @@ STATUS = Collection(
         *_CHECKPOINT,
     ),
 )
+"""Single documents about the whole database: the data version, the last verification."""
 OPERATIONAL = (LOADS, QUARANTINE, REPEATS, PERIODS, ROLLUPS, PAGES, STATUS)
 COLLECTIONS = (*SIX, *OPERATIONAL)
 DATA_VERSION = "data"

@@ -280,7 +280,7 @@ def _tell(report: LoadReport, max_quarantined: float, as_json: bool) -> None:
         counted = "The report counts them by reason; a load keeps each of them with its line and its reason"
         raise TooManyQuarantined(
             f"{report.quarantined:,} of {report.read:,} rows were refused, {max_quarantined:.2%} are allowed",
-            counted if report.status is LoadStatus.CHECKED else listed, retryable=False,
+            counted if report.status is LoadStatus.CHECKED else listed,
         )  # fmt: skip
 
 

@@ -40,7 +40,7 @@ def end_session(store: Store, name: Any) -> None:
     try:
         store.outside.admin("killSessions", [{"id": name}])
     except InternalError as error:
-        raise LoadError("A killed process's session cannot be ended", "Wait a minute", retryable=True) from error
+        raise LoadError("A killed process's session cannot be ended", "Wait a minute") from error
 
 
 def _born(pid: int) -> str:
