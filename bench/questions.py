@@ -41,7 +41,7 @@ def compare(store: Store) -> Mapping[str, tuple[float, float]]:
     with store.snapshot() as snapshot:
         directory = answerer.known.as_of(snapshot)
     if directory.stale_months:
-        raise AssertionError("run `python -m loader refresh` first")
+        raise AssertionError("run `python -m pipelines refresh` first")
     peer = _filled(store, directory)
     chosen = random.Random(SEED)  # noqa: S311  # repeatable
     spent: dict[str, tuple[list[float], list[float]]] = {}

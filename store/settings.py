@@ -54,9 +54,9 @@ class Settings:
         uri: MongoDB's connection string, or None for the embedded server. Never shown: it may hold a password.
     """
 
-    database: str = setting("MONGODB_DATABASE", _database, "analytics", "the database")
+    database: str = setting("MONGODB_DATABASE", _database, "analytics", "the name of the database")
     data_dir: Path = setting(
-        "DATA_DIR", Path, Path("var"), "where the embedded server keeps its data, and `make run` its sample",
+        "DATA_DIR", Path, Path("var"), "the folder for the data of the embedded server and the sample of `make run`",
         shown="./var",
     )  # fmt: skip
     timezone: ZoneInfo = setting(

@@ -70,7 +70,7 @@ class Known:
     def distrust(self, directory: Directory, periods: Collection[Period]) -> Directory:
         """The directory without what was built of some periods, which is not used until it is built anew."""
         names = ", ".join(sorted(period.name for period in periods))
-        log.warning("rollups or pages of %s are incomplete; `python -m loader verify --repair` mends it", names)
+        log.warning("rollups or pages of %s are incomplete; `python -m pipelines verify --repair` mends it", names)
         with self._lock:
             last = self.last
             self.last = (last if last and last.version == directory.version else directory).without(periods)

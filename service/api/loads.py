@@ -1,4 +1,4 @@
-"""The history of loads, and what was missing or refused in each."""
+"""The history of loads, with the missing and the refused values of each."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ from service.around.connection import current_store
 from service.around.context import context
 from store.layout import require_layout
 
-blueprint = Blueprint("loads", __name__, url_prefix="/v1/loads", description="Where the data come from")
+blueprint = Blueprint("loads", __name__, url_prefix="/v1/loads", description="The origin of the data")
 
 NEWEST = 1_000
 """So many loads are listed; an older one is found by its id."""

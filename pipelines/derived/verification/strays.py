@@ -29,7 +29,7 @@ def differing_periods(reads: Reads, months: Mapping[Period, Parts], checked: Che
     main = next((each for each in lanes if each["_id"] == DATA_VERSION), None)
     if main is None and months:
         yield Difference(
-            STATUS.name, "data version", "missing", "one", "run `python -m loader refresh`, which makes one"
+            STATUS.name, "data version", "missing", "one", "run `python -m pipelines refresh`, which creates one"
         )
     count = reads.count(PERIODS.name)
     if main and main.get("recorded", count) != count:

@@ -25,7 +25,8 @@ from loader.loads.rename import rename
 from loader.loads.report import LoadReport
 from pipelines.answer.answer import Answer
 from pipelines.answer.answerer import Answerer
-from pipelines.ask.queries import BY_SLUG, QUERIES, exploration
+from pipelines.ask.explore import exploration
+from pipelines.ask.queries import BY_SLUG, QUERIES
 from pipelines.ask.question import Interval, Question, Source, ask
 from pipelines.derived.refresh import refresh
 from pipelines.derived.verify import verify

@@ -299,7 +299,7 @@ def test_refreshing_beside_a_load_leaves_everything_right(filled: Store, data_di
 
 
 def kill_refreshes(store: Store, data_dir: Path, kills: int) -> None:
-    """Kill `python -m loader refresh` at random moments; what is fresh is right after each, and all in the end."""
+    """Kill `python -m pipelines refresh` at random moments; what is fresh is right after each, and all in the end."""
     random = Random(SEED)
     environment = os.environ | {"DATA_DIR": str(data_dir), "MONGODB_DATABASE": store.settings.database}
     environment = {name: value for name, value in environment.items() if not name.startswith("MONGODB_URI")}

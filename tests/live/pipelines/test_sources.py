@@ -170,7 +170,7 @@ def test_a_stale_month_is_answered_from_its_transactions_and_its_year_is_not_use
 def test_an_undeclared_query_is_answered_alike_by_every_source(two_years: Store) -> None:
     """A pair of dimensions that no query has, on the real server, split by each interval."""
     by = (PURCHASES.by_name["segment"], PURCHASES.by_name["payment_method"])
-    query = Query("eleventh", "", "", by, REVENUE, Descending(REVENUE), Leader(REVENUE, "{} brings most"))
+    query = Query("eleventh", "", "", by, Descending(REVENUE), Leader(REVENUE, "{} brings most"))
     answerer = Answerer(two_years, answer_rows=0)
     for interval in (None, *Interval):
         answers = {}
@@ -217,6 +217,20 @@ def test_the_answer_cache_is_asked_before_the_database(two_years: Store) -> None
     first, second = answerer.answer([question], Timer())[0], answerer.answer([question], Timer())[0]
     assert second is first
     assert told == [False, True]
+
+
+def test_each_question_is_told_once(two_years: Store) -> None:
+    """Made, then kept: a comparison as one answer and not as its halves, and several questions one by one."""
+    told: list[tuple[Question, bool]] = []
+    answerer = Answerer(two_years, tell=lambda answer, kept: told.append((answer.question, kept)))
+    now = answerer.known.now()
+    compared = ask(QUERIES[0], {"compare": ["previous_year"], "from": ["2021-01-01"]}, now.vocabulary)
+    for questions in ([compared], [ask(query, {}, now.vocabulary) for query in QUERIES[1:]]):
+        for kept in (False, True):
+            told.clear()
+            answers = answerer.answer(questions, Timer(), now)
+            assert [answer.question for answer in answers] == questions
+            assert told == [(question, kept) for question in questions]
 
 
 def test_the_oracle_reads_what_the_database_holds(server: Store, data_dir: Path, tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ def store() -> Iterator[Store]:
 def table(store: Store) -> dict[tuple[str, str], Row]:
     """All measurements, printed and written down."""
     answerer = Answerer(store, answer_rows=0)
-    assert not _directory(answerer, store).stale_months, "run `python -m loader refresh` first"
+    assert not _directory(answerer, store).stale_months, "run `python -m pipelines refresh` first"
     rows = {}
     for query in QUERIES:
         for scenario, questions in _scenarios(query).items():

@@ -390,7 +390,7 @@ def test_refresh_and_verify_are_commands_of_pipelines_too(
     assert (code, said.splitlines()[-1]) == (0, "no difference")
     cell("2022-12", "r")(own.db)
     code, said, error = both("verify")
-    assert (code, said.splitlines()[-1]) == (1, "1 differences")
+    assert (code, said.splitlines()[-1]) == (1, "1 difference")
     assert "python -m pipelines verify --repair" in error
     pointed = run(own, data_dir, environment, "pipelines", "verify", "--csv", str(csv_file))
     assert pointed.returncode == 2

@@ -177,8 +177,9 @@ def answerer(store: Store, tmp_path: Path) -> Iterator[Answerer]:
     add(store, tmp_path / "first.csv", 0)
     made = Answerer(store, watch=True)
     with closing(made):
-        assert made.watcher
-        assert becomes(lambda: made.watcher is not None and number(made.watcher) == 1)
+        watcher = made.known.watcher
+        assert watcher
+        assert becomes(lambda: number(watcher) == 1)
         assert asked(made) == 1
         yield made
 
