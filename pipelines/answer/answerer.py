@@ -75,7 +75,7 @@ class Executor:
 
     def directory(self, session: Session) -> Directory:
         """The directory as of a session's snapshot."""
-        found = read_directory(self._store, session, self._known)
+        found = read_directory(self._store, session, self._known, is_named=True)
         with self._lock:
             self._known = found
         return found

@@ -65,8 +65,13 @@ def marked(documents: Iterable[Mapping[str, Any]]) -> set[str]:
     return {name for document in documents for name in document.get("periods", ())}
 
 
-def read_directory(store: Store, session: Session, known: Directory | None = None) -> Directory:
+def read_directory(
+    store: Store, session: Session, known: Directory | None = None, *, is_named: bool = False
+) -> Directory:
     """The directory as of a session's snapshot; `known` itself where nothing has changed since.
+
+    Attributes:
+        is_named: whether each code has to have a name, as it must for whoever shows answers.
 
     Raises:
         StoreUnavailable: what it says of itself was lost in part, and nothing would be right without that.
@@ -109,15 +114,19 @@ def read_directory(store: Store, session: Session, known: Directory | None = Non
         months,
         frozenset(years[False]),
         frozenset(years[True]),
-        _names(store, session, counts.values()),
+        named(store, session, counts.values()) if is_named else read_vocabulary(store, session),
         (verification or {}).get("result"),
         counts,
         unrecorded,
     )
 
 
-def _names(store: Store, session: Session, counts: Iterable[Counts]) -> Vocabulary:
-    """The vocabulary, which has a name for each code that is counted."""
+def named(store: Store, session: Session, counts: Collection[Counts]) -> Vocabulary:
+    """The vocabulary, which has a name for each code that is counted.
+
+    Raises:
+        StoreUnavailable: it has not.
+    """
     vocabulary = read_vocabulary(store, session, is_whole=True)
     for dimension in PURCHASES.references:
         most = 4 * len(vocabulary[dimension.name])

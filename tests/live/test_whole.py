@@ -12,6 +12,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from catalog.collections import DATA_VERSION
+from catalog.errors import StoreUnavailable
 from loader.load import Options, load
 from loader.loads.remove import remove
 from pipelines.answer.answerer import Executor, compiled
@@ -19,6 +20,7 @@ from pipelines.ask.queries import BY_SLUG, QUERIES
 from pipelines.ask.question import Source, ask
 from pipelines.derived import pages, presence
 from pipelines.derived.refresh import refresh
+from pipelines.derived.verification import periods
 from pipelines.derived.verify import verify
 from pipelines.plan.planner import RollupRead, plan
 from pipelines.plan.whole import counts_slices, leaves_days
@@ -109,7 +111,7 @@ UNSEEN = {"a year not recorded"}
 def small_parts() -> Iterator[None]:
     """Several parts a page."""
     with pytest.MonkeyPatch.context() as patch:
-        for module in (pages, presence):
+        for module in (pages, presence, periods):
             patch.setattr(module, "PART_ROWS", PART_ROWS)
         yield
 
@@ -409,6 +411,11 @@ def test_names_that_are_gone_are_an_error(own: Store, serve: Serve, lose: Damage
     for path in ("/v1/queries/top-states", "/v1/queries/revenue-by-segment", "/readyz"):
         response = serve(own).get(path)
         assert (response.status_code, "states lacks names" in response.json["detail"]) == (503, True), response.text
+    names = list(own.db.states.find())
+    line = row(Random(3), 900_001, date(2024, 2, 5), ["Guam"])
+    with pytest.raises(StoreUnavailable, match="states lacks names"):
+        load(own, write(tmp_path / "more.csv", [line]), Options(new_members="add"), 0.0, quietly)
+    assert list(own.db.states.find()) == names
 
 
 def test_an_answer_is_verified_where_nothing_of_it_has_changed_since(
