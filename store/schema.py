@@ -51,10 +51,10 @@ def read_vocabulary(store: Store, session: Session | None = None, *, is_whole: b
     Members are only ever added, and never change their code. Before the first load the catalog's own are given.
 
     Attributes:
-        is_whole: whether every name has to be there, as it has once there are transactions.
+        is_whole: whether there have to be names, as there have once there are transactions.
 
     Raises:
-        StoreUnavailable: one is not.
+        StoreUnavailable: a collection of them is empty.
     """
     vocabulary = dict(PURCHASES.vocabulary)
     begun = _begun(store, session) if is_whole and any(each.optional for each in PURCHASES.references) else frozenset()
@@ -62,7 +62,7 @@ def read_vocabulary(store: Store, session: Session | None = None, *, is_whole: b
         documents = store.db[dimension.collection].find({}, session=session, comment=comment()).sort("_id")
         names = {document["_id"]: document["name"] for document in documents}
         is_new = dimension.optional and not names and dimension.collection not in begun
-        if is_whole and not is_new and (not names or max(names) >= len(names)):
+        if is_whole and not names and not is_new:
             raise names_lost(dimension.collection)
         if names:
             vocabulary[dimension.name] = tuple(names.get(code, UNKNOWN) for code in range(max(names) + 1))

@@ -13,7 +13,7 @@ from pymongo import ReturnDocument, UpdateOne
 
 from catalog.calendar import Grain, Period, month_of, parse, year_of
 from catalog.collections import DATA_VERSION, LAYOUT, MEMBERS, PERIODS, STATUS, TRANSACTIONS, VERIFICATION
-from catalog.dimensions import Vocabulary, date_of, day_number, day_of
+from catalog.dimensions import UNKNOWN, Vocabulary, date_of, day_number, day_of
 from catalog.errors import StoreUnavailable
 from catalog.purchases import DATE, PURCHASES
 from pipelines.state.members import present_marks
@@ -109,28 +109,39 @@ def read_directory(
         for period, document in documents.items()
         if as_built(document) is not None
     }
+    if is_named:
+        is_counted = not any(month.stale for month in months.values())
+        vocabulary = named(store, session, counts.values(), is_counted=is_counted)
+    else:
+        vocabulary = read_vocabulary(store, session)
     return Directory(
         version,
         months,
         frozenset(years[False]),
         frozenset(years[True]),
-        named(store, session, counts.values()) if is_named else read_vocabulary(store, session),
+        vocabulary,
         (verification or {}).get("result"),
         counts,
         unrecorded,
     )
 
 
-def named(store: Store, session: Session, counts: Collection[Counts]) -> Vocabulary:
-    """The vocabulary, which has a name for each code that is counted.
+def named(store: Store, session: Session, counts: Collection[Counts], *, is_counted: bool) -> Vocabulary:
+    """The vocabulary, which has a name for each code that transactions have.
+
+    Attributes:
+        is_counted: whether the counts tell of all transactions; otherwise no code may be without a name.
 
     Raises:
         StoreUnavailable: it has not.
     """
     vocabulary = read_vocabulary(store, session, is_whole=True)
     for dimension in PURCHASES.references:
-        most = 4 * len(vocabulary[dimension.name])
-        if any(len(each.packed.get(dimension.name, b"")) > most for each in counts):
+        names = vocabulary[dimension.name]
+        lost = {code for code, name in enumerate(names) if code and name == UNKNOWN}
+        if any(len(each.packed.get(dimension.name, b"")) > 4 * len(names) for each in counts):
+            raise names_lost(dimension.collection)
+        if lost and (not is_counted or any(lost.intersection(each.codes(dimension.name)) for each in counts)):
             raise names_lost(dimension.collection)
     return vocabulary
 

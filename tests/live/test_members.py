@@ -133,16 +133,16 @@ def test_a_loader_that_was_overtaken_says_so_and_goes_on_when_run_again(
 ) -> None:
     """It has read the members when another one adds the same name in another case, and one more before it."""
     ours, theirs = write(tmp_path / "a.csv", row(1, "GUAM")), write(tmp_path / "b.csv", row(2, "Samoa"), row(3, "guam"))
-    read = runs.read_vocabulary
+    read = runs.read_directory
 
-    def read_and_be_overtaken(store: Store, session: Session) -> Any:
-        vocabulary = read(store, session)
-        monkeypatch.setattr(runs, "read_vocabulary", read)
+    def read_and_be_overtaken(store: Store, session: Session, **more: bool) -> Any:
+        found = read(store, session, **more)
+        monkeypatch.setattr(runs, "read_directory", read)
         with Store(store.settings) as other:
             run(other, theirs)
-        return vocabulary
+        return found
 
-    monkeypatch.setattr(runs, "read_vocabulary", read_and_be_overtaken)
+    monkeypatch.setattr(runs, "read_directory", read_and_be_overtaken)
     with pytest.raises(LoadError) as caught:
         run(store, ours)
     assert caught.value.retryable
@@ -156,15 +156,15 @@ def test_a_name_taken_under_another_code_stops_the_load_and_loses_nothing(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Somebody has inserted it by hand, past the codes that are next: MongoDB refuses the second one."""
-    read = runs.read_vocabulary
+    read = runs.read_directory
 
-    def read_and_be_overtaken(store: Store, session: Session) -> Any:
-        vocabulary = read(store, session)
+    def read_and_be_overtaken(store: Store, session: Session, **more: bool) -> Any:
+        found = read(store, session, **more)
         store.db.states.insert_one({"_id": len(STATE.members) + 5, "name": "guam"})
-        monkeypatch.setattr(runs, "read_vocabulary", read)
-        return vocabulary
+        monkeypatch.setattr(runs, "read_directory", read)
+        return found
 
-    monkeypatch.setattr(runs, "read_vocabulary", read_and_be_overtaken)
+    monkeypatch.setattr(runs, "read_directory", read_and_be_overtaken)
     path = write(tmp_path / "a.csv", row(1, "Guam"))
     with pytest.raises(LoadError, match="same as 'Guam'"):
         run(store, path)

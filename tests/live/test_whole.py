@@ -418,6 +418,17 @@ def test_names_that_are_gone_are_an_error(own: Store, serve: Serve, lose: Damage
     assert list(own.db.states.find()) == names
 
 
+def test_codes_that_no_transaction_has_need_no_name(own: Store, right: Right, serve: Serve) -> None:
+    """Somebody has added a name by hand, and left codes out."""
+    own.db.states.insert_one({"_id": 60, "name": "Guam"})
+    assert is_right(serve(own), right, "top-states", {}) == []
+    own.db.periods.update_one({"_id": "2023-03"}, {"$unset": {"built": ""}})
+    own.db.status.update_one({"_id": DATA_VERSION}, {"$inc": {"builds": 1}})
+    assert serve(own).get("/v1/queries/top-states").status_code == 503, "not counted, so perhaps lost"
+    refresh(own)
+    assert is_right(serve(own), right, "top-states", {}) == []
+
+
 def test_an_answer_is_verified_where_nothing_of_it_has_changed_since(
     own: Store, right: Right, serve: Serve, tmp_path: Path
 ) -> None:
