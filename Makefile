@@ -57,7 +57,7 @@ slow: setup
 
 # What each question costs on the filled database, beside its estimate; written to $(DATA_DIR)/timing.json.
 timing: setup $(NEEDED)
-	@$(PY) -m store sh -c '$(PY) -m loader load "$(INPUT)" && $(PY) -m pytest tests/live/test_timing.py -m timing -q -s'
+	@$(PY) -m store sh -c '$(PY) -m loader load "$(INPUT)" && $(PY) -m pytest tests/live/pipelines/test_timing.py -m timing -q -s'
 
 # The unit tests on the lowest versions that setup.cfg allows, in an environment of its own.
 floors: $(VENV)-floors/ready

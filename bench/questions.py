@@ -17,7 +17,7 @@ from catalog.kinds import NULL
 from catalog.measures import Parts
 from catalog.purchases import PURCHASES
 from pipelines.answer.answer import Answer
-from pipelines.answer.answerer import Executor
+from pipelines.answer.answerer import Answerer
 from pipelines.ask.queries import QUERIES, Query
 from pipelines.ask.question import Filter, Question
 from pipelines.derived.pages import read_pages
@@ -37,9 +37,9 @@ def compare(store: Store) -> Mapping[str, tuple[float, float]]:
     Raises:
         AssertionError: the two gave different answers.
     """
-    executor = Executor(store, answer_rows=0)
+    answerer = Answerer(store, answer_rows=0)
     with store.snapshot() as session:
-        directory = executor.directory(session)
+        directory = answerer.known.as_of(session)
     if directory.stale_months:
         raise AssertionError("run `python -m loader refresh` first")
     peer = _filled(store, directory)
@@ -47,10 +47,10 @@ def compare(store: Store) -> Mapping[str, tuple[float, float]]:
     spent: dict[str, tuple[list[float], list[float]]] = {}
     for query in QUERIES * ROUNDS:
         for scenario, question in _questions(query, chosen, directory).items():
-            executor.answer(question, Timer())  # warm pages; DuckDB's data are in memory, too
+            answerer.answer([question], Timer())[0]  # warm pages; DuckDB's data are in memory, too
             times = spent.setdefault(scenario, ([], []))
             start = time.perf_counter()
-            answer = executor.answer(question, Timer())
+            answer = answerer.answer([question], Timer())[0]
             between = time.perf_counter()
             groups = _ask(peer, question)
             end = time.perf_counter()

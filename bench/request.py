@@ -49,7 +49,7 @@ def measure() -> Mapping[str, Any]:
     }
     try:
         _ask(app, SLUG)
-        while not app.extensions["connection"].executor.watcher.current():  # until then each request asks for it
+        while not app.extensions["connection"].answerer.known.watcher.current():  # until then each request asks for it
             time.sleep(0.01)
         return {name: _profile(app, paths) for name, paths in kinds.items()}
     finally:

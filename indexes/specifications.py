@@ -27,7 +27,7 @@ from catalog.purchases import SEGMENT, STATE
 from pipelines.ask.queries import BY_SLUG
 from pipelines.ask.question import Filter, Question
 from pipelines.plan.compiler import raw_pipeline, rollup_pipeline
-from pipelines.plan.planner import RollupRead
+from pipelines.plan.reads import RollupRead
 from pipelines.plan.rollups import BY_DIMENSIONS
 
 IGNORING_CASE = {"locale": "en", "strength": 2}

@@ -6,10 +6,11 @@ from typing import Any
 import click
 
 from pipelines.answer.answer import Answer
-from pipelines.answer.answerer import Executor, compiled
+from pipelines.answer.answerer import Answerer
+from pipelines.answer.sources import compiled
 from pipelines.ask.queries import QUERIES
 from pipelines.ask.question import PARAMETERS, Question, ask, find_query
-from pipelines.plan.planner import plan
+from pipelines.plan.choose import plan
 from pipelines.state.directory import read_directory
 from store.client import Store, translated
 from store.command import as_json, run, version
@@ -61,7 +62,7 @@ def run_command(slug: str, as_json: bool, **given: tuple[str, ...]) -> None:
     with Store(Settings.from_environment()) as store:
         store.require_replica_set()
         timer = Timer()
-        found = Executor(store).answer(_ask(store, query, given), timer)
+        found = Answerer(store).answer([_ask(store, query, given)], timer)[0]
     if as_json:
         click.echo(
             json.dumps(

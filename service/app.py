@@ -10,7 +10,6 @@ from service.api import catalogue, dashboard, dimensions, explore, health, live,
 from service.api.examples import real_examples
 from service.around import bounds, compression, cors, keys, libraries, logs, metrics, problems, rates, requests
 from service.around.connection import Connection
-from service.fast import admission, gate, kept
 from service.pages import docs, home
 from service.settings import ServiceSettings
 from store.settings import Settings
@@ -18,8 +17,13 @@ from store.settings import Settings
 DESCRIPTION = "Ten business questions about a retailer's purchases, answered exactly, with any dates and filters."
 
 
-def create_app(settings: Settings | None = None, behaviour: ServiceSettings | None = None) -> Flask:
+def create_app(
+    settings: Settings | None = None, behaviour: ServiceSettings | None = None, *, is_fast: bool = True
+) -> Flask:
     """Make the WSGI application. MongoDB is not asked yet, so it may start later.
+
+    Attributes:
+        is_fast: whether to use what is there for speed alone.
 
     Raises:
         UserError: a setting in the environment has no usable value.
@@ -38,16 +42,16 @@ def create_app(settings: Settings | None = None, behaviour: ServiceSettings | No
     app.json.sort_keys = False  # type: ignore[attr-defined]  # columns have an order
     app.url_map.strict_slashes = app.url_map.merge_slashes = False  # a redirect would lead to the Host that was sent
     behaviour = behaviour or ServiceSettings.from_environment()
-    places = admission.Places(behaviour.places)
-    connection = Connection(settings or Settings.from_environment(), places.take)
+    connection = Connection(settings or Settings.from_environment())
     app.extensions |= {"connection": connection, "stopping": threading.Event()}
-    if not (behaviour.keys or behaviour.rate_limit or behaviour.cors_origins):  # which have to see each request
-        kept.install(app, lambda: connection.executor)
+    if is_fast:
+        from service import fast
+
+        fast.install(app, connection, behaviour)
     live.install(app)
     # Before a request these run in this order, after it in the opposite one.
     logs.install(app)
     metrics.install(app)
-    admission.install(app, places)
     requests.install(app, behaviour.budget_ms)
     compression.install(app)
     bounds.install(app)
@@ -70,6 +74,5 @@ def create_app(settings: Settings | None = None, behaviour: ServiceSettings | No
     app.add_url_rule("/v1/queries/<slug>", view_func=catalogue.no_such_query)
     for page in (home.blueprint, docs.blueprint):
         app.register_blueprint(page)
-    gate.install(app, places)
     logging.getLogger("pymongo").setLevel(logging.WARNING)
     return app

@@ -1,7 +1,103 @@
-"""`python -m service.keys`: make API keys. See `service.around.keys`."""
+"""API keys: who may ask. `python -m service.keys new NAME` makes one.
 
-from service.around.keys import main
-from store.command import run
+A key is 256 random bits, so its plain SHA-256 can be stored: nobody can guess it from the digest.
+"""
+
+import hashlib
+import hmac
+import re
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from catalog.errors import UserError
+from store.command import run, version
+
+_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
+_LINE = re.compile(rf"({_NAME}):([0-9a-f]{{64}})", re.ASCII)
+PREFIX = "ca_"
+_LIKE_A_KEY = re.compile(rf"{PREFIX}[A-Za-z0-9_-]{{16,}}|(?<=Bearer )[^\s\"']{{8,}}", re.ASCII | re.IGNORECASE)
+MASK = f"{PREFIX}***"
+
+
+@dataclass(frozen=True)
+class ApiKey:
+    """A key as it is stored: whose it is, and the SHA-256 of its text in hexadecimal digits."""
+
+    name: str
+    digest: str
+
+
+def new_key(name: str) -> tuple[str, ApiKey]:
+    """A fresh key's text, and what is stored of it."""
+    text = f"{PREFIX}{secrets.token_urlsafe(32)}"
+    return text, ApiKey(name, _digest(text))
+
+
+def masked(text: str) -> str:
+    """The text without what looks like a key or a good part of one, wherever in it a client has put that."""
+    return _LIKE_A_KEY.sub(MASK, text)
+
+
+def read_keys(path: str) -> tuple[ApiKey, ...]:
+    """The keys of a file: one `name:digest` a line; empty lines and lines that start with # do not count.
+
+    Raises:
+        UserError: the file cannot be read, is empty, or has another line.
+    """
+    try:
+        lines = Path(path).read_text(encoding="ascii").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not ASCII"
+        raise UserError(f"API_KEYS_FILE: {path} cannot be read ({reason}).") from None
+    keys = []
+    for number, line in enumerate(lines, 1):
+        text = line.strip()
+        if text and not text.startswith("#"):
+            found = _LINE.fullmatch(text)
+            if not found:  # the line is not shown: it may be a key that was stored by mistake
+                raise UserError(f"API_KEYS_FILE: {path}, line {number}, is not of the form name:sha256.")
+            keys.append(ApiKey(found[1], found[2]))
+    if not keys:
+        raise UserError(f"API_KEYS_FILE: {path} holds no key. python -m service.keys new NAME makes one.")
+    if len({key.name for key in keys}) < len(keys):
+        raise UserError(f"API_KEYS_FILE: {path} has two keys of one name.")
+    return tuple(keys)
+
+
+def find_key(keys: Iterable[ApiKey], text: str) -> ApiKey | None:
+    """The key of this text. Every key is compared, in a time that does not tell how much of it was right."""
+    digest = _digest(text)
+    found = None
+    for key in keys:
+        if hmac.compare_digest(key.digest, digest):
+            found = key
+    return found
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+@click.group()
+@version
+def main() -> None:
+    """Make API keys for the file that API_KEYS_FILE names."""
+
+
+@main.command("new")
+@click.argument("name")
+def new_command(name: str) -> None:
+    """Print a fresh key for NAME, which is shown this once, and the line to store."""
+    if not re.fullmatch(_NAME, name, re.ASCII):
+        raise click.UsageError(f"{name!r} is no name. Use a letter or digit, then up to 63 of those, '.', '-', '_'.")
+    text, key = new_key(name)
+    click.echo(f"{key.name}:{key.digest}")
+    click.echo(f"The key of {name}, shown only now: {text}\nAppend the line on standard output to the file.", err=True)
+
 
 if __name__ == "__main__":
     run(main)

@@ -30,8 +30,7 @@ from granian.server.mp import MPServer
 
 from catalog.errors import UserError
 from service.around import logs
-from service.fast.admission import WAITING
-from service.settings import ServerSettings, ServiceSettings, refuse_open_door
+from service.settings import WAITING, ServerSettings, ServiceSettings, refuse_open_door
 from service.worker import GRACE_S, STOPS, Lifeline, ignore_stops, load, service
 from store.embedded.server import EmbeddedServer
 from store.settings import Settings

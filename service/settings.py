@@ -12,9 +12,12 @@ from pathlib import Path
 from limits import parse_many
 
 from catalog.errors import UserError
-from service.around.keys import Key, read_keys
+from service.keys import ApiKey, read_keys
 from store.environment import one_of, read, setting, settings_of, whole_number
 from store.settings import Settings
+
+WAITING = 8
+"""So many requests wait for one of the places; one more takes the turn of the one that has waited longest."""
 
 LEVELS = ("debug", "info", "warning", "error")
 FORMATS = ("json", "text")
@@ -67,7 +70,7 @@ class ServiceSettings:
     places: int = setting(
         "CONCURRENCY", whole_number(1, 9_999), 2, "requests of one process that may have MongoDB work at once"
     )
-    keys: tuple[Key, ...] = setting(
+    keys: tuple[ApiKey, ...] = setting(
         "API_KEYS_FILE", read_keys, (), "a file of keys; with it each request needs one", shown="none"
     )
     rate_limit: str | None = setting(
@@ -138,7 +141,7 @@ class ServerSettings:
 ALL = (Settings, ServerSettings, ServiceSettings)
 
 
-def refuse_open_door(addresses: list[object], keys: tuple[Key, ...]) -> None:
+def refuse_open_door(addresses: list[object], keys: tuple[ApiKey, ...]) -> None:
     """Make sure that a service that others can reach asks for a key.
 
     Attributes:

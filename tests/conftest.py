@@ -14,10 +14,7 @@ from service.settings import ALL
 from store.client import Store
 from store.environment import DOTENV, settings_of
 from store.settings import Settings
-
-ROOT = Path(__file__).parents[1]
-REAL_FILE = ROOT.parent / "shared" / "data" / "online_store_customer_data.csv"
-SAMPLE_ROWS = 20_000
+from tests.support.places import ROOT, SAMPLE_ROWS
 
 
 def pytest_configure() -> None:

@@ -12,21 +12,21 @@ from catalog.dimensions import Vocabulary, iso_date
 from catalog.measures import MEASURES, NOTHING, Measure, Parts
 from pipelines.ask.queries import Descending
 from pipelines.ask.question import BUCKET, Question
-from pipelines.plan.planner import Plan
+from pipelines.plan.reads import Plan
 from pipelines.state.version import Version
 
 Codes = tuple[int, ...]
 """What a group is: the interval's first day (where one is asked for), then the code in each dimension."""
 
-Cells = Mapping[Codes, Parts]
-Key = tuple[str | int, ...]
+Grouped = Mapping[Codes, Parts]
+Labels = tuple[str | int, ...]
 """What a reply shows for a group. Two groups may have the same labels, and stay two."""
 
 
 class Row(NamedTuple):
     """One group: its labels, its parts, and the codes that it is told apart by."""
 
-    key: Key
+    key: Labels
     parts: Parts
     codes: Codes
 
@@ -34,7 +34,7 @@ class Row(NamedTuple):
 class Arranged(NamedTuple):
     """The rows in order and cut, the codes of each, the total of all groups, and the answer in a sentence."""
 
-    rows: tuple[tuple[Key, Parts], ...]
+    rows: tuple[tuple[Labels, Parts], ...]
     codes: tuple[Codes, ...]
     total: Parts
     sentence: str
@@ -87,7 +87,7 @@ class Answer:
 
     question: Question
     filters: Mapping[str, Any]
-    rows: tuple[tuple[Key, Parts], ...]
+    rows: tuple[tuple[Labels, Parts], ...]
     total: Parts
     sentence: str
     plan: Plan
@@ -178,14 +178,14 @@ def show(parts: Parts) -> dict[str, Any]:
     return {measure.name: measure.show(parts) for measure in MEASURES}
 
 
-def arrange(question: Question, cells: Cells, vocabulary: Vocabulary) -> Arranged:
+def arrange(question: Question, grouped: Grouped, vocabulary: Vocabulary) -> Arranged:
     """Label, order and cut the groups.
 
     The order is total: by interval, then by the query's order, then by the group's label, then by its codes. Groups
     are told apart by their codes alone.
     """
     label = labeller(question, vocabulary)
-    groups = [Row(label(codes), parts, codes) for codes, parts in cells.items() if parts.transactions]
+    groups = [Row(label(codes), parts, codes) for codes, parts in grouped.items() if parts.transactions]
     groups.sort(key=order(question))
     total = Parts(*map(sum, zip(*(each.parts for each in groups), strict=True))) if groups else NOTHING
     shown = cut(question, groups)
@@ -194,13 +194,13 @@ def arrange(question: Question, cells: Cells, vocabulary: Vocabulary) -> Arrange
     return Arranged(rows, tuple(each.codes for each in shown), total, sentence)
 
 
-def labeller(question: Question, vocabulary: Vocabulary) -> Callable[[Codes], Key]:
+def labeller(question: Question, vocabulary: Vocabulary) -> Callable[[Codes], Labels]:
     """What turns the codes of a group into its labels."""
     dimensions = [dimension.labels(vocabulary) for dimension in question.query.by]
     if question.interval:
         dimensions.insert(0, iso_date)
 
-    def label(codes: Codes) -> Key:
+    def label(codes: Codes) -> Labels:
         return tuple(label_of(code) for label_of, code in zip(dimensions, codes, strict=True))
 
     return label
@@ -209,7 +209,7 @@ def labeller(question: Question, vocabulary: Vocabulary) -> Callable[[Codes], Ke
 def _told(question: Question, groups: Iterable[Row]) -> list[tuple[str, Parts]]:
     """What a sentence is made of: the groups over all intervals, in the order of their labels."""
     skip = 1 if question.interval else 0
-    together: dict[Codes, tuple[Key, Parts]] = {}
+    together: dict[Codes, tuple[Labels, Parts]] = {}
     for key, parts, codes in groups:
         before = together.get(codes[skip:])
         together[codes[skip:]] = (key[skip:], parts.merge(before[1]) if before else parts)

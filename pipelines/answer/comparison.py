@@ -16,7 +16,7 @@ from catalog.measures import NOTHING, Parts
 from catalog.purchases import DATE
 from pipelines.answer.answer import Answer, Codes, Previous, Row, cut, labeller, order
 from pipelines.ask.question import Comparison, Interval, Question
-from pipelines.plan.planner import Plan
+from pipelines.plan.reads import Plan
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from catalog.purchases import PURCHASES
 from pipelines.ask.queries import BY, BY_SLUG, EXPLORE, Query, exploration
 
 _ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
-MAX_ROWS = 100_000
+MAX_REPLY_ROWS = 100_000
 NEGATION = "not_"
 BUCKET = "interval"
 """The column that tells an interval's first day."""
@@ -223,9 +223,9 @@ def _date(name: str, value: str) -> date:
 
 
 def _limit(value: str) -> int:
-    if value.isascii() and value.isdigit() and len(value) <= 6 and 1 <= int(value) <= MAX_ROWS:
+    if value.isascii() and value.isdigit() and len(value) <= 6 and 1 <= int(value) <= MAX_REPLY_ROWS:
         return int(value)
-    raise BadValue("limit", value, f"a whole number from 1 to {MAX_ROWS}")
+    raise BadValue("limit", value, f"a whole number from 1 to {MAX_REPLY_ROWS}")
 
 
 def _choice(name: str, value: str, allowed: Sequence[str]) -> str:

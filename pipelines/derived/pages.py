@@ -9,8 +9,6 @@ in 0.3 instead of 19 ms, but takes 2.1 to 2.7 times as long for a filtered quest
 for, and would bring a library of 100 MB into each worker.
 """
 
-import threading
-from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -111,7 +109,7 @@ def _is_whole(pages: Sequence[Mapping[str, Any]], rows: int, built: int) -> bool
 
 
 def evaluate(columns: Columns, question: Question, first: int, last: int) -> dict[tuple[int, ...], Parts]:
-    """Filter and group the transactions of the days (numbers) from `first` to `last`; keys as in `Cells`.
+    """Filter and group the transactions of the days (numbers) from `first` to `last`; keys as in `Grouped`.
 
     The interval's part of a key is the day number itself; the caller folds days into intervals.
     """
@@ -168,35 +166,3 @@ def _kept(codes: Array, condition: Filter) -> Array:
 def _smallest(values: Array) -> bytes:
     width = 1 if values.max(initial=0) < 2**8 else 2
     return values.astype(f"<u{width}").tobytes()
-
-
-class BlockCache:
-    """Unpacked pages, the least recently used thrown out first; bounded in bytes. A changed page has another name."""
-
-    def __init__(self, max_bytes: int) -> None:
-        self._max_bytes = max_bytes
-        self._blocks: OrderedDict[Any, Columns] = OrderedDict()
-        self._lock = threading.Lock()
-        self.bytes = 0
-
-    def get(self, name: Any) -> Columns | None:
-        """The block of that name, if it is here."""
-        with self._lock:
-            if name in self._blocks:
-                self._blocks.move_to_end(name)
-            return self._blocks.get(name)
-
-    def put(self, name: Any, block: Columns) -> None:
-        """Keep a block, and throw out what no longer fits."""
-        size = _bytes(block)
-        with self._lock:
-            if name in self._blocks or size > self._max_bytes:
-                return
-            self._blocks[name] = block
-            self.bytes += size
-            while self.bytes > self._max_bytes:
-                self.bytes -= _bytes(self._blocks.popitem(last=False)[1])
-
-
-def _bytes(columns: Columns) -> int:
-    return int(columns.cents.nbytes) + sum(int(codes.nbytes) for codes in columns.codes.values())

@@ -9,14 +9,17 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
-from catalog.collections import STATUS, TRANSACTIONS, VERIFICATION
+from catalog.calendar import Grain, Period
+from catalog.collections import PERIODS, STATUS, TRANSACTIONS, VERIFICATION
 from pipelines.derived.ahead import ahead
 from pipelines.derived.verification.account import check_account
 from pipelines.derived.verification.findings import SHOWN, Checked, Difference, Verification
 from pipelines.derived.verification.mend import mend
 from pipelines.derived.verification.periods import check_period
 from pipelines.derived.verification.rows import ROWS, check_rows, ranges
-from pipelines.state.directory import bump_builds, read_directory
+from pipelines.derived.verification.strays import named_period
+from pipelines.state.directory import bump_builds, read_version
+from pipelines.state.version import EMPTY, Version
 from store.client import Session, Store, in_transaction, translated
 
 __all__ = ["SHOWN", "Difference", "Verification", "verify"]
@@ -34,9 +37,8 @@ def verify(store: Store, progress: Progress, *, repair: bool = False) -> Verific
         StoreUnavailable: MongoDB is away.
     """
     with translated(), store.snapshot() as session:
-        directory = read_directory(store, session)
-    found = Verification(directory.version.number)
-    periods = [*directory.months, *sorted(directory.fresh_years)]
+        version, periods = _recorded(store, session)
+    found = Verification(version.number)
     every = Checked()
 
     def work() -> Iterator[Callable[[], Checked]]:
@@ -61,13 +63,21 @@ def verify(store: Store, progress: Progress, *, repair: bool = False) -> Verific
     return found
 
 
+def _recorded(store: Store, session: Session) -> tuple[Version, list[Period]]:
+    """The version and the periods that have a document; a directory is refused where something was lost."""
+    names = [each["_id"] for each in store.db[PERIODS.name].find({}, {"_id": 1}, session=session)]
+    periods = sorted(filter(None, map(named_period, names)), key=lambda each: (each.grain is Grain.YEAR, each.start))
+    return read_version(store, session), periods
+
+
 def _keep(store: Store, found: Verification) -> None:
     """Keep the result, and let everybody read it anew."""
 
     def keep(session: Session) -> None:
         update = {"$set": {"result": found.summary()}}
         store.db[STATUS.name].update_one({"_id": VERIFICATION}, update, upsert=True, session=session)
-        bump_builds(store, session)
+        if read_version(store, session) != EMPTY:  # where it was lost a refresh makes a new one, not a look
+            bump_builds(store, session)
 
     with translated(), store.client.start_session() as session:
         in_transaction(session, keep)

@@ -8,7 +8,7 @@ from catalog.dimensions import day_number, day_of
 from catalog.measures import LIFT, merge
 from catalog.purchases import DATE, PURCHASES
 from pipelines.ask.question import BUCKET, Filter, Interval, Question
-from pipelines.plan.planner import RollupRead
+from pipelines.plan.reads import RollupRead
 from pipelines.plan.rollups import ALL, TOTAL
 from pipelines.plan.whole import among, counts_slices, cuts_days, leaves_days
 

@@ -4,7 +4,7 @@ from math import prod
 
 from catalog.errors import UserError
 from catalog.purchases import DATE
-from pipelines.ask.question import MAX_ROWS, Question
+from pipelines.ask.question import MAX_REPLY_ROWS, Question
 from pipelines.state.version import Directory
 
 
@@ -14,7 +14,7 @@ class TooManyGroups(UserError):
     def __init__(self, groups: int) -> None:
         self.groups = groups
         super().__init__(
-            f"This may have {groups:,} groups, and a reply has at most {MAX_ROWS:,}. "
+            f"This may have {groups:,} groups, and a reply has at most {MAX_REPLY_ROWS:,}. "
             "Ask for fewer days or dimensions, or filter."
         )
 
@@ -23,10 +23,10 @@ def check_groups(question: Question, directory: Directory) -> None:
     """Refuse a question whose answer may have too many groups, before anything is read.
 
     Raises:
-        TooManyGroups: they may be more than MAX_ROWS.
+        TooManyGroups: they may be more than MAX_REPLY_ROWS.
     """
     groups = most_groups(question, directory)
-    if groups > MAX_ROWS:
+    if groups > MAX_REPLY_ROWS:
         raise TooManyGroups(groups)
 
 

@@ -54,11 +54,11 @@ class Rollup:
 
 
 _LONG = (Grain.MONTH, Grain.YEAR)
-ROLLUPS = (
+DECLARED_ROLLUPS = (
     Rollup(frozenset(), (Grain.DAY, *_LONG)),
     *(Rollup(frozenset((each,)), (Grain.DAY, *_LONG)) for each in PURCHASES.filterable),
     Rollup(frozenset((DATE,)), (Grain.MONTH,)),  # a day's own document would say no more than its total
     *(Rollup(frozenset(pair), _LONG) for pair in combinations(PURCHASES.filterable, 2)),
     *(Rollup(frozenset((each, DATE)), (Grain.MONTH,)) for each in PURCHASES.filterable),
 )
-BY_DIMENSIONS = {rollup.dimensions: rollup for rollup in ROLLUPS}
+BY_DIMENSIONS = {rollup.dimensions: rollup for rollup in DECLARED_ROLLUPS}

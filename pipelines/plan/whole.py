@@ -12,7 +12,7 @@ from catalog.dimensions import Dimension
 from catalog.errors import InternalError
 from catalog.purchases import DATE
 from pipelines.ask.question import Question
-from pipelines.plan.planner import RollupRead
+from pipelines.plan.reads import RollupRead
 from pipelines.state.version import Counts, Directory
 
 _NONE = Counts(0)

@@ -13,9 +13,9 @@ from service.api.formats import JSON
 from service.api.operations import operation
 from service.api.replies import conditional, head
 from service.api.schemas import AnswerSchema, DashboardParametersSchema, Document
-from service.around.connection import current_executor
-from service.around.requests import request_id, timer
-from service.fast.heads import own_part
+from service.around.connection import current_answerer
+from service.around.context import context
+from service.around.requests import own_part
 
 blueprint = Blueprint("dashboard", __name__, url_prefix="/v1/dashboard", description="All questions at once")
 
@@ -30,15 +30,14 @@ class DashboardSchema(Document):
 @operation(blueprint, DashboardSchema, DashboardParametersSchema, is_conditional=True, example="/v1/dashboard")
 def dashboard(_declared: Any) -> Response:
     """Every query's answer, all read from one snapshot: they never disagree with each other."""
-    executor = current_executor()
-    with timer().stretch("mongo"):
-        directory = executor.present()
+    with context().timer.stretch("mongo"):
+        directory = current_answerer().known.now()
     given = request.args.to_dict(flat=False)
     questions = [ask(query, given, directory.vocabulary, DASHBOARD_PARAMETERS) for query in QUERIES]
 
     def write() -> tuple[bytes, Version]:
-        found = executor.all_resolved(questions, directory, timer())
-        own = own_part(timer().timing_ms(), request_id())
+        found = current_answerer().answer(questions, context().timer, directory)
+        own = own_part(context().timer.timing_ms(), context().request_id)
         return b'{"answers": [' + b", ".join(head(each, directory) + own for each in found) + b"]}", found[0].version
 
     return conditional(questions, directory, JSON, write)

@@ -11,7 +11,7 @@ from catalog.purchases import PURCHASES
 from pipelines.ask.question import NEGATION
 from service.api.operations import NOT_FOUND, operation
 from service.api.schemas import Document
-from service.around.connection import current_executor
+from service.around.connection import current_answerer
 
 blueprint = Blueprint("dimensions", __name__, url_prefix="/v1/dimensions", description="What can be asked")
 
@@ -41,7 +41,7 @@ class DimensionsSchema(Document):
 @operation(blueprint, DimensionsSchema, example="/v1/dimensions")
 def dimensions() -> dict[str, Any]:
     """All dimensions with their members."""
-    vocabulary = current_executor().present().vocabulary
+    vocabulary = current_answerer().known.now().vocabulary
     return {"dimensions": [_told(each, vocabulary) for each in PURCHASES.dimensions]}
 
 
@@ -51,7 +51,7 @@ def dimension(name: str) -> dict[str, Any]:
     """One dimension with its members."""
     if name not in PURCHASES.by_name:
         raise NotFound("dimension", name, PURCHASES.by_name)
-    return _told(PURCHASES.by_name[name], current_executor().present().vocabulary)
+    return _told(PURCHASES.by_name[name], current_answerer().known.now().vocabulary)
 
 
 def _told(dimension: Dimension, vocabulary: Vocabulary) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from marshmallow import fields
 
 from service.api.examples import real_examples
 from service.api.schemas import Document
-from service.around.connection import current_executor, current_store
+from service.around.connection import current_answerer, current_store
 
 blueprint = Blueprint("health", __name__, description="For load balancers and monitors")
 
@@ -69,7 +69,7 @@ def healthz() -> dict[str, Any]:
 def readyz() -> dict[str, Any]:
     """Readiness: MongoDB answers, and what it holds can be answered from. 503 where not."""
     with current_store().snapshot() as session:
-        directory = current_executor().inspect(session)
+        directory = current_answerer().known.inspect(session)
     version = directory.version.number
     incomplete = directory.incomplete | directory.unrecorded
     return {

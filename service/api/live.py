@@ -10,7 +10,7 @@ from flask_smorest import Blueprint
 
 from catalog.errors import AnalyticsError, StoreUnavailable
 from pipelines.state.directory import parse_version
-from service.around.connection import current_executor
+from service.around.connection import current_answerer
 from service.settings import ServerSettings
 from store.watch import Watcher
 
@@ -36,7 +36,7 @@ def live() -> Response:
 
     The event `version` carries `{"data_version": 7}`: the current one at once, then each new one.
     """
-    watcher, places = current_executor().watcher, current_app.extensions["listeners"]
+    watcher, places = current_answerer().known.watcher, current_app.extensions["listeners"]
     if watcher is None or not places.acquire(blocking=False):
         raise StoreUnavailable("Every place for listeners is taken", "Try again, or ask for /readyz from time to time")
     response = Response(_events(watcher, current_app.extensions["stopping"]), mimetype="text/event-stream")

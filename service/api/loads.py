@@ -11,7 +11,7 @@ from pipelines.state.lanes import read_loads
 from service.api.operations import NOT_FOUND, operation
 from service.api.schemas import Document
 from service.around.connection import current_store
-from service.around.requests import timer
+from service.around.context import context
 from store.client import translated
 from store.layout import require_layout
 
@@ -60,7 +60,7 @@ LoadsSchema = Document.from_dict({"loads": fields.List(fields.Nested(LoadSchema)
 @operation(blueprint, LoadsSchema, example="/v1/loads")
 def loads() -> dict[str, Any]:
     """The newest thousand loads: counts, refused rows by reason, missing values by column."""
-    with translated(), timer().stretch("mongo"):
+    with translated(), context().timer.stretch("mongo"):
         require_layout(current_store())
         found = current_store().db[LOADS.name].find({}, _SHOWN).sort([("started_at", -1), ("_id", 1)]).limit(NEWEST)
         return {"loads": [_told(each) for each in read_loads(current_store(), found.to_list())]}
@@ -70,7 +70,7 @@ def loads() -> dict[str, Any]:
 @operation(blueprint, LoadSchema, problems=NOT_FOUND, example="/v1/loads/<load_id>")
 def load(load_id: str) -> dict[str, Any]:
     """One load."""
-    with translated(), timer().stretch("mongo"):
+    with translated(), context().timer.stretch("mongo"):
         require_layout(current_store())
         collection = current_store().db[LOADS.name]
         found = collection.find_one({"_id": load_id}, _SHOWN)

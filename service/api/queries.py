@@ -8,14 +8,14 @@ from flask_smorest import Blueprint
 
 from pipelines.ask.queries import BY_SLUG, QUERIES, Query
 from pipelines.ask.question import Question
-from pipelines.plan.planner import plan
+from pipelines.plan.choose import plan
 from pipelines.state.version import Directory
 from service.api.formats import BY_SUFFIX
 from service.api.operations import any_of, operation
 from service.api.replies import Reply, answer
 from service.api.schemas import AnswerSchema, ExplanationSchema, ParametersSchema, answer_schema
-from service.around.connection import current_executor
-from service.around.requests import timer
+from service.around.connection import current_answerer
+from service.around.context import context
 from store.explain import extended_json
 
 blueprint = Blueprint("queries", __name__, url_prefix="/v1/queries", description="The business questions")
@@ -24,13 +24,13 @@ blueprint = Blueprint("queries", __name__, url_prefix="/v1/queries", description
 def resolve(query: Query) -> tuple[Question, Directory]:
     """The question that the request's parameters make of a query, and the directory as it is now."""
     # The parsed arguments keep one of a repeated value; the question has to see them all.
-    with timer().stretch("mongo"):
-        return current_executor().resolve(query, request.args.to_dict(flat=False))
+    with context().timer.stretch("mongo"):
+        return current_answerer().resolve(query, request.args.to_dict(flat=False))
 
 
 def explanation(question: Question, directory: Directory) -> Reply:
     """How a question is answered, as the reply's document."""
-    told = current_executor().explain(question)
+    told = current_answerer().explain(question)
     return {
         "source": "+".join(dict.fromkeys(read.source for read, *_ in told)) or "none",
         "reads": [

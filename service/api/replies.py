@@ -13,12 +13,11 @@ from pipelines.answer.answer import Answer
 from pipelines.ask.question import Question
 from pipelines.state.version import Directory, Version
 from service.api.formats import JSON, Format, chosen
-from service.api.performance import KEPT, UNCHANGED, measurements
 from service.api.schemas import AnswerSchema
-from service.around.connection import current_executor
-from service.around.requests import request_id, timer
-from service.fast import kept
-from service.fast.heads import heads, own_part
+from service.around.connection import current_answerer
+from service.around.context import Offer, context
+from service.around.measured import KEPT, UNCHANGED, measurements
+from service.around.requests import own_part
 
 Reply = dict[str, Any]
 _SURROUNDING = AnswerSchema()
@@ -32,7 +31,9 @@ def head(found: Answer, directory: Directory) -> bytes:
         return body[: body.rindex(b"}}")] + b", "
 
     is_present = found.version.has_data_of(directory.version)  # or else a commit came between the two
-    return heads().get(directory.version, found.question, make) if is_present else make()
+    kept = current_app.extensions.get("heads")
+    body: bytes = kept(directory.version, found.question, make) if kept and is_present else make()
+    return body
 
 
 def _document(found: Answer, directory: Directory) -> Reply:
@@ -93,21 +94,20 @@ def answer(question: Question, directory: Directory, suffix: str | None = None) 
 
     def write() -> tuple[bytes, Version]:
         nonlocal source
-        is_known = (directory.version, question) in current_executor().answers
-        found = current_executor().resolved(question, directory, timer())
-        source = KEPT if is_known else found.plan.source
+        (found,) = current_answerer().answer([question], context().timer, directory)
+        source = KEPT if context().answers[-1].kept else found.plan.source
         if form.rows:
             return form.rows(found), found.version
         begin = head(found, directory)
         if found.version.has_data_of(directory.version):
-            kept.offer(found, directory.version, begin)
-        return begin + own_part(timer().timing_ms(), request_id()), found.version
+            context().offer = Offer(found, directory.version, begin)
+        return begin + own_part(context().timer.timing_ms(), context().request_id), found.version
 
     response = conditional([question], directory, form, write)
     response.vary.add("Accept")
     if form is not JSON and response.status_code == HTTPStatus.OK:
         response.headers["Content-Disposition"] = f'attachment; filename="{question.query.slug}.{form.suffix}"'
-    measurements().add(question.query.slug, source, timer().timing_ms())
+    measurements().add(question.query.slug, source, context().timer.timing_ms())
     return response
 
 

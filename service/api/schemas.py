@@ -14,7 +14,7 @@ from pipelines.ask.question import (
     DASHBOARD_PARAMETERS,
     EXPLORE_PARAMETERS,
     FILTER_PARAMETERS,
-    MAX_ROWS,
+    MAX_REPLY_ROWS,
     NEGATION,
     PARAMETERS,
     Comparison,
@@ -73,7 +73,7 @@ def _declared() -> dict[str, fields.Field[Any]]:
         metadata={
             "type": "integer",
             "minimum": 1,
-            "maximum": MAX_ROWS,
+            "maximum": MAX_REPLY_ROWS,
             "description": "At most so many rows, in each interval if there are intervals",
         }
     )

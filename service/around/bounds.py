@@ -1,23 +1,21 @@
 """How much a request may bring: the length of its address, and of its body."""
 
-from collections.abc import Mapping
-
 from flask import Flask, request
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, RequestURITooLarge
 
+from service.around.paths import policy
+
 MAX_URL_BYTES = 8_000
-BODIES: Mapping[str, int] = {}
-"""The paths that take a body, and of how many bytes at most; today none does."""
 
 
-def install(app: Flask, bodies: Mapping[str, int] = BODIES) -> None:
+def install(app: Flask) -> None:
     """Refuse what is too long, unread, before anything else looks at the request."""
 
     def check() -> None:
         environ = request.environ
         if len(environ.get("RAW_URI", environ["PATH_INFO"] + environ["QUERY_STRING"])) > MAX_URL_BYTES:
             raise RequestURITooLarge(f"The address is longer than {MAX_URL_BYTES:,} bytes.")
-        most = bodies.get(request.path, 0)
+        most = policy(request.path).max_body_bytes
         if "Transfer-Encoding" in request.headers:  # whoever reads it waits for as long as the client likes
             raise BadRequest("A body in chunks is not accepted. " + _remedy(most))
         if (request.content_length or 0) > most:

@@ -7,8 +7,8 @@ from contextlib import suppress
 from flask import current_app
 
 from catalog.errors import AnalyticsError
-from pipelines.answer.answerer import Executor
-from service.around.requests import note_answer
+from pipelines.answer.answerer import Answerer
+from service.around.context import note_answer
 from store.client import Store
 from store.settings import Settings
 
@@ -17,23 +17,27 @@ PATIENCE_MS = 2_000
 
 
 class Connection:
-    """Makes the store when it is first asked for."""
+    """Makes the store when it is first asked for.
 
-    def __init__(self, settings: Settings, admit: Callable[[], None]) -> None:
+    Attributes:
+        admit: called before MongoDB works for a request; raises where too much is going on already.
+    """
+
+    def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._admit = admit
+        self.admit: Callable[[], None] = lambda: None
         self._lock = threading.Lock()
         self._store: Store | None = None
-        self._executor: Executor | None = None
+        self._answerer: Answerer | None = None
 
     @property
-    def executor(self) -> Executor:
+    def answerer(self) -> Answerer:
         """What answers questions; it keeps the caches of this process."""
         store = self.store
         with self._lock:
-            if self._executor is None:
-                self._executor = Executor(store, watch=True, tell=note_answer)
-            return self._executor
+            if self._answerer is None:
+                self._answerer = Answerer(store, watch=True, tell=note_answer)
+            return self._answerer
 
     @property
     def store(self) -> Store:
@@ -44,30 +48,28 @@ class Connection:
         """
         with self._lock:
             if self._store is None:
-                self._store = Store(self._settings, pool_size=POOL_SIZE, patience_ms=PATIENCE_MS, admit=self._admit)
+                self._store = Store(self._settings, pool_size=POOL_SIZE, patience_ms=PATIENCE_MS, admit=self.admit)
             return self._store
 
     def warm(self) -> None:
         """Connect and read what every question needs, so that the first ones need not wait; no matter if it fails."""
         with suppress(AnalyticsError):
-            executor = self.executor
-            with self.store.snapshot() as session:
-                executor.directory(session)
+            self.answerer.known.now()
 
     def close(self) -> None:
         """Close the connection; a test's last word."""
         with self._lock:
-            if self._executor:
-                self._executor.close()
+            if self._answerer:
+                self._answerer.close()
             if self._store:
                 self._store.close()
-            self._store = self._executor = None
+            self._store = self._answerer = None
 
 
-def current_executor() -> Executor:
-    """The executor of the current application."""
+def current_answerer() -> Answerer:
+    """The answerer of the current application."""
     connection: Connection = current_app.extensions["connection"]
-    return connection.executor
+    return connection.answerer
 
 
 def current_store() -> Store:

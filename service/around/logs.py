@@ -14,15 +14,17 @@ from typing import Any
 
 from flask import Flask, Response, request
 
-from pipelines.ask.question import PARAMETERS
+from pipelines.ask.question import EXPLORE_PARAMETERS
 from service.around import requests
-from service.around.keys import client, masked
+from service.around.context import context
+from service.around.keys import client
+from service.keys import masked
 from service.settings import ServerSettings
 
 log = logging.getLogger("service")
 MAX_VALUE = 200
 METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
-_TOLD = frozenset(PARAMETERS) | {"by", "compare"}
+_TOLD = frozenset(EXPLORE_PARAMETERS)
 
 
 class JsonFormatter(logging.Formatter):
@@ -97,11 +99,11 @@ def _log_request(response: Response) -> Response:
 
 def fields(response: Response) -> dict[str, Any]:
     """What is logged of the present request."""
-    timing = requests.timer().timing_ms()
-    answers = [answer for answer, _ in requests.answers()]
+    timing = context().timer.timing_ms()
+    answers = [answer for answer, _ in context().answers]
     return {
-        "request_id": requests.request_id(),
-        "trace_id": requests.trace_id(),
+        "request_id": context().request_id,
+        "trace_id": context().trace_id,
         "method": request.method if request.method in METHODS else "another",
         "path": request.path[:MAX_VALUE],
         "parameters": _parameters(),
@@ -111,7 +113,7 @@ def fields(response: Response) -> dict[str, Any]:
         "query": requests.slug(),
         "source": [answer.plan.source for answer in answers],
         "reads": [str(read) for answer in answers for read in answer.plan.reads],
-        "kept": [kept for _, kept in requests.answers()],
+        "kept": [kept for _, kept in context().answers],
         "data_version": answers[0].data_version if answers else None,
         "timing_ms": timing,
         "bytes": response.content_length,

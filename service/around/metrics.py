@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 from functools import partial
 
-from flask import Blueprint, Flask, Response, current_app, g
+from flask import Blueprint, Flask, Response, current_app
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -20,7 +20,8 @@ from catalog.errors import AnalyticsError
 from pipelines.answer.answer import Answer
 from pipelines.state.version import Directory
 from service.around import requests
-from service.around.connection import current_executor, current_store
+from service.around.connection import current_answerer, current_store
+from service.around.context import context
 
 blueprint = Blueprint("metrics", __name__)
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
@@ -47,13 +48,13 @@ class Metrics:
     def count(self, response: Response) -> Response:
         """Count a request; an `after_request` function."""
         self.requests.labels(requests.route(), str(response.status_code)).inc()
-        if g.get("is_shed"):
+        if context().is_shed:
             self.shed.inc()
-        answers = requests.answers()
+        answers = context().answers
         for _, kept in answers:
             (self.kept if kept else self.made).inc()
         if answers:
-            timing = requests.timer().timing_ms()
+            timing = context().timer.timing_ms()
             source = answers[0][0].plan.source if len(answers) == 1 else "several"
             self.seconds.labels(requests.slug(), source).observe(timing["total"] / 1000)
             self.mongo_seconds.labels(requests.slug(), source).observe(timing.get("mongo", 0.0) / 1000)
@@ -135,6 +136,6 @@ def page() -> Response:
 def _directory() -> Directory | None:
     try:
         with current_store().snapshot() as session:
-            return current_executor().inspect(session)
+            return current_answerer().known.inspect(session)
     except AnalyticsError:
         return None

@@ -10,13 +10,19 @@ from marshmallow import Schema, fields
 from werkzeug.exceptions import HTTPException
 
 from catalog.errors import AnalyticsError, BadValue, StoreUnavailable, UnknownName, UserError
+from service.around.context import context
 from service.around.keys import Unauthorized
-from service.around.requests import request_id, timer
-from service.fast.admission import RETRY_AFTER_SECONDS as OVERLOAD_SECONDS
-from service.fast.admission import Overloaded
 
 log = logging.getLogger(__name__)
 RETRY_AFTER_SECONDS = 5
+RETRY_OVERLOAD_AFTER_SECONDS = 1
+
+
+class Overloaded(AnalyticsError):
+    """More is asked at once than this process takes on; over HTTP a 503."""
+
+    def __init__(self) -> None:
+        super().__init__("The service is overloaded. Try again.")
 
 
 class ProblemSchema(Schema):
@@ -49,7 +55,7 @@ class ProblemApi(Api):
 def problem(status: int, detail: str, **more: Any) -> Response:
     """A problem as a response."""
     body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail, **more}
-    response = jsonify(body | {"request_id": request_id(), "timing_ms": timer().timing_ms()})
+    response = jsonify(body | {"request_id": context().request_id, "timing_ms": context().timer.timing_ms()})
     response.status_code = status
     response.mimetype = "application/problem+json"
     response.headers["Cache-Control"] = "no-store"
@@ -79,17 +85,17 @@ def _ours(error: AnalyticsError) -> Response:
         return problem(error.status, str(error))
     if isinstance(error, Overloaded):
         response = problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error))
-        response.headers["Retry-After"] = str(OVERLOAD_SECONDS)
+        response.headers["Retry-After"] = str(RETRY_OVERLOAD_AFTER_SECONDS)
         return response
     if isinstance(error, StoreUnavailable):
-        log.warning("%s", error, extra={"fields": {"request_id": request_id()}})
+        log.warning("%s", error, extra={"fields": {"request_id": context().request_id}})
         return problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error))
     return _unforeseen(error)
 
 
 def _http(error: HTTPException) -> Response:
     if error.code == HTTPStatus.TOO_MANY_REQUESTS:
-        return problem(error.code, f"More than {error.description} were asked. Wait, then go on.")
+        return problem(error.code, f"Rate limit exceeded: {error.description}. Wait, then try again.")
     response = problem(error.code or 500, error.description or "")
     for name, value in error.get_headers():
         if name == "Allow":
@@ -98,5 +104,5 @@ def _http(error: HTTPException) -> Response:
 
 
 def _unforeseen(error: Exception) -> Response:
-    log.error("a request failed", exc_info=error, extra={"fields": {"request_id": request_id()}})
-    return problem(500, f"This is a defect of the service. The log has it under request id {request_id()}.")
+    log.error("a request failed", exc_info=error, extra={"fields": {"request_id": context().request_id}})
+    return problem(500, f"Internal error. The log has the details under request id {context().request_id}.")

@@ -4,16 +4,15 @@ from http import HTTPStatus
 from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Any
 
-from flask import Flask, Response, g, request
+from flask import Flask, Response, request
 from flask_limiter import Limiter
 from limits.storage import MongoDBStorageBase
 from pymongo import WriteConcern
 
 from service.around.connection import current_store
-from service.around.keys import OPEN_PATHS, client
-from service.fast.admission import ALWAYS
-
-EXEMPT = ALWAYS | OPEN_PATHS
+from service.around.context import context
+from service.around.keys import client
+from service.around.paths import policy
 
 
 class StoreStorage(MongoDBStorageBase):
@@ -48,13 +47,14 @@ def install(app: Flask, limit: str) -> None:
         in_memory_fallback_enabled=True,
         request_identifier=lambda: "any",  # by default what fits no route, and static files, would not count
     )
-    limiter.request_filter(lambda: request.path in EXEMPT or request.method == "OPTIONS")
+    limiter.request_filter(lambda: policy(request.path).is_monitor or request.method == "OPTIONS")
     app.after_request(_only_when_refused)  # before the limiter's own, so it runs after that
     limiter.init_app(app)
 
 
 def _counted_as() -> str:
-    return f"key {g.client}" if "client" in g else f"address {origin(client())}"
+    key = context().client
+    return f"key {key}" if key else f"address {origin(client())}"
 
 
 def origin(address: str) -> str:

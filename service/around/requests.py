@@ -1,18 +1,17 @@
 """What surrounds every request: id, trace, timer, MongoDB's deadline, and the headers of every response."""
 
+import json
 import re
 import uuid
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from flask import Flask, Response, g, has_request_context, request
+from flask import Flask, Response, g, request
 
-from pipelines.answer.answer import Answer
 from pipelines.ask.queries import BY_SLUG
-from service.around.keys import masked
+from service.around.context import Context, begin, context
+from service.keys import masked
 from store.scope import scope
-from store.timing import Timer
 
 _SAFE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 _TRACE_PARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(-.*)?", re.ASCII)
@@ -45,15 +44,13 @@ class Sent:
 def install(app: Flask, budget_ms: int) -> None:
     """Give each request an id, a timer and a deadline, and each response their headers."""
 
-    def begin() -> None:
-        g.timer = Timer()
-        g.answers = []
-        g.request_id = own_id(request.headers.get("X-Request-Id", ""))
-        g.trace_id = parse_trace_parent(request.headers.get("traceparent", ""))
-        g.ending = ExitStack()
-        g.ending.enter_context(scope(g.trace_id or g.request_id, budget_ms))
+    def start() -> None:
+        request_id = own_id(request.headers.get("X-Request-Id", ""))
+        trace_id = parse_trace_parent(request.headers.get("traceparent", ""))
+        made = begin(Context(request_id, trace_id))
+        made.ending.enter_context(scope(trace_id or request_id, budget_ms))
 
-    app.before_request(begin)
+    app.before_request(start)
     app.after_request(_finish)
     app.teardown_request(_end)
 
@@ -63,39 +60,9 @@ def own_id(given: str) -> str:
     return given if _SAFE_ID.fullmatch(given) and masked(given) == given else uuid.uuid4().hex
 
 
-def request_id() -> str:
-    """The id of this request: the client's own, where it sent a harmless one."""
-    return str(g.request_id)
-
-
-def trace_id() -> str | None:
-    """The trace that the client says this request belongs to (W3C Trace Context), or None."""
-    found: str | None = g.trace_id
-    return found
-
-
-def timer() -> Timer:
-    """The timer of this request."""
-    found: Timer = g.timer
-    return found
-
-
-def ending() -> ExitStack:
-    """What is undone when this request ends."""
-    found: ExitStack = g.ending
-    return found
-
-
-def note_answer(answer: Answer, kept: bool) -> None:
-    """Remember an answer that this request got, and whether it was kept from before."""
-    if has_request_context():
-        g.answers.append((answer, kept))
-
-
-def answers() -> Sequence[tuple[Answer, bool]]:
-    """The answers that this request got, each with whether it was kept from before."""
-    found: Sequence[tuple[Answer, bool]] = g.answers
-    return found
+def own_part(timing_ms: Mapping[str, float], request_id: str) -> bytes:
+    """The end of a reply in JSON: the request's own timing and id, and what closes `meta` and the reply."""
+    return json.dumps({"timing_ms": timing_ms, "request_id": request_id}).encode()[1:] + b"}"
 
 
 def route() -> str:
@@ -125,8 +92,8 @@ def parse_trace_parent(text: str) -> str | None:
 
 
 def _finish(response: Response) -> Response:
-    response.headers["Server-Timing"] = timer().header()
-    response.headers["X-Request-Id"] = request_id()
+    response.headers["Server-Timing"] = context().timer.header()
+    response.headers["X-Request-Id"] = context().request_id
     for name, value in SECURITY.items():
         response.headers.setdefault(name, value)
     if request.is_secure:
@@ -137,6 +104,5 @@ def _finish(response: Response) -> Response:
 
 
 def _end(_error: BaseException | None) -> None:
-    stack: ExitStack | None = g.pop("ending", None)
-    if stack:
-        stack.close()
+    if "context" in g:
+        context().ending.close()

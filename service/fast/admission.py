@@ -12,31 +12,16 @@ import threading
 from collections import deque
 from collections.abc import Mapping
 
-from cachetools import LRUCache
-from flask import Flask, Response, g, has_request_context, request
+from flask import Flask, Response, has_request_context, request
 
-from catalog.errors import AnalyticsError
-from service.around.requests import answers, ending
+from pipelines.answer.cache import Cache
+from service.around.context import context
+from service.around.paths import policy
+from service.around.problems import Overloaded
+from service.settings import WAITING
 
 WAIT_MS = 50
-WAITING = 8
-"""So many wait; one more takes the turn of the one that has waited longest."""
-
-RETRY_AFTER_SECONDS = 1
-ALWAYS = frozenset({"/readyz", "/metrics"})
-"""Monitors are told how things stand also, and above all, under overload."""
-
-WORKING = ("/v1/queries/", "/v1/explore", "/v1/dashboard")
-"""How the addresses begin that are worth refusing unread; a few others need a place, but hardly any work."""
-
 MAX_ANSWERED = 10_000
-
-
-class Overloaded(AnalyticsError):
-    """More is asked at once than this process takes on; over HTTP a 503."""
-
-    def __init__(self) -> None:
-        super().__init__("The service has too much to do at the moment. Try again.")
 
 
 class Places:
@@ -46,7 +31,7 @@ class Places:
         self._places = self._free = places
         self._waiting: deque[_Turn] = deque()
         self._lock = threading.Lock()
-        self._answered: LRUCache[str, bool] = LRUCache(MAX_ANSWERED)
+        self._answered: Cache[str, bool] = Cache(MAX_ANSWERED, lambda _: 1)
 
     def take(self) -> None:
         """Take a place for what remains of this request; taking it again changes nothing.
@@ -54,13 +39,13 @@ class Places:
         Raises:
             Overloaded: none is free, nor becomes so within WAIT_MS.
         """
-        if not has_request_context() or request.path in ALWAYS or g.get("has_place"):
+        if not has_request_context() or policy(request.path).is_monitor or context().has_place:
             return
         if not self._enter():
-            g.is_shed = True
+            context().is_shed = True
             raise Overloaded
-        g.has_place = True
-        ending().callback(self._leave)
+        context().has_place = True
+        context().ending.callback(self._leave)
 
     @property
     def most(self) -> int:
@@ -74,13 +59,12 @@ class Places:
 
     def may_need(self, target: str) -> bool:
         """Whether a request for this address needs a place, most likely."""
-        return target.startswith(WORKING) and target not in self._answered
+        return policy(target).is_work and target not in self._answered
 
     def note(self, response: Response) -> Response:
         """Remember what was answered; an `after_request` function."""
-        if response.status_code in (200, 304) and answers():
-            with self._lock:
-                self._answered[target(request.environ)] = True
+        if response.status_code in (200, 304) and context().answers:
+            self._answered.put(target(request.environ), True)
         return response
 
     def _enter(self) -> bool:
@@ -159,5 +143,4 @@ def target(environ: Mapping[str, str]) -> str:
 
 def install(app: Flask, places: Places) -> None:
     """Tell the places what is answered."""
-    app.extensions["places"] = places
     app.after_request(places.note)

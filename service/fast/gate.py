@@ -15,8 +15,9 @@ from typing import Any
 
 from flask import Flask
 
+from service.around.problems import RETRY_OVERLOAD_AFTER_SECONDS, Overloaded
 from service.around.requests import SECURITY
-from service.fast.admission import RETRY_AFTER_SECONDS, Admission, Overloaded, Places, target
+from service.fast.admission import Admission, Places, target
 
 log = logging.getLogger(__name__)
 REPORT_S = 1.0
@@ -75,8 +76,9 @@ class Gate:
 
 
 def install(app: Flask, places: Places) -> None:
-    """Put the gate before all that answers requests. Install it last."""
-    app.wsgi_app = Gate(app.wsgi_app, places, app.extensions["metrics"].count_unread)  # type: ignore[method-assign]
+    """Put the gate before all that answers requests."""
+    count = lambda: app.extensions["metrics"].count_unread()  # noqa: E731  metrics are installed later
+    app.wsgi_app = Gate(app.wsgi_app, places, count)  # type: ignore[method-assign]
 
 
 _NO_ID = b"0" * 32
@@ -92,7 +94,7 @@ _HEADERS = [
     ("Content-Type", "application/problem+json"),
     ("Content-Length", str(len(_BODY))),
     ("Cache-Control", "no-store"),
-    ("Retry-After", str(RETRY_AFTER_SECONDS)),
+    ("Retry-After", str(RETRY_OVERLOAD_AFTER_SECONDS)),
     ("Server-Timing", "total;dur=0.000"),
     *SECURITY.items(),
 ]

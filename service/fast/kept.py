@@ -6,7 +6,6 @@ condition that does not name the kept reply), Flask answers.
 """
 
 import struct
-import threading
 import zlib
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -14,27 +13,27 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from cachetools import LRUCache
-from flask import Flask, Response, g, request
+from flask import Flask, Response, request
 
 from catalog.errors import AnalyticsError
-from pipelines.answer.answer import Answer
-from pipelines.answer.answerer import Executor
+from pipelines.answer.answerer import Answerer
+from pipelines.answer.cache import Cache
 from pipelines.state.directory import parse_version
 from pipelines.state.version import Version
-from service.api.formats import JSON
-from service.api.performance import KEPT, UNCHANGED, measurements
 from service.around import logs, requests
 from service.around.compression import LEVEL, MIN_BYTES
-from service.fast.heads import own_part
+from service.around.context import Offer, context
+from service.around.measured import KEPT, UNCHANGED, measurements
 from store.timing import Timer
 
 MAX_BYTES = 8 << 20
-"""So many bytes of replies are kept by a process; the least recently used go first."""
+"""So many bytes of replies are kept by a process."""
 
 _EVERY_TIME = frozenset({"Content-Type", "Content-Length", "Content-Encoding", "Server-Timing", "X-Request-Id", "Date"})
 _OF_FLASK = ("CONTENT_LENGTH", "HTTP_AUTHORIZATION", "HTTP_ORIGIN", "HTTP_RANGE", "HTTP_TRANSFER_ENCODING")
-Key = tuple[str, ...]
+Address = tuple[str, ...]
+"""What names a reply: all of a request that it depends on."""
+
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
 Application = Callable[[Environ, StartResponse], Iterable[bytes]]
@@ -65,11 +64,10 @@ class Kept:
 class KeptReplies:
     """WSGI middleware that answers from kept replies; may be used by several threads."""
 
-    def __init__(self, app: Application, executor: Callable[[], Executor]) -> None:
+    def __init__(self, app: Application, answerer: Callable[[], Answerer]) -> None:
         self._app = app
-        self._executor = executor
-        self._kept: LRUCache[Key, Kept] = LRUCache(MAX_BYTES, _size)
-        self._lock = threading.Lock()
+        self._answerer = answerer
+        self._kept: Cache[Address, Kept] = Cache(MAX_BYTES, _size)
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Answer from a kept reply, or let the application answer."""
@@ -82,9 +80,9 @@ class KeptReplies:
         headers = list(kept.headers)
         status, body = 304, b""
         if not condition:
-            status, end = 200, own_part(timer.timing_ms(), request_id)
+            status, end = 200, requests.own_part(timer.timing_ms(), request_id)
             body, encoding = _body(kept, end, environ.get("HTTP_ACCEPT_ENCODING", ""))
-            headers += [("Content-Type", JSON.mimetype), ("Content-Length", str(len(body))), *encoding]
+            headers += [("Content-Type", "application/json"), ("Content-Length", str(len(body))), *encoding]
         headers += [("Server-Timing", timer.header()), ("X-Request-Id", request_id)]
         start_response("304 NOT MODIFIED" if condition else "200 OK", headers)
         trace_id = requests.parse_trace_parent(environ.get("HTTP_TRACEPARENT", ""))
@@ -95,19 +93,16 @@ class KeptReplies:
 
     def keep(self, kept: Kept) -> None:
         """Keep the reply to the present request."""
-        with self._lock, suppress(ValueError):  # it is larger than all that is kept may be
-            self._kept[_key(request.environ)] = kept
+        self._kept.put(_address(request.environ), kept)
 
     def _find(self, environ: Environ) -> Kept | None:
         has_weights = "q=" in environ.get("HTTP_ACCEPT_ENCODING", "")
         if environ["REQUEST_METHOD"] != "GET" or has_weights or any(map(environ.get, _OF_FLASK)):
             return None
-        key = _key(environ)
-        with self._lock:
-            kept = self._kept.get(key)
+        kept = self._kept.get(_address(environ))
         if kept is None:
             return None
-        watcher = self._executor().watcher
+        watcher = self._answerer().known.watcher
         told = watcher.current() if watcher else None
         with suppress(AnalyticsError):  # Flask says which
             if told and parse_version(told) == kept.version:
@@ -115,29 +110,25 @@ class KeptReplies:
         return None
 
 
-def install(app: Flask, executor: Callable[[], Executor]) -> None:
+def install(app: Flask, answerer: Callable[[], Answerer]) -> None:
     """Keep the replies that `service.api.replies` offers, with the headers that everything else gives them.
 
     Install it first: what is installed first comes last after a request.
     """
-    replies = KeptReplies(app.wsgi_app, executor)
+    replies = KeptReplies(app.wsgi_app, answerer)
     app.wsgi_app = replies  # type: ignore[method-assign]  # as Flask's documentation says
 
     def keep(response: Response) -> Response:
-        offered = g.get("offered")
-        if offered and response.status_code == 200 and not any(map(request.environ.get, _OF_FLASK)):
-            replies.keep(_kept(app, response, *offered))
+        offer = context().offer
+        if offer and response.status_code == 200 and not any(map(request.environ.get, _OF_FLASK)):
+            replies.keep(_kept(app, response, offer))
         return response
 
     app.after_request(keep)
 
 
-def offer(answer: Answer, version: Version, head: bytes) -> None:
-    """Offer the reply to this request for keeping: an answer, as of a version, without the request's own part."""
-    g.offered = answer, version, head
-
-
-def _kept(app: Flask, response: Response, answer: Answer, version: Version, head: bytes) -> Kept:
+def _kept(app: Flask, response: Response, offer: Offer) -> Kept:
+    answer, version, head = offer
     packer = zlib.compressobj(LEVEL, wbits=31)
     packed = packer.compress(head) + packer.flush(zlib.Z_FULL_FLUSH)
     headers = tuple((name, value) for name, value in response.headers if name not in _EVERY_TIME)
@@ -153,7 +144,7 @@ def _measure(add: Callable[[str, str, dict[str, float]], None], slug: str, sent:
     add(slug, UNCHANGED if sent.status == 304 else KEPT, sent.timing_ms)
 
 
-def _key(environ: Environ) -> Key:
+def _address(environ: Environ) -> Address:
     names = ("wsgi.url_scheme", "SCRIPT_NAME", "PATH_INFO", "QUERY_STRING", "HTTP_ACCEPT")
     return tuple(environ.get(name, "") for name in names)
 

@@ -8,7 +8,7 @@ from random import Random
 import pytest
 
 from store.client import Store
-from tests.faults.spoil import split, write_spoiled
+from tests.support.faults.spoil import split, write_spoiled
 
 SEED = int(os.environ.get("FAULTS_SEED") or time.time_ns() % 2**32)
 SHORT_ROWS, LONG_ROWS, SMALL_ROWS = 20_000, 200_000, 500

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.mongod import primary_of, replica_set
-from tests.faults.process import load_until_done, loader
-from tests.faults.test_kill_server import embedded_environment, environment_of, judged
-from tests.live.test_embedded import HEALED_S, mongod_of
-from tests.live.test_service import serving
+from tests.support.embedded import HEALED_S, mongod_of
+from tests.support.faults.loads import embedded_environment, environment_of, judged
+from tests.support.faults.servers import primary_of, replica_set
+from tests.support.process import load_until_done, loader
+from tests.support.service import serving
 
 pytestmark = [pytest.mark.live, pytest.mark.faults]
 

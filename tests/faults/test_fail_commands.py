@@ -16,7 +16,7 @@ import loader.reading.files
 from catalog.errors import AnalyticsError, InternalError, StoreUnavailable
 from loader.load import load
 from loader.loads.options import Options
-from pipelines.answer.answerer import Executor
+from pipelines.answer.answerer import Answerer
 from pipelines.ask.queries import BY_SLUG
 from pipelines.ask.question import ask
 from pipelines.derived.verify import verify
@@ -24,9 +24,10 @@ from store.client import Store, translated
 from store.schema import read_vocabulary
 from store.settings import Settings
 from store.timing import Timer
-from tests.faults.judge import judge
-from tests.faults.mongod import Mongod, replica_set
-from tests.live.test_sources import content, quietly
+from tests.support.faults.judge import judge
+from tests.support.faults.servers import Mongod, replica_set
+from tests.support.questions import content
+from tests.support.rows import quietly
 
 pytestmark = pytest.mark.live
 
@@ -243,8 +244,8 @@ def asked(store: Store) -> list[Any]:
     with translated():
         vocabulary = read_vocabulary(store)
     questions = [ask(BY_SLUG[slug], given, vocabulary) for slug, given in QUESTIONS]
-    executor = Executor(store, answer_rows=0)
-    return [content(executor.answer(each, Timer())) for each in questions * 2]
+    answerer = Answerer(store, answer_rows=0)
+    return [content(answerer.answer([each], Timer())[0]) for each in questions * 2]
 
 
 def verified(store: Store) -> tuple[int, int]:

@@ -15,8 +15,8 @@ from indexes.manage import apply
 from loader.load import load
 from loader.loads.options import Options
 from store.client import Store
-from tests.faults.judge import expect, judge, judge_part
-from tests.live.test_sources import new_store
+from tests.support.faults.judge import expect, judge, judge_part
+from tests.support.stores import new_store
 
 pytestmark = pytest.mark.live
 

@@ -9,9 +9,9 @@ from random import Random
 import pytest
 
 from store.client import Store
-from tests.faults.judge import judge, judge_part
-from tests.faults.point import POINTS, Point
-from tests.faults.process import ORPHAN_S, Process, first_commit_s, loader
+from tests.support.faults.judge import judge, judge_part
+from tests.support.faults.point import POINTS, Point
+from tests.support.process import ORPHAN_S, Process, first_commit_s, loader
 
 pytestmark = pytest.mark.live
 
@@ -40,7 +40,7 @@ def killed_at(
     """Run the loader until the point kills it; then what is committed accounts for itself."""
     delay_ms = random.uniform(0, point.within_ms)
     arguments = [point.name, str(occurrence), str(delay_ms), str(CHUNK_BYTES), "load", str(path)]
-    process = Process(["-m", "tests.faults.point", *arguments], environment)
+    process = Process(["-m", "tests.support.faults.point", *arguments], environment)
     measure(store, process, path, waited)
     assert process.wait() == -9, f"{point.name} was not reached: {process.output}"
     assert judge_part(store) == [], point.name

@@ -8,13 +8,13 @@ from random import Random
 
 import pytest
 
-from pipelines.answer.answerer import Executor
+from pipelines.answer.answerer import Answerer
 from pipelines.ask.queries import BY_SLUG
 from pipelines.ask.question import Question, Source
 from store.client import Store
 from store.timing import Timer
-from tests.faults.judge import judge
-from tests.faults.process import ORPHAN_S, loader
+from tests.support.faults.judge import judge
+from tests.support.process import ORPHAN_S, loader
 
 pytestmark = pytest.mark.live
 
@@ -64,10 +64,10 @@ class Halves:
 
     def check_answers(self) -> None:
         """Whatever is left, all sources tell the same of it."""
-        executor = Executor(self.store, answer_rows=0)
+        answerer = Answerer(self.store, answer_rows=0)
         for slug in ("overall-summary", "revenue-by-segment"):
             questions = [Question(BY_SLUG[slug], source=source) for source in (Source.AUTO, Source.RAW)]
-            auto, raw = executor.answer_all(questions, Timer())
+            auto, raw = answerer.answer(questions, Timer())
             assert (auto.rows, auto.total) == (raw.rows, raw.total)
 
     def check_load_is_refused(self) -> None:

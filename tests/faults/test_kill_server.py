@@ -15,11 +15,12 @@ import pytest
 from store.client import Store
 from store.embedded.server import find_mongod
 from store.settings import Settings
-from tests.faults.judge import judge
-from tests.faults.mongod import Mongod, primary_of, replica_set
-from tests.faults.process import Process, load_until_done, loader
-from tests.live.test_embedded import HEALED_S, guardian_of, mongod_of
-from tests.live.test_service import serving
+from tests.support.embedded import HEALED_S, guardian_of, mongod_of
+from tests.support.faults.judge import judge
+from tests.support.faults.loads import embedded_environment, environment_of, judged, wait_for_rows
+from tests.support.faults.servers import Mongod, primary_of, replica_set
+from tests.support.process import Process, load_until_done, loader
+from tests.support.service import serving
 
 pytestmark = pytest.mark.live
 
@@ -33,33 +34,12 @@ def mongod(tmp_path: Path) -> Iterator[Mongod]:
         yield server
 
 
-def environment_of(mongod: Mongod, database: str) -> dict[str, str]:
-    """The environment for a command on this server."""
-    return {"PATH": os.environ["PATH"], "MONGODB_URI": mongod.uri, "MONGODB_DATABASE": database}
-
-
-def judged(mongod: Mongod, database: str, path: Path, output: str) -> list[str]:
-    """What is wrong; the database is dropped."""
-    with Store(Settings(database=database, uri=mongod.uri)) as store:
-        wrong = judge(store, [path], output)
-        store.client.drop_database(database)
-    return wrong
-
-
 def kill_and_restart(mongod: Mongod, down_s: float) -> None:
     """Kill -9, and start it again after a while."""
     mongod.kill()
     time.sleep(down_s)
     mongod.start()
     primary_of([mongod])
-
-
-def wait_for_rows(mongod: Mongod, database: str, process: Process) -> None:
-    """Wait until a load has committed something."""
-    with Store(Settings(database=database, uri=mongod.uri)) as store:
-        while process.runs and not store.db.transactions.find_one():
-            time.sleep(0.005)
-    assert process.runs, process.output
 
 
 def test_a_server_that_is_killed_once_costs_nothing(mongod: Mongod, short_file: Path, random: Random) -> None:
@@ -91,11 +71,6 @@ def test_a_server_that_is_killed_twenty_times_costs_nothing(mongod: Mongod, long
         done["runs"] += runs
         assert judged(mongod, database, long_file, output) == []
     print(f"{dict(done)}, every load judged right")
-
-
-def embedded_environment(data_dir: Path) -> dict[str, str]:
-    """The environment for a command on the embedded server of a folder."""
-    return {"PATH": os.environ["PATH"], "DATA_DIR": str(data_dir)}
 
 
 def kill_embedded(data_dir: Path, killed: str) -> None:

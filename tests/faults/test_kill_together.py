@@ -12,11 +12,11 @@ from random import Random
 import pytest
 
 from store.client import Store
-from tests.faults.judge import judge_overlapping
-from tests.faults.process import LONGEST_S, Process
-from tests.faults.spoil import _with_amount
-from tests.faults.truth import Truth, following
-from tests.live.test_service import Service, serving
+from tests.support.faults.judge import judge_overlapping
+from tests.support.faults.spoil import with_amount
+from tests.support.faults.truth import Truth, following
+from tests.support.process import LONGEST_S, Process
+from tests.support.service import Service, serving
 
 pytestmark = pytest.mark.live
 
@@ -35,7 +35,7 @@ def overlapping(path: Path, rows: int, random: Random) -> tuple[Path, Path]:
     third = rows // 3
     first, second = lines[: 2 * third], lines[third:]
     for at in random.sample(range(third), third // 10):
-        second[at] = _with_amount(second[at], f"{random.randrange(10**4, 10**5)}.75")
+        second[at] = with_amount(second[at], f"{random.randrange(10**4, 10**5)}.75")
     files = path.with_name("one.csv"), path.with_name("two.csv")
     for each, content in zip(files, (first, second), strict=True):
         with each.open("w", encoding="ascii", newline="") as file:
@@ -115,7 +115,7 @@ class Together:
 
     def command(self, *arguments: str, fault: str = "none") -> Process:
         """Start a command of the loader's."""
-        return Process(["-m", "tests.faults.small", fault, *arguments], self.environment)
+        return Process(["-m", "tests.support.faults.small", fault, *arguments], self.environment)
 
     def load(self, path: Path, fault: str = "none") -> Process:
         """Start a load."""

@@ -14,10 +14,10 @@ import pytest
 
 from store.client import Store
 from store.settings import Settings
-from tests.faults.judge import expect, judge
-from tests.faults.mongod import Mongod, primary_of, replica_set, uri_of
-from tests.faults.process import Process, committed_rows, load_until_done, loader
-from tests.live.test_service import Service, serving
+from tests.support.faults.judge import expect, judge
+from tests.support.faults.servers import Mongod, primary_of, replica_set, uri_of
+from tests.support.process import Process, committed_rows, load_until_done, loader
+from tests.support.service import Service, serving
 
 pytestmark = [pytest.mark.live, pytest.mark.faults]
 

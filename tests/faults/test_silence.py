@@ -7,10 +7,10 @@ from random import Random
 
 import pytest
 
-from tests.faults.mongod import replica_set
-from tests.faults.process import load_until_done, loader
-from tests.faults.proxy import proxied
-from tests.faults.test_kill_server import judged, wait_for_rows
+from tests.support.faults.loads import judged, wait_for_rows
+from tests.support.faults.proxy import proxied
+from tests.support.faults.servers import replica_set
+from tests.support.process import load_until_done, loader
 
 pytestmark = [pytest.mark.live, pytest.mark.faults]
 

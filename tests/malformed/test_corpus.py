@@ -3,7 +3,6 @@
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -11,30 +10,16 @@ from catalog.errors import FileRefused
 from loader.load import check
 from loader.reading import files
 from loader.reading.clean import Refused
-from store.settings import Settings
-from tests.malformed import product, reader
-from tests.malformed.corpus import CASES, FIRST, TOMORROW, ZONE, Bad, Case
+from tests.support.malformed import product, reader
+from tests.support.malformed.cases import READ, REFUSED, SETTINGS, write
+from tests.support.malformed.corpus import CASES, FIRST, TOMORROW, ZONE, Bad, Case
+from tests.support.rows import quietly
 
-READ = [pytest.param(case, id=case.name) for case in CASES if not case.is_refused]
-REFUSED = [pytest.param(case, id=case.name) for case in CASES if case.is_refused]
 QUOTABLE = [
     pytest.param(case, id=case.name)
     for case in CASES
     if not case.is_refused and (case.content or b"").count(FIRST.encode()) == 1
 ]
-SETTINGS = Settings(timezone=ZoneInfo(ZONE))
-
-
-def write(folder: Path, case: Case) -> Path:
-    """The case's file."""
-    path = folder / "purchases.csv"
-    if case.content is not None:
-        path.write_bytes(case.content)
-    return path
-
-
-def quietly(done: int, total: int) -> None:
-    """No progress bar."""
 
 
 def assert_refused(refused: list[Refused], expected: tuple[Bad, ...]) -> None:

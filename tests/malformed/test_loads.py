@@ -22,10 +22,24 @@ from store.client import Store
 from store.command import run
 from store.schema import apply_schema
 from store.settings import Settings
-from tests.conftest import ROOT
-from tests.malformed.corpus import CASES, FIRST, HEADER, ROWS, SECOND, THIRD, TODAY, ZONE, Bad, Case, changed, text
-from tests.malformed.reader import Row
-from tests.malformed.test_corpus import READ, REFUSED, quietly, write
+from tests.support.malformed.cases import READ, REFUSED, write
+from tests.support.malformed.corpus import (
+    CASES,
+    FIRST,
+    HEADER,
+    ROWS,
+    SECOND,
+    THIRD,
+    TODAY,
+    ZONE,
+    Bad,
+    Case,
+    changed,
+    text,
+)
+from tests.support.malformed.reader import Row
+from tests.support.places import ROOT
+from tests.support.rows import quietly
 
 pytestmark = pytest.mark.live
 

@@ -11,9 +11,9 @@ from loader.load import load
 from loader.loads.options import Options
 from store.client import Store
 from store.command import run
-from tests.malformed.corpus import FIRST, changed, text
-from tests.malformed.reader import COLUMNS
-from tests.malformed.test_corpus import quietly
+from tests.support.malformed.corpus import FIRST, changed, text
+from tests.support.malformed.reader import COLUMNS
+from tests.support.rows import quietly
 
 
 def said_by(*arguments: str) -> str:

@@ -11,10 +11,11 @@ from catalog.errors import FileRefused
 from loader.load import check
 from loader.reading import files
 from loader.reading.files import Chunk, Survey, read_chunks
-from tests.malformed import product, reader
-from tests.malformed.corpus import TOMORROW, ZONE
-from tests.malformed.mutations import mutated
-from tests.malformed.test_corpus import SETTINGS, quietly
+from tests.support.malformed import product, reader
+from tests.support.malformed.cases import SETTINGS
+from tests.support.malformed.corpus import TOMORROW, ZONE
+from tests.support.malformed.mutations import mutated
+from tests.support.rows import quietly
 
 SEED = int(os.environ.get("MUTATIONS_SEED", "1"))
 FEW, MANY = 300, 10_000

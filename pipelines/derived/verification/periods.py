@@ -31,7 +31,7 @@ def check_period(store: Store, period: Period) -> Checked:
     checked = Checked()
     with store.snapshot() as session:
         state = store.db[PERIODS.name].find_one({"_id": period.name}, session=session) or {}
-        if as_built(state) != state.get("changed") or period.name in read_marked(store, session):
+        if not state or as_built(state) != state["changed"] or period.name in read_marked(store, session):
             checked.stale = int(period.grain is Grain.MONTH)
             return checked
         if period.grain is Grain.YEAR:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from catalog.calendar import Grain, Period, parse, year_of
-from catalog.collections import PAGES, PERIODS, ROLLUPS, STATUS
+from catalog.collections import DATA_VERSION, PAGES, PERIODS, ROLLUPS, STATUS
 from catalog.dimensions import day_number, day_of
 from catalog.measures import LIFT, NOTHING, Parts
 from pipelines.derived.slices import slice_id
@@ -28,8 +28,16 @@ def differing_periods(
     version = parse_version(lanes).number
     stale = {parse(name) for name in marked(lanes)}
     known, fresh = set(stale), set()
+    main = next((each for each in lanes if each["_id"] == DATA_VERSION), None)
+    if main is None and months:
+        yield Difference(
+            STATUS.name, "data version", "missing", "one", "run `python -m loader refresh`, which makes one"
+        )
+    count = store.db[PERIODS.name].count_documents({}, session=session)
+    if main and main.get("recorded", count) != count:
+        yield Difference(STATUS.name, "recorded", str(main["recorded"]), str(count))
     for each in store.db[PERIODS.name].find({}, session=session):
-        period = _period(each["_id"])
+        period = named_period(each["_id"])
         if period is None or each.get("start") != day_of(day_number(period.start)):
             yield Difference(PERIODS.name, f"document {each['_id']}", str(each.get("start")), "the period's first day")
             checked.strays.append((PERIODS.name, {"_id": each["_id"]}))
@@ -83,7 +91,8 @@ def _is_month(period: Period) -> bool:
     return period.grain is Grain.MONTH
 
 
-def _period(name: str) -> Period | None:
+def named_period(name: str) -> Period | None:
+    """The period of a document of `periods`; None where its id names none."""
     try:
         return parse(name)
     except ValueError:

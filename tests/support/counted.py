@@ -1,0 +1,46 @@
+"""An application that counts how often Flask was asked."""
+
+import time
+from typing import Any
+
+from flask import Flask
+from werkzeug.test import TestResponse
+
+from service.app import create_app
+from service.fast.kept import KeptReplies
+from service.settings import ServiceSettings
+from store.client import Store
+
+PATH = "/v1/queries/top-states?from=2019-02-03&segment=gold&limit=20"
+
+
+class Counted:
+    """An application that counts how often Flask was asked."""
+
+    def __init__(self, store: Store, behaviour: ServiceSettings | None = None) -> None:
+        self.flask: Flask = create_app(store.settings, behaviour or ServiceSettings())
+        self.asked = 0
+        outer: Any = self.flask.wsgi_app
+        self.is_kept = isinstance(outer, KeptReplies)
+        if self.is_kept:
+            inner = outer._app
+
+            def counted(environ: Any, start_response: Any) -> Any:
+                self.asked += 1
+                return inner(environ, start_response)
+
+            outer._app = counted
+
+    def get(self, path: str = PATH, **headers: str) -> TestResponse:
+        """Ask with headers, `_` for `-`."""
+        given = {name.replace("_", "-"): value for name, value in headers.items()}
+        return self.flask.test_client().get(path, headers=given)
+
+    def wait(self) -> None:
+        """Until the change stream tells the version, without which nothing is kept."""
+        watcher = self.flask.extensions["connection"].answerer.known.watcher
+        for _ in range(200):
+            if watcher.current():
+                return
+            time.sleep(0.05)
+        raise AssertionError("the change stream tells nothing")

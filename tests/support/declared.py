@@ -1,0 +1,74 @@
+"""The program as if one entry more were declared: `python -m tests.support.declared ENTRY`, where none is an empty one.
+
+Reads requests, one a line, and answers each by a line: a command and its environment, by what it says and its exit
+code; `http` and paths, by the replies of the service.
+"""
+
+import json
+import os
+import sys
+from dataclasses import replace
+from traceback import format_exception
+from typing import Any
+
+from catalog import purchases
+from catalog.dimensions import UNKNOWN, DatePart
+from catalog.kinds import Attribute, Banded, Bands, Enumerated, Home, Referred
+
+CHANNEL: dict[str, Any] = {
+    "name": "channel", "label": "Channel", "column": "Channel", "optional": True,
+    "members": (UNKNOWN, "Phone", "Shop", "Web"), "shares": {"web": 0.5, "Shop": 0.3, "Phone": 0.1}, "missing": 0.1,
+}  # fmt: skip
+ENTRIES: dict[str, Attribute | DatePart] = {
+    "reference of the transaction": Referred(**CHANNEL, home=Home.TRANSACTION, collection="channels"),
+    "label of the transaction": Enumerated(**CHANNEL, home=Home.TRANSACTION),
+    "label of the customer": Enumerated(**CHANNEL, home=Home.CUSTOMER),
+    "bands of a number": Banded(
+        name="items", label="Items", column="Items", optional=True, home=Home.TRANSACTION, most=50, missing=0.1,
+        sample=range(1, 12),
+        bands=Bands(name="channel", label="Basket", members=(UNKNOWN, "Phone", "Shop", "Web"), bounds=(3, 6)),
+    ),
+    "part of the date": DatePart(
+        name="quarter", label="Quarter", members=("Q1", "Q2", "Q3", "Q4"), part=lambda day: (day.month - 1) // 3,
+        formula=lambda day: {"$floor": {"$divide": [{"$subtract": [{"$month": day}, 1]}, 3]}},
+    ),
+}  # fmt: skip
+
+
+def declare(entry: Attribute | DatePart) -> None:
+    """Add an entry to the data set, before anything is made of it."""
+    declared = purchases.PURCHASES
+    if isinstance(entry, Attribute):
+        purchases.PURCHASES = replace(declared, attributes=(*declared.attributes, entry))
+    else:
+        purchases.PURCHASES = replace(declared, parts=(*declared.parts, entry))
+
+
+def obey(arguments: list[str]) -> dict[str, Any]:
+    """Run one command in the terminal's way, or ask the service the paths after `http`."""
+    from click.testing import CliRunner
+
+    from catalog.errors import AnalyticsError
+    from loader.__main__ import main as loader
+    from service.app import create_app
+
+    commands = {"loader": loader}
+    if arguments[0] != "http":
+        done = CliRunner().invoke(commands[arguments[0]], arguments[1:])
+        if isinstance(done.exception, AnalyticsError):
+            return {"code": done.exception.exit_code, "said": str(done.exception)}
+        trace = "".join(format_exception(done.exception)) if done.exit_code else ""
+        return {"code": done.exit_code, "said": done.stdout or trace}
+    app = create_app()
+    replies = [app.test_client().get(path) for path in arguments[1:]]
+    app.extensions["connection"].close()
+    return {"replies": [[reply.status_code, reply.json if reply.is_json else reply.text] for reply in replies]}
+
+
+if __name__ == "__main__":
+    if sys.argv[1]:
+        declare(ENTRIES[sys.argv[1]])
+    for line in sys.stdin:
+        request = json.loads(line)
+        os.environ.update(request["environment"])
+        print(json.dumps(obey(request["arguments"])), flush=True)

@@ -1,0 +1,54 @@
+"""Who imports whom among the tests."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.support.places import ROOT
+
+TESTS = ROOT / "tests"
+
+
+def imported(source: str) -> Iterator[str]:
+    """Every module that a source imports from, anywhere in it; of `from a import b` also `a.b`, which may be one."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (each.name for each in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            module = "." * node.level + (node.module or "")
+            yield module
+            yield from (f"{module}.{each.name}" for each in node.names)
+
+
+def is_of_tests(module: str) -> bool:
+    """Whether it is a test module, or what pytest gives to test modules."""
+    parts = module.split(".")
+    return (parts[0] in ("tests", "")) and any(part.startswith("test_") or part == "conftest" for part in parts)
+
+
+def offenders(folder: Path) -> list[str]:
+    """Imports from a test module or a conftest."""
+    return [
+        f"{path.relative_to(folder)} imports {module}"
+        for path in sorted(folder.rglob("*.py"))
+        for module in imported(path.read_text())
+        if is_of_tests(module)
+    ]
+
+
+def test_no_module_imports_from_a_test_module() -> None:
+    """What tests share stands in `tests/support`."""
+    assert offenders(TESTS) == []
+
+
+def test_an_import_from_a_test_module_is_found(tmp_path: Path) -> None:
+    """In each way of writing it, at the top or in a function; of helpers it is right."""
+    (tmp_path / "test_one.py").write_text(
+        "from tests.unit.test_two import a\nfrom tests.unit import test_three\nimport tests.unit.test_four\n"
+        "def f():\n    from .test_five import b\nfrom tests.conftest import c\n"
+        "from tests.support.rows import row\nimport pytest\n"
+    )
+    assert {each.split()[-1] for each in offenders(tmp_path)} == {
+        "tests.unit.test_two", "tests.unit.test_two.a", "tests.unit.test_three", "tests.unit.test_four",
+        ".test_five", ".test_five.b", "tests.conftest", "tests.conftest.c",
+    }  # fmt: skip
