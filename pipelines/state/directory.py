@@ -13,7 +13,7 @@ from pymongo import ReturnDocument, UpdateOne
 
 from catalog.calendar import Grain, Period, month_of, parse, year_of
 from catalog.collections import DATA_VERSION, LAYOUT, MEMBERS, PERIODS, STATUS, TRANSACTIONS, VERIFICATION
-from catalog.dimensions import UNKNOWN, Vocabulary, date_of, day_number, day_of
+from catalog.dimensions import Vocabulary, date_of, day_number, day_of
 from catalog.errors import StoreUnavailable
 from catalog.purchases import DATE, PURCHASES
 from pipelines.state.members import present_marks
@@ -135,13 +135,14 @@ def named(store: Store, session: Session, counts: Collection[Counts], *, is_coun
     Raises:
         StoreUnavailable: it has not.
     """
-    vocabulary = read_vocabulary(store, session, is_whole=True)
+
+    def in_use(dimension: str, codes: set[int]) -> bool:
+        return not is_counted or not all(codes.isdisjoint(each.codes(dimension)) for each in counts)
+
+    vocabulary = read_vocabulary(store, session, in_use=in_use)
     for dimension in PURCHASES.references:
-        names = vocabulary[dimension.name]
-        lost = {code for code, name in enumerate(names) if code and name == UNKNOWN}
-        if any(len(each.packed.get(dimension.name, b"")) > 4 * len(names) for each in counts):
-            raise names_lost(dimension.collection)
-        if lost and (not is_counted or any(lost.intersection(each.codes(dimension.name)) for each in counts)):
+        most = 4 * len(vocabulary[dimension.name])
+        if any(len(each.packed.get(dimension.name, b"")) > most for each in counts):
             raise names_lost(dimension.collection)
     return vocabulary
 
