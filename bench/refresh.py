@@ -8,6 +8,7 @@ from pathlib import Path
 
 from catalog.collections import PERIODS, TRANSACTIONS
 from catalog.dimensions import date_of
+from catalog.status import LoadStatus
 from loader.load import load
 from loader.loads.options import Options
 from loader.loads.remove import remove
@@ -39,7 +40,7 @@ def measure(store: Store) -> Mapping[str, float]:
         found[f"append {APPENDED_ROWS:,} rows to {last.name}, all fresh"] = _seconds(
             lambda: load(store, path, Options(), 0.0, _quietly)
         )
-        loads = store.db["loads"].find_one({"file": path.name, "status": "complete"}) or {}
+        loads = store.db["loads"].find_one({"file": path.name, "status": LoadStatus.COMPLETE}) or {}
         remove(store, loads["_id"], _quietly)
     found["transactions"] = float(store.db[TRANSACTIONS.name].estimated_document_count())
     found["periods"] = float(store.db[PERIODS.name].estimated_document_count())

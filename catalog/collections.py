@@ -6,6 +6,7 @@ from typing import Any
 
 from catalog.kinds import ID, Attribute, Home, Schema
 from catalog.purchases import PURCHASES
+from catalog.status import STORED
 
 _LONG: Schema = {"bsonType": ["int", "long"], "minimum": 0}
 _TEXT: Schema = {"bsonType": "string"}
@@ -97,7 +98,7 @@ LOADS = Collection(
         "bytes": _LONG,
         "options": {"bsonType": "object"},
         "columns": {"bsonType": "array", "items": _TEXT},
-        "status": {"enum": ["running", "complete", "stopped", "removing", "removed"]},
+        "status": {"enum": list(STORED)},
         **_CHECKPOINT,
         "started_at": _DATE,
         "session": {"bsonType": "binData"},

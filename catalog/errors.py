@@ -41,11 +41,11 @@ class UnknownName(UserError):
         self.allowed = every[:MOST_SHOWN]
         self.nearest = nearest(value, every)
         hint = f" Did you mean {self.nearest!r}?" if self.nearest else ""
-        told = ", ".join(self.allowed)
+        listed = ", ".join(self.allowed)
         if len(every) > MOST_SHOWN:
-            told += f" and {len(every) - MOST_SHOWN:,} more"
-            told += f"; all {len(every):,} are listed at {where}" if where else ""
-        super().__init__(f"{parameter}: {value!r} is not known.{hint} Allowed: {told}.")
+            listed += f" and {len(every) - MOST_SHOWN:,} more"
+            listed += f"; all {len(every):,} are listed at {where}" if where else ""
+        super().__init__(f"Unknown {parameter} {value!r}.{hint} Allowed: {listed}.")
 
 
 class NotFound(UnknownName):
@@ -55,13 +55,18 @@ class NotFound(UnknownName):
 
 
 class BadValue(UserError):
-    """A parameter whose text cannot be what the parameter means, such as a date that does not exist."""
+    """A parameter with a value that it cannot take, such as a date that does not exist.
 
-    def __init__(self, parameter: str, value: str, expected: str) -> None:
+    Attributes:
+        parameter: which one.
+        value: what was given.
+    """
+
+    def __init__(self, parameter: str, value: str, sentence: str) -> None:
+        """Take the whole sentence that says what is wrong, such as `'x' is not a whole number.`"""
         self.parameter = parameter
         self.value = value
-        self.expected = expected
-        super().__init__(f"{parameter}: {value!r} is not {expected}.")
+        super().__init__(f"{parameter}: {sentence}")
 
 
 class SourceRefused(UserError):
@@ -70,7 +75,7 @@ class SourceRefused(UserError):
     def __init__(self, source: str, reasons: Iterable[str]) -> None:
         self.source = source
         self.reasons = tuple(reasons)
-        super().__init__(f"source {source!r} cannot answer this exactly: {'; '.join(self.reasons)}. Use source=auto.")
+        super().__init__(f"Source {source!r} cannot answer this exactly: {'; '.join(self.reasons)}. Use source=auto.")
 
 
 class FileRefused(UserError):

@@ -56,14 +56,14 @@ def fault(text: str) -> str | None:
     """Why a text cannot be the name of a new member, or None where it can."""
     for character in text:
         if unicodedata.category(character) in _HIDDEN or _shows_nothing(character):
-            return f"it holds the hidden character U+{ord(character):04X}"
+            return f"it contains the hidden character U+{ord(character):04X}"
     if not skeleton(text):
-        return "it shows nothing"
+        return "it has no visible characters"
     scripts = {_script(character) for character in text if unicodedata.category(character) in _LETTERS}
     if rare := sorted(scripts - _SCRIPTS):
-        return f"its letters are of a script that is not in everyday use ({rare[0].capitalize()})"
+        return f"it uses an uncommon script ({rare[0].capitalize()})"
     if len(scripts) > 1 and not scripts <= _EAST_ASIAN:
-        return f"it mixes the letters of {' and '.join(each.capitalize() for each in sorted(scripts))}"
+        return f"it mixes {' and '.join(each.capitalize() for each in sorted(scripts))} letters"
     return None
 
 

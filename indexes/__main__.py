@@ -15,20 +15,20 @@ from store.settings import Settings
 @click.group()
 @version
 def main() -> None:
-    """Look after the indexes of the database that MONGODB_URI and MONGODB_DATABASE name."""
+    """Maintain the indexes of the database named by MONGODB_URI and MONGODB_DATABASE."""
 
 
 @main.command("apply")
 @as_json
 def apply_command(as_json: bool) -> None:
-    """Create what is missing, make anew what was changed, and drop what no specification names."""
+    """Create missing indexes, rebuild changed ones, and drop those that are not specified."""
     with Store(Settings.from_environment()) as store:
         changes = apply(store)
     refused = [change for change in changes if change.kind == "refused"]
     if as_json:
         click.echo(json.dumps([_as_document(change) for change in changes], indent=2))
     else:
-        done = {"missing": "created", "changed": "made anew", "extra": "dropped", "refused": "REFUSED"}
+        done = {"missing": "created", "changed": "rebuilt", "extra": "dropped", "refused": "REFUSED"}
         for change in changes:
             click.echo(f"{done[change.kind]:<10} {change.collection}.{change.index}")
         count = len(changes) - len(refused)
@@ -44,7 +44,10 @@ def _as_document(change: Change) -> dict[str, str]:
 @main.command("verify")
 @as_json
 def verify_command(as_json: bool) -> None:
-    """Show by MongoDB's own plans that each index is used by what it serves. Exits with 1 where one is not."""
+    """Check with MongoDB's query plans that every index is used by the queries it serves.
+
+    The exit code is 1 if one is not used.
+    """
     with Store(Settings.from_environment()) as store:
         results = list(verify(store))
     if as_json:
@@ -57,14 +60,14 @@ def verify_command(as_json: bool) -> None:
             said = f"NOT USED: {instead}" if instead else "used"
             click.echo(f"{spec.collection + '.' + spec.name:<44} {use.name:<54} {said}")
     if any(instead for _, _, instead in results):
-        click.echo("error: an index is not used by what it serves. Run `python -m indexes apply`.", err=True)
+        click.echo("error: An index is not used by a query it serves. Run `python -m indexes apply`.", err=True)
         sys.exit(1)
 
 
 @main.command("usage")
 @as_json
 def usage_command(as_json: bool) -> None:
-    """Count how often each index was used since the server started."""
+    """Count how often each index has been used since the server started."""
     with Store(Settings.from_environment()) as store:
         rows = usage(store)
     if as_json:

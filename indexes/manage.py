@@ -103,9 +103,9 @@ def _repeated_names(store: Store, collection: str) -> str:
     more = [f"{len(told) - _TOLD} more"] if len(told) > _TOLD else []
     last = repeated[0][-1]
     return (
-        f"{collection} has members of one name: {'; '.join((*told[:_TOLD], *more))}. Give each a name of its own, like "
-        f"`python -m loader rename {dimension} {last['_id']} '{last['name']} ({last['_id']})'`, and run "
-        "`python -m indexes apply` again"
+        f"{collection} has members with the same name: {'; '.join((*told[:_TOLD], *more))}. Give each its own name, "
+        f"for example with `python -m loader rename {dimension} {last['_id']} '{last['name']} ({last['_id']})'`, and "
+        "run `python -m indexes apply` again"
     )
 
 

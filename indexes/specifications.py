@@ -24,6 +24,7 @@ from catalog.collections import (
 )
 from catalog.dimensions import day_of
 from catalog.purchases import SEGMENT, STATE
+from catalog.status import LoadStatus
 from pipelines.ask.queries import BY_SLUG
 from pipelines.ask.question import Filter, Question
 from pipelines.plan.compiler import raw_pipeline, rollup_pipeline
@@ -162,7 +163,7 @@ INDEXES = (
     IndexSpec(
         LOADS.name,
         (("status", 1), ("started_at", 1)),
-        (Use("the loads of one status, in time", _find({"status": "running"}, sort={"started_at": 1})),),
+        (Use("the loads of one status, in time", _find({"status": LoadStatus.RUNNING}, sort={"started_at": 1})),),
     ),
     IndexSpec(
         QUARANTINE.name,

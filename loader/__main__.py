@@ -2,32 +2,30 @@
 
 import gc
 import json
-import sys
 import textwrap
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 
 import click
 
 from catalog.collections import LOADS, OPERATIONAL, SIX
-from catalog.errors import InternalError, TooManyQuarantined, nearest
+from catalog.errors import TooManyQuarantined, nearest
 from catalog.kinds import Attribute, Home
 from catalog.purchases import PURCHASES
-from loader.load import Progress, check, load
-from loader.loads.control import Control, compare_with_files
+from catalog.status import LoadStatus
+from loader.load import check, load
+from loader.loads.control import compare_with_files
 from loader.loads.options import Options
 from loader.loads.quarantine import export, refused_rows
 from loader.loads.remove import remove
 from loader.loads.rename import rename
 from loader.loads.report import LoadReport
 from loader.sample import write_sample
-from pipelines.derived.refresh import refresh
-from pipelines.derived.verify import Verification, verify
+from pipelines.derived.commands import refresh_command, repair_option, verify_and_report
 from pipelines.state.directory import read_version
 from pipelines.state.lanes import read_loads
 from store.client import Store, translated
-from store.command import as_json, run, version
+from store.command import as_json, progress_bar, run, version
 from store.environment import listed
 from store.layout import require_layout
 from store.schema import apply_schema
@@ -144,7 +142,7 @@ def load_command(
     options = Options(customers, settings.timezone.key, new_members)
     with Store(settings) as store:
         for path in files:
-            with _progress(f"Loading {path.name}") as progress:
+            with progress_bar(f"Loading {path.name}") as progress:
                 report = load(store, path, options, max_quarantined, progress)
             _tell(report, max_quarantined, as_json)
 
@@ -160,7 +158,7 @@ def check_command(files: tuple[Path, ...], max_quarantined: float, as_json: bool
     row says. Exit codes are those of `load`.
     """
     for path in files:
-        with _progress(f"Checking {path.name}") as progress:
+        with progress_bar(f"Checking {path.name}") as progress:
             report = check(path, Settings.from_environment(), progress)
         _tell(report, max_quarantined, as_json)
 
@@ -173,7 +171,7 @@ def check_command(files: tuple[Path, ...], max_quarantined: float, as_json: bool
 )
 def sample_command(out: Path, rows: int, seed: int) -> None:
     """Write a realistic CSV to OUT, for trying everything without a file of your own."""
-    with _progress(f"Writing {out.name}") as progress:
+    with progress_bar(f"Writing {out.name}") as progress:
         write_sample(out, rows, seed, progress)
     click.echo(f"{out}: {rows:,} rows")
 
@@ -213,7 +211,7 @@ def remove_command(load_id: str, as_json: bool) -> None:
     because this one held its id, load that file again to take it up. The file of LOAD can be loaded again, too.
     Answers stay exact all the while.
     """
-    with Store(Settings.from_environment()) as store, _progress("Removing") as progress:
+    with Store(Settings.from_environment()) as store, progress_bar("Removing") as progress:
         apply_schema(store)
         removal = remove(store, load_id, progress)
     click.echo(json.dumps(removal.as_document()) if as_json else str(removal))
@@ -229,78 +227,28 @@ def rename_command(dimension: str, code: int, name: str) -> None:
         click.echo(f"{dimension} {code}: {rename(store, dimension, code, name)!r} is now {name!r}")
 
 
-@main.command("refresh")
-@as_json
-def refresh_command(as_json: bool) -> None:
-    """Build the rollups and pages of what was changed. `load` ends with this; killed or repeated it does no harm."""
-    with Store(Settings.from_environment()) as store, _progress("Refreshing") as progress:
-        apply_schema(store)
-        done = refresh(store, progress)
-    if as_json:
-        click.echo(json.dumps(vars(done), indent=2))
-        return
-    left = f"; {done.overtaken} changed meanwhile and wait for the next refresh" if done.overtaken else ""
-    click.echo(f"built {done.months} months and {done.years} years{left}")
+main.add_command(refresh_command)
 
 
 @main.command("verify")
 @click.option(
     "--csv", "csv_files", type=click.Path(path_type=Path), multiple=True,
-    help="Hold what is stored against this file, too, row by row. May be given several times.",
+    help="Also compare each row of this CSV file with the database. Can be given several times.",
 )  # fmt: skip
-@click.option(
-    "--repair", is_flag=True,
-    help="Build anew what was derived and differs, make customers again that are gone, and verify again. What differs "
-    "in what was loaded stays as it is.",
-)  # fmt: skip
+@repair_option
 @as_json
 def verify_command(csv_files: tuple[Path, ...], repair: bool, as_json: bool) -> None:
-    """Compare every cell of the rollups and pages with the transactions, and all that is stored twice.
+    """Compare every rollup and page with the transactions, and everything else that is stored twice.
 
-    Each transaction is held against itself and its customer, each load against what is stored of it, the names of
-    states and the like against the mark that is kept of them. What was changed wherever it is stored can only be
-    noticed with --csv: docs/verification.md says what proves what. Exits with 1 where something differs.
+    Like `python -m pipelines verify`, and with --csv the loaded files are compared, too: only they reveal a change
+    that was made consistently in every place. docs/verification.md lists what is proved.
+    The exit code is 1 if anything differs.
     """
     with Store(Settings.from_environment()) as store:
         apply_schema(store)
-        controls = compare_with_files(store, csv_files)
-        with _progress("Verifying") as progress:
-            found = verify(store, progress, repair=repair)
-        if found.repaired:
-            if not as_json:
-                _tell_verification(found, as_json)
-            repaired = found.repaired
-            refresh(store)
-            with _progress("Verifying again") as progress:
-                found = verify(store, progress)
-            found.repaired = repaired
-    _tell_verification(found, as_json, controls)
-    if found.lasting or not all(control.ok for control in controls):
-        raise InternalError(
-            "What is stored is not what was loaded, and no refresh mends that. Each difference above says what does; "
-            "for one that a file shows, remove the load and load the file again"
+        verify_and_report(
+            store, repair=repair, as_json=as_json, compare_files=lambda: compare_with_files(store, csv_files)
         )
-    if not found.ok:
-        raise InternalError("What was derived differs from the transactions. Run `python -m loader verify --repair`")
-
-
-def _tell_verification(found: Verification, as_json: bool, controls: Sequence[Control] = ()) -> None:
-    if as_json:
-        document = found.summary() | {"shown": [vars(each) for each in found.shown]}
-        files = [vars(control) | {"ok": control.ok} for control in controls]
-        click.echo(json.dumps(document | ({"files": files} if files else {}), default=str, indent=2))
-        return
-    click.echo(
-        f"{found.months} months, {found.years} years, {found.cells:,} cells, {found.rows:,} transactions compared"
-    )
-    if found.stale:
-        click.echo(f"{found.stale} months wait for a refresh and were not compared")
-    for each in found.shown:
-        remedy = f" ({each.remedy})" if each.remedy else ""
-        click.echo(f"  {each.period:<8} {each.what}: {each.stored}, expected {each.expected}{remedy}")
-    click.echo(f"{found.differences} differences" if found.differences else "no difference")
-    for control in controls:
-        click.echo(str(control))
 
 
 @main.command("status")
@@ -324,21 +272,6 @@ def status_command(as_json: bool) -> None:
         click.echo(str(report))
 
 
-@contextmanager
-def _progress(label: str) -> Iterator[Progress]:
-    """A progress bar on a terminal; elsewhere nothing."""
-    if not sys.stderr.isatty():
-        yield lambda done, total: None
-        return
-    with click.progressbar(length=1, label=label, file=sys.stderr) as bar:
-
-        def update(done: int, total: int) -> None:
-            bar.length = total
-            bar.update(done - bar.pos)
-
-        yield update
-
-
 def _tell(report: LoadReport, max_quarantined: float, as_json: bool) -> None:
     click.echo(json.dumps(report.as_document(), indent=2) if as_json else str(report))
     if report.exceeds(max_quarantined):
@@ -346,7 +279,7 @@ def _tell(report: LoadReport, max_quarantined: float, as_json: bool) -> None:
         counted = "The report counts them by reason; a load keeps each of them with its line and its reason"
         raise TooManyQuarantined(
             f"{report.quarantined:,} of {report.read:,} rows were refused, {max_quarantined:.2%} are allowed",
-            counted if report.status == "checked" else listed, retryable=False,
+            counted if report.status is LoadStatus.CHECKED else listed, retryable=False,
         )  # fmt: skip
 
 

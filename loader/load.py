@@ -15,6 +15,7 @@ from pymongo import ReturnDocument
 from catalog.collections import LOADS
 from catalog.errors import TooManyQuarantined
 from catalog.purchases import PURCHASES
+from catalog.status import LoadStatus
 from indexes.manage import apply as apply_indexes
 from indexes.specifications import EARLY
 from loader.loads.options import Options
@@ -64,7 +65,7 @@ def check(path: Path, settings: Settings, progress: Progress) -> LoadReport:
     every = np.concatenate(ids)
     report.already_present = len(every) - len(np.unique(every))
     report.inserted -= report.already_present
-    report.status = "checked"
+    report.status = LoadStatus.CHECKED
     report.seconds = time.monotonic() - start
     return report
 
@@ -90,7 +91,7 @@ def load(store: Store, path: Path, options: Options, max_quarantined: float, pro
         )
         state = claim(store, found, options, session, lanes)
         report = LoadReport.from_load(state)
-        report.repeated = state["status"] == "complete"
+        report.repeated = state["status"] == LoadStatus.COMPLETE
         if report.repeated:
             return report
         spent = report.seconds - begin
@@ -100,7 +101,8 @@ def load(store: Store, path: Path, options: Options, max_quarantined: float, pro
             if report.read >= ENOUGH_ROWS and report.exceeds(max_quarantined):
                 raise TooManyQuarantined(
                     f"{report.quarantined:,} of {report.read:,} rows were refused",
-                    f"See `python -m loader quarantine {report.load_id}`; a higher --max-quarantined goes on",
+                    f"`python -m loader quarantine {report.load_id}` lists them; to continue, load the file again with "
+                    "a higher --max-quarantined",
                     retryable=True,
                 )
 
@@ -110,14 +112,14 @@ def load(store: Store, path: Path, options: Options, max_quarantined: float, pro
             writer.write(one_ahead(batches), lanes, state["offset"])
         except TooManyQuarantined:
             _close(store, session, report.load_id)
-            _finish(store, report, "stopped", spent + time.monotonic())
+            _finish(store, report, LoadStatus.STOPPED, spent + time.monotonic())
             raise
         _close(store, session, report.load_id)
         with ThreadPoolExecutor(1) as beside:
             late = beside.submit(apply_indexes, store, ("missing",))
             refresh(store)
             late.result()
-        _finish(store, report, "complete", spent + time.monotonic())
+        _finish(store, report, LoadStatus.COMPLETE, spent + time.monotonic())
     return report
 
 
@@ -149,7 +151,7 @@ def _close(store: Store, session: Session, load_id: str) -> None:
     in_transaction(session, lambda inner: close_lanes(store, inner, load_id))
 
 
-def _finish(store: Store, report: LoadReport, status: str, seconds: float) -> None:
+def _finish(store: Store, report: LoadReport, status: LoadStatus, seconds: float) -> None:
     """Say how the load ended, in its document and in the report."""
     update = {"$set": {"status": status, "seconds": seconds, "updated_at": datetime.now(UTC)}}
     done = store.db[LOADS.name].find_one_and_update(

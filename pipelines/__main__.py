@@ -10,6 +10,7 @@ from pipelines.answer.answerer import Answerer
 from pipelines.answer.sources import compiled
 from pipelines.ask.queries import QUERIES
 from pipelines.ask.question import PARAMETERS, Question, ask, find_query
+from pipelines.derived.commands import refresh_command, verify_command
 from pipelines.plan.choose import plan
 from pipelines.state.directory import read_directory
 from store.client import Store, translated
@@ -43,6 +44,10 @@ _HELP = {
 @version
 def main() -> None:
     """Ask the queries. Filters can be repeated: --state Texas --state Ohio; --not-state excludes."""
+
+
+main.add_command(refresh_command)
+main.add_command(verify_command)
 
 
 @main.command("list")

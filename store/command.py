@@ -1,7 +1,8 @@
-"""What every command line of this project has: `--version`, `--json`, and a fault as one line and an exit code."""
+"""The base of every command line: `--version`, `--json`, a progress bar, and errors as one line and an exit code."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import click
 
@@ -14,9 +15,27 @@ version = click.version_option(VERSION, prog_name="customer-analytics", message=
 as_json = click.option("--json", "as_json", is_flag=True, help="Report as JSON.")
 """The option of each command that reports."""
 
+Progress = Callable[[int, int], None]
+"""Called with how much is done, and of how much."""
+
+
+@contextmanager
+def progress_bar(label: str) -> Iterator[Progress]:
+    """A progress bar if standard error is a terminal; otherwise nothing is shown."""
+    if not sys.stderr.isatty():
+        yield lambda done, total: None
+        return
+    with click.progressbar(length=1, label=label, file=sys.stderr) as bar:
+
+        def update(done: int, total: int) -> None:
+            bar.length = total
+            bar.update(done - bar.pos)
+
+        yield update
+
 
 def run(command: Callable[[], object]) -> None:
-    """Run a command line: a fault is one line on standard error and an exit code."""
+    """Run a command line: an error is one line on standard error and an exit code."""
     try:
         command()
     except AnalyticsError as error:

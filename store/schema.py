@@ -83,6 +83,6 @@ def _begun(store: Store, session: Session | None = None) -> frozenset[str]:
 def names_lost(collection: str) -> StoreUnavailable:
     """The error where a reference collection lacks names that transactions refer to."""
     return StoreUnavailable(
-        f"The collection {collection} lacks names that transactions refer to",
-        "Restore it from a backup of the same time",
+        f"The collection {collection} has lost names that transactions refer to",
+        "Restore it from a backup of the same moment",
     )

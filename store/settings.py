@@ -15,7 +15,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}", re.ASCII)
 
 def _database(text: str) -> str:
     if not _NAME.fullmatch(text):
-        raise ValueError("a database's name: a letter or digit, then up to 62 of those, '-', '_'")
+        raise ValueError("a valid database name: a letter or digit, then up to 62 letters, digits, '-' or '_'")
     return text
 
 
@@ -23,14 +23,14 @@ def _timezone(text: str) -> ZoneInfo:
     try:
         return ZoneInfo(text)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise ValueError("a time zone, such as America/New_York") from None
+        raise ValueError("a known time zone, such as America/New_York") from None
 
 
 def _uri(text: str) -> str:
     try:
         parse_uri(text, validate=True, warn=False)
     except (InvalidURI, ConfigurationError, ValueError):  # the parser's own text may quote the password
-        raise ValueError("a connection string, such as mongodb://host:port/?replicaSet=name") from None
+        raise ValueError("a valid connection string, such as mongodb://host:port/?replicaSet=name") from None
     return text
 
 

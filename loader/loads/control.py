@@ -18,6 +18,7 @@ from catalog.identity import profile_id
 from catalog.kinds import NULL
 from catalog.measures import AMOUNT
 from catalog.purchases import PURCHASES
+from catalog.status import GONE
 from loader.loads.report import CONFLICT
 from loader.loads.runs import Run, runs_of
 from loader.reading.clean import Clean, Cleaner, Ints, Refused
@@ -75,7 +76,7 @@ class Control:
 
     def __str__(self) -> str:
         verdict = "equal" if self.ok else "DIFFERENT"
-        by_today = "" if self.is_noted else " (an older load: judged by the names known today)"
+        by_today = "" if self.is_noted else " (loaded by an earlier release: compared using the names known today)"
         lines = [
             f"{self.file}, load {self.load_id}: {self.rows:,} transactions, {self.cents:,} cents; "
             f"stored: {self.stored_rows:,} transactions, {self.stored_cents:,} cents: {verdict}{by_today}",
@@ -116,7 +117,7 @@ def _loads(store: Store, session: Session, found: Survey) -> list[Document]:
     documents = store.db[LOADS.name].find({"sha256": found.sha256}, session=session).sort("started_at").to_list()
     if not documents:
         raise UserError(f"{found.path}: this file was never loaded, or has been changed since. Load it first.")
-    if there := [load for load in documents if load["status"] not in ("removed", "removing")]:
+    if there := [load for load in documents if load["status"] not in GONE]:
         return read_loads(store, there, session)
     raise UserError(f"{found.path}: the load {documents[0]['_id']} of this file was removed. Load it again first.")
 
@@ -147,7 +148,7 @@ class _Comparison:
             self._compare_rows(clean, self._compare_refused(run, chunk, clean))
         self._total()
         for line, row in self._quarantine.items():
-            self._control.add(1, f"line {line}: in quarantine ({row['reason']}), but not to be refused")
+            self._control.add(1, f"line {line}: in quarantine ({row['reason']}), but valid in the file")
         account: dict[str, tuple[Any, Any]] = {
             "bytes and lines read": (end, reached),
             "rows read": (self._load["counts"]["read"], self._read),
@@ -245,7 +246,10 @@ class _Comparison:
         """What is another load's is noted, which loads of earlier releases did not do; what is noted is in the file."""
         lacking = np.setdiff1d(of_others, self._noted) if "adopted" in self._load else of_others[:0]
         strange = np.setdiff1d(self._noted, ids)
-        for wrong, what in ((lacking, "is another load's, and not noted"), (strange, "is noted, and not in the file")):
+        for wrong, what in (
+            (lacking, "belongs to another load, but is not recorded as repeated"),
+            (strange, "is recorded as repeated, but is not in the file"),
+        ):
             self._control.add(len(wrong), f"transaction {wrong[0]} {what}" if len(wrong) else "")
 
 

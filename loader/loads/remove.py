@@ -14,6 +14,7 @@ from typing import Any
 from catalog.collections import CUSTOMERS, LOADS, QUARANTINE, REPEATS, STATUS, TRANSACTIONS
 from catalog.errors import LoadError, UnknownName
 from catalog.purchases import DATE
+from catalog.status import GONE, LoadStatus
 from loader.loads.quarantine import released_lines
 from loader.loads.repeats import find_heirs, prepare, take_turn
 from loader.loads.report import CONFLICT
@@ -52,10 +53,10 @@ class Removal:
     def __str__(self) -> str:
         lines = [f"{self.removed:,} transactions removed"]
         for load_id, rows in self.kept.items():
-            lines.append(f"{rows:,} kept: {self.files[load_id]} also brought them, they belong to load {load_id} now")
+            lines.append(f"{rows:,} kept: {self.files[load_id]} also contains them, they now belong to load {load_id}")
         for load_id, rows in self.released.items():
             name = self.files[load_id]
-            lines.append(f"{rows:,} refused rows of {name} (load {load_id}) conflict no more: load {name} again")
+            lines.append(f"{rows:,} refused rows of {name} (load {load_id}) no longer conflict: load {name} again")
         return "\n".join(lines)
 
 
@@ -91,9 +92,9 @@ def remove(store: Store, load_id: str, progress: Callable[[int, int], None]) -> 
                     pass
             in_transaction(session, partial(_remove_lonely_profiles, store, ours))
         refresh(store)
-        loads.update_one(ours, {"$set": {"status": "removed", "updated_at": datetime.now(UTC)}})
+        loads.update_one(ours, {"$set": {"status": LoadStatus.REMOVED, "updated_at": datetime.now(UTC)}})
         removal.files = {each["_id"]: each["file"] for each in loads.find({}, {"file": 1})}
-        conflicting = {"status": {"$in": ["complete", "stopped"]}, f"reasons.{CONFLICT}": {"$gt": 0}}
+        conflicting = {"status": {"$in": [LoadStatus.COMPLETE, LoadStatus.STOPPED]}, f"reasons.{CONFLICT}": {"$gt": 0}}
         others = loads.find(conflicting, {"_id": 1})
         removal.released = +Counter({each["_id"]: len(released_lines(store, each["_id"])) for each in others})
     return removal
@@ -103,11 +104,11 @@ def _check_noted(load: Document, loads: Any) -> None:
     """Refuse where a load of an earlier release may have rows of this one: it did not note them, they would be lost."""
     for other in loads:
         unnoted = other["_id"] != load["_id"] and "adopted" not in other and other["updated_at"] >= load["started_at"]
-        may_repeat = other["status"] == "running" or other["counts"]["already_present"]
-        if unnoted and may_repeat and other["status"] not in ("removing", "removed"):
+        may_repeat = other["status"] == LoadStatus.RUNNING or other["counts"]["already_present"]
+        if unnoted and may_repeat and other["status"] not in GONE:
             raise LoadError(
-                f"The load of {other['file']} was made by an earlier release, which did not note which rows of other "
-                f"loads its file also brought ({other['counts']['already_present']:,} were already present)",
+                f"The load of {other['file']} was made by an earlier release, which did not record which of its rows "
+                f"other loads had inserted ({other['counts']['already_present']:,} were already present)",
                 f"Run `python -m loader remove {other['_id']}` first, then remove this load, then load {other['file']} "
                 "again",
                 retryable=False,
@@ -119,25 +120,28 @@ def _take_over(store: Store, load_id: str, session: Session) -> Document:
     loads = store.db[LOADS.name]
     former = loads.find_one({"_id": load_id}) or {}
     alive = is_alive(former["holder"], former["updated_at"])
-    if former["status"] == "running":
-        raise LoadError("This load is not finished", "Let it finish, or run it again, then remove it", retryable=True)
-    if former["status"] == "removing" and alive and former["holder"] != myself():
+    if former["status"] == LoadStatus.RUNNING:
+        raise LoadError(
+            "This load is not finished", "Wait for it to finish, or run it again; then remove it", retryable=True
+        )
+    if former["status"] == LoadStatus.REMOVING and alive and former["holder"] != myself():
         raise _held(former)
     if not alive:
         end_session(store, former["session"])
     mine = {
-        "status": "removing", "session": session_name(session), "holder": myself(), "updated_at": datetime.now(UTC),
+        "status": LoadStatus.REMOVING, "session": session_name(session), "holder": myself(),
+        "updated_at": datetime.now(UTC),
     }  # fmt: skip
     unchanged = {"_id": load_id, "status": former["status"], "session": former["session"]}
     if not loads.update_one(unchanged, {"$set": mine}).matched_count:
         raise _held(loads.find_one({"_id": load_id}) or {})
-    return {"_id": load_id, "status": "removing", "session": mine["session"]}
+    return {"_id": load_id, "status": LoadStatus.REMOVING, "session": mine["session"]}
 
 
 def _held(load: Document) -> LoadError:
     holder = load.get("holder", {})
     who = f"process {holder.get('pid', '?')} on {holder.get('host', '?')}"
-    return LoadError(f"This load is being removed by {who}", "Let it finish", retryable=True)
+    return LoadError(f"This load is being removed by {who}", "Wait for it to finish", retryable=True)
 
 
 def _begin(store: Store, session: Session, ours: Document) -> None:
@@ -145,7 +149,7 @@ def _begin(store: Store, session: Session, ours: Document) -> None:
     take_turn(store, session)
     going_on = {"$set": {"updated_at": datetime.now(UTC)}}
     if not store.db[LOADS.name].update_one(ours, going_on, session=session).matched_count:
-        raise LoadError("Another process has gone on with this removal", "Let it finish", retryable=False)
+        raise LoadError("Another process has taken over this removal", "Wait for it to finish", retryable=False)
 
 
 def _remove_batch(store: Store, ours: Document, session: Session) -> Counter[str]:

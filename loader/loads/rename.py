@@ -28,7 +28,7 @@ def rename(store: Store, dimension: str, code: int, name: str) -> str:
             raise UnknownName("code", str(code), [str(each) for each in sorted(members) if each])
         for other, taken in members.items():
             if other != code and labels.skeleton(taken) == labels.skeleton(name):
-                raise UserError(f"{name!r} is the name of member {other}, {taken!r}, or looks like it.")
+                raise UserError(f"{name!r} is too similar to {taken!r}, the name of member {other}.")
         stored = labels.stored(name)
         collection.update_one({"_id": code}, {"$set": {"name": stored}}, session=session)
         bump_version_of(store, session, ())

@@ -13,11 +13,10 @@ from bson.int64 import Int64
 from pymongo.errors import OperationFailure
 
 from catalog.collections import LOADS, PRESENCE, REPEATS, STATUS
+from catalog.status import GONE, LoadStatus
 from pipelines.state.lanes import lane_sessions, read_loads
 from store.client import Session, Store
 from store.holder import end_session, is_alive
-
-_UNFINISHED = ("removing", "removed")
 
 
 def prepare(store: Store) -> None:
@@ -40,7 +39,7 @@ def take_turn(store: Store, session: Session) -> None:
 
 def _end_abandoned(store: Store) -> None:
     """End the transactions of loaders and removals that were killed: those would be in everybody's way for a minute."""
-    under_way = store.db[LOADS.name].find({"status": {"$in": ["running", "removing"]}}).to_list()
+    under_way = store.db[LOADS.name].find({"status": {"$in": [LoadStatus.RUNNING, LoadStatus.REMOVING]}}).to_list()
     for load in read_loads(store, under_way):
         if not is_alive(load["holder"], load["updated_at"]):
             for name in (load["session"], *lane_sessions(store, load["_id"])):
@@ -63,7 +62,7 @@ def find_heirs(store: Store, session: Session, load_id: str, ids: Sequence[int])
         ids by load, in ascending order.
     """
     left = np.unique(np.array(ids, "<i8"))
-    heirs = {"_id": {"$ne": load_id}, "status": {"$nin": _UNFINISHED}, "adopted": {"$exists": True}}
+    heirs = {"_id": {"$ne": load_id}, "status": {"$nin": GONE}, "adopted": {"$exists": True}}
     loads = store.db[LOADS.name].find(heirs, {"_id": 1}, session=session).sort([("started_at", 1), ("_id", 1)])
     names = [load["_id"] for load in loads]
     overlapping = {"last": {"$gte": int(left[0])}, "first": {"$lte": int(left[-1])}, "load_id": {"$in": names}}

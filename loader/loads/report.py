@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from catalog.errors import InternalError
+from catalog.status import LoadStatus
 
 CONFLICT = "id_conflict"
 """The reason of a row whose id is stored with another content."""
@@ -31,7 +32,7 @@ class LoadReport:
 
     file: str
     load_id: str
-    status: str = "running"
+    status: LoadStatus = LoadStatus.RUNNING
     read: int = 0
     inserted: int = 0
     already_present: int = 0
@@ -51,7 +52,7 @@ class LoadReport:
         """
         quarantined = sum(reasons.values())
         if read != inserted + present + quarantined:
-            raise InternalError(f"{read} rows read, but {inserted} + {present} + {quarantined} accounted for")
+            raise InternalError(f"{read} rows were read, but {inserted} + {present} + {quarantined} are accounted for.")
         self.read += read
         self.inserted += inserted
         self.already_present += present
@@ -84,12 +85,12 @@ class LoadReport:
     def from_load(cls, load: Mapping[str, Any]) -> "LoadReport":
         """The report that a load's document keeps."""
         return cls(
-            load["file"], load["_id"], load["status"], **load["counts"],
+            load["file"], load["_id"], LoadStatus(load["status"]), **load["counts"],
             reasons=Counter(load["reasons"]), missing=Counter(load["missing"]), seconds=float(load["seconds"]),
         )  # fmt: skip
 
     def __str__(self) -> str:
-        verb = "would be inserted" if self.status == "checked" else "inserted"
+        verb = "would be inserted" if self.status is LoadStatus.CHECKED else "inserted"
         lines = [
             f"{self.file}: {self.status}" + (", it was loaded before; nothing to do" if self.repeated else ""),
             f"  load              {self.load_id}",

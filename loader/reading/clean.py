@@ -127,8 +127,7 @@ class Cleaner:
         """
         width = len(self._header.names)
         if len(record) != width:
-            more = "more" if len(record) > width else "fewer"
-            raise _RowReject(Reject("field_count", f"the row has {len(record)} fields, {more} than {width}"))
+            raise _RowReject(Reject("field_count", f"the row has {len(record)} fields, expected {width}"))
         values = []
         for column, position in zip(PURCHASES.columns, self._header.positions, strict=True):
             text = record[position] if position is not None else ""
@@ -197,7 +196,7 @@ class Cleaner:
                 return lambda text: fields.written(column, text)
             case Listed():
                 return self._members[column].code
-        raise InternalError(f"there is no way to read {column.column}")
+        raise InternalError(f"No converter is declared for the column {column.column}.")
 
     def _distinct(self, column: Column, texts: "pd.Series[str]") -> tuple[Mask, Ints]:
         """Each distinct text through the exact converter, once."""

@@ -48,21 +48,21 @@ def strip(text: str) -> str:
     """
     text = text.strip(" \t")
     if len(text) > LONGEST:
-        raise Reject("over_long", f"the field has {len(text)} characters, {LONGEST} are allowed")
+        raise Reject("over_long", f"the field has {len(text)} characters, at most {LONGEST} are allowed")
     for character in text:
         if unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp"):
-            raise Reject("hidden_character", f"the field holds the hidden character U+{ord(character):04X}")
+            raise Reject("hidden_character", f"the field contains the hidden character U+{ord(character):04X}")
     return text
 
 
 def transaction_id(text: str) -> int:
     """A whole number from 0 to 2^63 - 1."""
     if not text:
-        raise Reject("id_missing", "there is no transaction id")
+        raise Reject("id_missing", "the transaction id is missing")
     if not _WHOLE.fullmatch(text):
-        raise Reject("id_malformed", "the id is not a whole number from 0 up")
+        raise Reject("id_malformed", "the transaction id is not a non-negative whole number")
     if len(text) > 30 or int(text) > MAX_ID:
-        raise Reject("id_too_large", f"the id is above {MAX_ID}")
+        raise Reject("id_too_large", f"the transaction id is larger than {MAX_ID}")
     return int(text)
 
 
@@ -90,12 +90,12 @@ def amount_cents(text: str) -> int | None:
     sign, whole, fraction = match.groups()
     decimals = (fraction or "").rstrip("0")
     if len(decimals) > 2:
-        raise Reject("amount_too_fine", "the amount has more than two decimals")
+        raise Reject("amount_too_fine", "the amount has more than two decimal places")
     cents = int(whole) * 100 + int(decimals.ljust(2, "0"))
     if sign and cents:
         raise Reject("amount_negative", "the amount is negative")
     if cents > PURCHASES.amount.most:
-        raise Reject("amount_too_large", f"the amount is above {PURCHASES.amount.most // 100:,} dollars")
+        raise Reject("amount_too_large", f"the amount is larger than {PURCHASES.amount.most // 100:,} dollars")
     return cents
 
 
@@ -113,7 +113,7 @@ def timestamp_ms(text: str, timezone: ZoneInfo, latest_day: int) -> int:
     ISO 8601 (`2018-01-01`, `2018-01-01T00:04`, with seconds, fraction, offset) or `M/D/YYYY`, which is midnight.
     """
     if not text:
-        raise Reject("date_missing", "there is no date")
+        raise Reject("date_missing", "the date is missing")
     moment = _moment(text)
     if moment.tzinfo:
         try:
@@ -121,7 +121,7 @@ def timestamp_ms(text: str, timezone: ZoneInfo, latest_day: int) -> int:
         except OverflowError:
             raise Reject("date_out_of_range", "the date is out of range") from None
     if moment.microsecond % 1000:
-        raise Reject("date_too_fine", "the time is finer than a millisecond")
+        raise Reject("date_too_fine", "the time is more precise than a millisecond")
     day = day_number(moment.date())
     if not EARLIEST <= day <= latest_day:
         raise Reject("date_out_of_range", f"the date {moment.date()} is before 1970 or after tomorrow")
@@ -129,7 +129,7 @@ def timestamp_ms(text: str, timezone: ZoneInfo, latest_day: int) -> int:
 
 
 def _moment(text: str) -> datetime:
-    expected = "the date is not like 2018-01-31T23:59:00 or 1/31/2018"
+    expected = "the date has an unknown format (expected 2018-01-31T23:59:00 or 1/31/2018)"
     if match := _US.fullmatch(text):
         month, day, year = match.groups()
         text = f"{year}-{month:0>2}-{day:0>2}"
@@ -138,4 +138,4 @@ def _moment(text: str) -> datetime:
     try:
         return datetime.fromisoformat(text)
     except ValueError:
-        raise Reject("date_impossible", f"{text} does not exist") from None
+        raise Reject("date_impossible", f"the date {text} does not exist") from None

@@ -100,7 +100,7 @@ def survey(path: Path) -> Survey:
         _check_quotes(path)
     found = Survey(path, digest.hexdigest(), size, header, start, start_line)
     if next(read_chunks(found), None) is None:
-        raise FileRefused(str(path), "", "there is a header but no row", "Give a CSV with rows")
+        raise FileRefused(str(path), "", "the file has a header but no rows", "Give a CSV with rows")
     return found
 
 
@@ -218,24 +218,26 @@ def _refusing(path: Path) -> Iterator[None]:
     try:
         yield
     except (gzip.BadGzipFile, zlib.error) as error:
-        raise FileRefused(str(path), "", f"the gzip data are corrupt ({error})", "Pack the file again") from error
+        raise FileRefused(str(path), "", f"the gzip data are corrupt ({error})", "Compress the file again") from error
     except EOFError as error:
-        raise FileRefused(str(path), "", "the gzip data end too early", "Copy the whole file again") from error
+        raise FileRefused(str(path), "", "the gzip data are truncated", "Copy the whole file again") from error
     except OSError as error:
         problem = f"cannot be read ({error.strerror or error})"
-        raise FileRefused(str(path), "", problem, "Check the path and its rights") from error
+        raise FileRefused(str(path), "", problem, "Check the path and its permissions") from error
 
 
 def _check_text(path: Path, block: bytes) -> None:
     """Refuse what is no text by how it begins: much of it is no UTF-8 either, but this says more."""
     if block.startswith(_ZIP):
-        remedy = "Unpack it, or save the sheet as CSV"
-        raise FileRefused(str(path), "byte 0", "this is a ZIP archive, perhaps an Excel workbook", remedy)
+        remedy = "Extract it, or save the sheet as CSV"
+        raise FileRefused(str(path), "byte 0", "the file is a ZIP archive, perhaps an Excel workbook", remedy)
     if block.startswith(_UTF16):
-        raise FileRefused(str(path), "byte 0", "this is UTF-16", "Save it as UTF-8")
+        raise FileRefused(str(path), "byte 0", "the file is encoded in UTF-16", "Save it as UTF-8")
     nul = block.find(b"\0", 0, 100)  # so early it stands in the header, which is longer
     if nul >= 0:
-        raise FileRefused(str(path), f"byte {nul}", "this is UTF-16 or not text at all", "Save it as CSV in UTF-8")
+        raise FileRefused(
+            str(path), f"byte {nul}", "the file is encoded in UTF-16, or is not a text file", "Save it as CSV in UTF-8"
+        )
 
 
 def _check_utf8(
@@ -246,7 +248,7 @@ def _check_utf8(
         decoder.decode(block, final)
     except UnicodeDecodeError as error:
         byte = offset - pending + error.start
-        raise FileRefused(str(path), f"byte {byte}", "this is not UTF-8", "Save the file as UTF-8") from error
+        raise FileRefused(str(path), f"byte {byte}", "the file is not valid UTF-8", "Save it as UTF-8") from error
 
 
 def _check_line_length(path: Path, block: bytes, unended: int, size: int) -> int:
@@ -257,7 +259,7 @@ def _check_line_length(path: Path, block: bytes, unended: int, size: int) -> int
         at = size - unended + sum(map(len, block.splitlines(keepends=True)[: lengths.index(max(lengths))]))
         at += unended if lengths.index(max(lengths)) else 0
         problem = f"a line is longer than {LONGEST_LINE:,} bytes"
-        raise FileRefused(str(path), f"byte {at}", problem, "Check that this is a CSV")
+        raise FileRefused(str(path), f"byte {at}", problem, "Check that the file is a CSV")
     return 0 if block.endswith((b"\n", b"\r")) else lengths[-1]
 
 
@@ -269,12 +271,12 @@ def _check_quotes(path: Path) -> None:
             for record in reader:
                 if reader.line_num > begin and sum(map(len, record)) > LONGEST_LINE:
                     problem = f"a record is longer than {LONGEST_LINE:,} characters"
-                    raise FileRefused(str(path), f"line {begin}", problem, "Look for a quote that is closed too late")
+                    raise FileRefused(str(path), f"line {begin}", problem, "Look for a quote that is not closed")
                 begin = reader.line_num + 1
         except csv.Error as error:
             is_open = "end of data" in str(error) or "limit" in str(error)
             problem = "a quote is never closed" if is_open else "text follows a closing quote"
-            remedy = "Write a quote within a field as two quotes, and close each field"
+            remedy = "Double every quote inside a quoted field, and close every quoted field"
             raise FileRefused(str(path), f"line {begin}", problem, remedy) from error
 
 
@@ -286,4 +288,4 @@ def _header(path: Path, head: bytes) -> tuple[int, int, Header]:
         if text.strip():
             said = text.rstrip(b"\r\n").decode("utf-8", "replace")
             return start, number + 1, read_header(str(path), number, said)
-    raise FileRefused(str(path), "line 1", "there is no header", "Begin the file with the column names")
+    raise FileRefused(str(path), "line 1", "the header is missing", "Start the file with the column names")

@@ -38,25 +38,25 @@ def read_header(path: str, line: int, text: str) -> Header:
     try:
         given = [name.strip() for name in next(csv.reader([text], strict=True))]
     except csv.Error as error:
-        raise FileRefused(path, place, "the header has a broken quote", "Close each quoted name") from error
+        raise FileRefused(path, place, "the header has a malformed quoted name", "Close every quoted name") from error
     for delimiter, name in ((";", "semicolons"), ("\t", "tabs"), ("|", "bars")):
         if len(given) < len(_REQUIRED) and text.count(delimiter) >= len(_REQUIRED) - 1:
-            raise FileRefused(path, place, f"the fields are separated by {name}", "Separate them by commas")
+            raise FileRefused(path, place, f"the fields are separated by {name}", "Use commas")
     known = {said.casefold(): each.column for each in PURCHASES.columns for said in (each.column, *each.spellings)}
     columns = PURCHASES.header
     names = tuple(known.get(name.casefold(), name) for name in given)
-    wanted = f"The columns are {', '.join(columns)}, in any order"
+    wanted = f"The expected columns are {', '.join(columns)}, in any order"
     for name in names:
         if name not in columns and not name.casefold().startswith(IGNORED):
             like = nearest(name, columns)
-            hint = f", perhaps {like}" if like else ""
-            raise FileRefused(path, place, f"{_shown(name)} is no column of this file{hint}", wanted)
+            hint = f"; did you mean {like}?" if like else ""
+            raise FileRefused(path, place, f"unknown column {_shown(name)}{hint}", wanted)
         if names.count(name) > 1:
-            told = name if name in columns else _shown(name)
-            raise FileRefused(path, place, f"{told} is there {names.count(name)} times", wanted)
+            shown = name if name in columns else _shown(name)
+            raise FileRefused(path, place, f"column {shown} appears {names.count(name)} times", wanted)
     missing = [name for name in _REQUIRED if name not in names]
     if missing:
-        raise FileRefused(path, place, f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing", wanted)
+        raise FileRefused(path, place, f"missing column{'s'[: len(missing) - 1]} {', '.join(missing)}", wanted)
     return Header(names, tuple(names.index(name) if name in names else None for name in columns))
 
 

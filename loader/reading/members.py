@@ -74,14 +74,17 @@ class Members:
         """Refuse what may not become a member."""
         name, label = self._dimension.name, self._dimension.label.lower()
         if not self._grows:
-            raise Reject(f"{name}_unknown", f"{text!r} is no known {label}{self._hint(text)}")
+            raise Reject(f"{name}_unknown", f"unknown {label} {text!r}{self._hint(text)}")
         if fault := labels.fault(text):
             raise Reject(f"{name}_unfit", f"{text!r} cannot be added as a {label}: {fault}")
         alike = self._alike.get(labels.skeleton(text))
         if alike is not None:
-            raise Reject(f"{name}_look_alike", f"{text!r} looks like the {label} {self._names[alike]!r}; write it so")
+            raise Reject(
+                f"{name}_look_alike",
+                f"{text!r} looks like the existing {label} {self._names[alike]!r}; write it the same way",
+            )
         if len(self._names) >= MAX_MEMBERS:
-            full = f"there are {MAX_MEMBERS:,} already, which is the most"
+            full = f"the limit of {MAX_MEMBERS:,} is reached"
             raise Reject(f"{name}_full", f"{text!r} cannot be added as a {label}: {full}")
 
     def _hint(self, text: str) -> str:

@@ -280,8 +280,8 @@ class _Lane:
         expected = {**self._mine, "offset": self._offset}
         if not self._store.db[STATUS.name].update_one(expected, changes, session=session).matched_count:
             raise LoadError(
-                "Another loader has gone on with this file",
-                "Let it finish; `python -m loader status` shows how far it is",
+                "Another loader has taken over this file",
+                "Wait for it to finish; `python -m loader status` shows its progress",
                 retryable=False,
             )
 
@@ -312,7 +312,9 @@ class _Lane:
 
 
 def _overtaken(collection: str) -> LoadError:
-    return LoadError(f"Another loader added to {collection} meanwhile", "Run the same command again", retryable=True)
+    return LoadError(
+        f"Another loader added members to {collection} at the same time", "Run the same command again", retryable=True
+    )
 
 
 def _name_taken(collection: str, error: BulkWriteError) -> Exception:
@@ -322,8 +324,8 @@ def _name_taken(collection: str, error: BulkWriteError) -> Exception:
         return error
     name = refused[0].get("op", {}).get("name", "?")
     return LoadError(
-        f"{collection} has a member that is the same as {name!r}, under another code",
-        "Run the same command again; where that says the same, write the name in the file as `/v1/dimensions` has it",
+        f"{collection} already has a member equivalent to {name!r}, with another code",
+        "Run the same command again; if the error persists, write the name in the file as `/v1/dimensions` shows it",
         retryable=True,
     )
 
@@ -344,7 +346,7 @@ def _first_of_each(batch: Batch, ids: list[int], new: list[int], refused: list[R
 
 
 def _conflict(batch: Batch, row: int, transaction_id: int) -> Refused:
-    message = f"transaction {transaction_id} exists with other content; the one that was there first is kept"
+    message = f"transaction {transaction_id} already exists with different content; the first one was kept"
     line, raw = int(batch.clean.lines[row]), batch.clean.raw[row].decode()
     return Refused(line, PURCHASES.key.column, str(transaction_id), CONFLICT, message, raw)
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from catalog.collections import LOADS
 from catalog.errors import LoadError
+from catalog.status import LoadStatus
 from loader.loads.options import Options
 from loader.loads.quarantine import released_lines
 from loader.loads.repeats import prepare
@@ -40,14 +41,14 @@ def claim(store: Store, found: Survey, options: Options, session: Session, lanes
     }  # fmt: skip
     named = {"file": found.path.name, "sha256": found.sha256, "bytes": found.size, "options": asdict(options)}
     named["columns"] = list(found.header.names)
-    mine = {"status": "running", "updated_at": now, "holder": myself(), "session": session_name(session)}
+    mine = {"status": LoadStatus.RUNNING, "updated_at": now, "holder": myself(), "session": session_name(session)}
     state = next(iter(read_loads(store, loads.find({"_id": load_id}).to_list())), None)
-    if state and state["status"] == "complete" and not released_lines(store, load_id):
+    if state and state["status"] == LoadStatus.COMPLETE and not released_lines(store, load_id):
         return state
-    if state and state["status"] == "removing":  # its checkpoint counts rows that are gone
+    if state and state["status"] == LoadStatus.REMOVING:  # its checkpoint counts rows that are gone
         raise LoadError(
             "This file's load is being removed",
-            f"Let that finish, or run `python -m loader remove {load_id}` again; then load the file",
+            f"Wait until that is done, or run `python -m loader remove {load_id}` again; then load the file",
             retryable=True,
         )
     if state is None:
@@ -55,12 +56,12 @@ def claim(store: Store, found: Survey, options: Options, session: Session, lanes
         loads.update_one({"_id": load_id}, {"$setOnInsert": document}, upsert=True)
     else:
         is_mine = state["holder"] == mine["holder"]  # an earlier try of this very process
-        if state["status"] == "running" and not is_mine and is_alive(state["holder"], state["updated_at"]):
+        if state["status"] == LoadStatus.RUNNING and not is_mine and is_alive(state["holder"], state["updated_at"]):
             raise _held(state)
         end_session(store, state["session"])
         for name in lane_sessions(store, load_id):
             end_session(store, name)
-        taken = mine | (beginning if state["status"] == "removed" else {})
+        taken = mine | (beginning if state["status"] == LoadStatus.REMOVED else {})
         loads.update_one({"_id": load_id, "session": state["session"]}, {"$set": taken})
 
     def take_lanes(inner: Session) -> Document:
@@ -81,6 +82,6 @@ def _held(state: Document) -> LoadError:
     who = f"process {holder.get('pid', '?')} on {holder.get('host', '?')}"
     return LoadError(
         f"This file is being loaded by {who}",
-        "Let it finish; `python -m loader status` shows how far it is",
+        "Wait for it to finish; `python -m loader status` shows its progress",
         retryable=True,
     )

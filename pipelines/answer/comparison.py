@@ -48,7 +48,11 @@ def spans(question: Question, first: date | None, last: date | None) -> tuple[Sp
         before = now.first - timedelta(days=1)
         return now, Span(before - (now.last - now.first), before)
     except (OverflowError, ValueError):
-        raise BadValue("compare", str(question.compare), f"possible: no calendar has it before {now.first}") from None
+        raise BadValue(
+            "compare",
+            str(question.compare),
+            f"there is no {question.compare} before {now.first}: the calendar begins in year 1.",
+        ) from None
 
 
 def halves(question: Question, both: tuple[Span, Span] | None) -> Iterator[Question]:

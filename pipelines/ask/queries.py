@@ -168,13 +168,14 @@ def exploration(by: tuple[Dimension, ...]) -> Query:
     Rows with a date or an hour are in the order of their groups, others have the highest revenue first.
 
     Raises:
-        BadValue: they are more than three, or one is there twice.
+        BadValue: there are more than three, or one is repeated.
     """
     said = ", ".join(dimension.name for dimension in by)
     if len(by) > MOST_DIMENSIONS:
-        raise BadValue(BY, said, f"at most {MOST_DIMENSIONS} dimensions")
+        raise BadValue(BY, said, f"{len(by)} dimensions were given, at most {MOST_DIMENSIONS} are allowed.")
     if len(set(by)) < len(by):
-        raise BadValue(BY, said, "each dimension once")
+        repeated = next(each.name for number, each in enumerate(by) if each in by[:number])
+        raise BadValue(BY, said, f"{repeated!r} was given more than once.")
     names = " and ".join(dimension.label.lower() for dimension in by)
     in_time = any(dimension.in_time for dimension in by)
     return Query(

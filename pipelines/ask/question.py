@@ -163,8 +163,8 @@ def find_exploration(parameters: Parameters) -> Query:
     """The query that the dimensions named by `by` make.
 
     Raises:
-        UnknownName: one of them is no dimension.
-        BadValue: they are too many, or one is there twice.
+        UnknownName: one of them is not a dimension.
+        BadValue: there are too many, or one is repeated.
     """
     return exploration(
         tuple(PURCHASES.by_name[_choice(BY, name, tuple(PURCHASES.by_name))] for name in parameters.get(BY, ()))
@@ -177,8 +177,8 @@ def ask(
     """Turn parameters as text into a question; `allowed` are those that it may have, if not all.
 
     Raises:
-        UnknownName: a parameter or one of its values is not known.
-        BadValue: a date, a limit or their order is impossible.
+        UnknownName: a parameter or one of its values is unknown.
+        BadValue: a date or a limit is not valid, or `from` is after `to`.
     """
     allowed = allowed or (EXPLORE_PARAMETERS if query.slug == EXPLORE else PARAMETERS)
     for name in parameters:
@@ -188,7 +188,7 @@ def ask(
         _date(name, value) if (value := _single(name, parameters)) is not None else None for name in ("from", "to")
     )
     if first and last and first > last:
-        raise BadValue("from", first.isoformat(), f"on or before `to` ({last})")
+        raise BadValue("from", first.isoformat(), f"{first} is after `to` ({last}).")
     filters = tuple(_filter(name, parameters[name], vocabulary) for name in FILTER_PARAMETERS if name in parameters)
     interval, source, limit, compare = (
         _single(name, parameters) for name in ("interval", "source", "limit", "compare")
@@ -208,24 +208,24 @@ def ask(
 def _single(name: str, parameters: Parameters) -> str | None:
     values = parameters.get(name, ())
     if len(values) > 1:
-        raise BadValue(name, ", ".join(values), "given once")
+        raise BadValue(name, ", ".join(values), f"{len(values)} values were given, only one is allowed.")
     return values[0] if values else None
 
 
 def _date(name: str, value: str) -> date:
-    expected = "a date as YYYY-MM-DD"
+    problem = f"{value!r} is not a valid date (expected YYYY-MM-DD)."
     if not _ISO_DATE.fullmatch(value):  # fromisoformat also takes 20240105 and 2024-W01-5
-        raise BadValue(name, value, expected)
+        raise BadValue(name, value, problem)
     try:
         return date.fromisoformat(value)
     except ValueError:
-        raise BadValue(name, value, expected) from None
+        raise BadValue(name, value, problem) from None
 
 
 def _limit(value: str) -> int:
     if value.isascii() and value.isdigit() and len(value) <= 6 and 1 <= int(value) <= MAX_REPLY_ROWS:
         return int(value)
-    raise BadValue("limit", value, f"a whole number from 1 to {MAX_REPLY_ROWS}")
+    raise BadValue("limit", value, f"{value!r} is not a whole number from 1 to {MAX_REPLY_ROWS:,}.")
 
 
 def _choice(name: str, value: str, allowed: Sequence[str]) -> str:

@@ -241,4 +241,4 @@ def take(buffer: bytes, at: Array, form: str) -> Array:
 
 def _require(condition: Any, field: str) -> None:
     if not condition:
-        raise InternalError(f"a transaction's {field} is not what its validator allows")
+        raise InternalError(f"The field {field} of a transaction does not satisfy its validator.")

@@ -66,7 +66,7 @@ def unpack(pages: Iterable[Mapping[str, Any]]) -> Columns:
             width = len(packed) // page["rows"]
             values = np.frombuffer(packed, f"<{'i' if name == CENTS else 'u'}{width}")
             if len(values) != page["rows"]:
-                raise ValueError(f"the column {name} of page {page['_id']} has not as many values as the page has rows")
+                raise ValueError(f"column {name} of page {page['_id']} does not have one value for each row")
             parts[name].append(values.astype(np.int32) + first if name == DATE.name else values)
     joined = {name: np.concatenate(arrays) if arrays else np.empty(0, np.int64) for name, arrays in parts.items()}
     return Columns({name: joined[name] for name in names[:-1]}, joined[CENTS])

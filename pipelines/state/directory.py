@@ -86,8 +86,8 @@ def read_directory(
     if version == EMPTY:
         if documents or _first_transaction(store, session):
             raise StoreUnavailable(
-                "This database has transactions and no data version: its collection status was lost",
-                "Run `python -m loader refresh`, which makes a new one",
+                "This database has transactions but no data version: its collection status was lost",
+                "Run `python -m pipelines refresh`, which creates a new one",
             )
         return Directory(EMPTY, vocabulary=read_vocabulary(store, session))
     unrecorded: frozenset[Period] = frozenset()

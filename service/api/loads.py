@@ -7,6 +7,7 @@ from marshmallow import fields
 
 from catalog.collections import LOADS
 from catalog.errors import NotFound
+from catalog.status import STORED
 from pipelines.state.lanes import read_loads
 from service.api.operations import NOT_FOUND, operation
 from service.api.schemas import Document
@@ -39,7 +40,7 @@ class LoadSchema(Document):
     id = fields.String(metadata={"example": "6a40c831e0cf33e8"})
     file = fields.String(metadata={"description": "The file's name, without a path", "example": "purchases.csv"})
     bytes = fields.Integer()
-    status = fields.String(metadata={"enum": ["running", "complete", "stopped", "removing", "removed"]})
+    status = fields.String(metadata={"enum": list(STORED)})
     counts = fields.Nested(CountsSchema)
     reasons = fields.Dict(
         keys=fields.String(), values=fields.Integer(), metadata={"description": "Refused rows by reason"}

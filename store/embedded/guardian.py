@@ -58,7 +58,7 @@ def _see_to(server: Mongod, folder: Folder, users: IO[str]) -> None:
         pause_s, started = min(2 * pause_s + TICK_S, LONGEST_PAUSE_S), time.monotonic()
         try:
             server.start()
-            said = "mongod had ended and was started again"
+            said = "mongod stopped and was restarted"
         except Failed as failed:
             said = str(failed)
         if said != told:

@@ -89,7 +89,7 @@ class Mongod:
                 said = log.read()
         if b"No space left on device" in said or self._folder.shortage():
             return self._folder.full()
-        return str(error) if isinstance(error, _Ended) else f"mongod cannot be made usable: {error}"
+        return str(error) if isinstance(error, _Ended) else f"mongod could not be configured: {error}"
 
 
 class _Ended(Exception):
@@ -120,7 +120,7 @@ def _await_port(process: "subprocess.Popen[bytes]", port: int) -> None:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 return
         time.sleep(0.02)
-    raise _Ended(f"mongod ended with code {process.returncode}")
+    raise _Ended(f"mongod exited with code {process.returncode}")
 
 
 def _make_usable(port: int, key: str, password: str) -> None:

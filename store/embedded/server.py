@@ -30,7 +30,7 @@ START_SECONDS = 60
 TICK_S = 0.25
 PAUSE_S = 1.0
 ROOM = "Free some space, or set DATA_DIR"
-REMEDY = "Set MONGODB_URI to a replica set of yours, or put mongod on the PATH"
+REMEDY = "Set MONGODB_URI to your own replica set, or put mongod on the PATH"
 
 
 def find_mongod() -> Path:
@@ -97,7 +97,7 @@ class EmbeddedServer:
         """Why the server does not run at present, or None where it does."""
         if _is_guarded(self._folder) and self._folder.address.exists():
             return None
-        return self._folder.shortage() or "The embedded MongoDB has ended and is being started again"
+        return self._folder.shortage() or "The embedded MongoDB has stopped and is being restarted"
 
     def _see_to(self, moved: Callable[[str], None]) -> None:
         told = ""
@@ -106,7 +106,7 @@ class EmbeddedServer:
                 uri = self._folder.read_uri() if _is_guarded(self._folder) else _join(self._folder)
             except (StoreUnavailable, OSError) as error:
                 if told != str(error):
-                    log.info("the embedded MongoDB is away: %s", error)
+                    log.info("the embedded MongoDB is unavailable: %s", error)
                     told = str(error)
                 self._closed.wait(PAUSE_S)
                 continue
@@ -143,15 +143,13 @@ def _start(folder: Folder) -> None:
             timeout=START_SECONDS, check=False, text=True, errors="replace",
             env=os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2]), *sys.path])},
         )  # fmt: skip
-        said = (started.stdout.strip().splitlines() or ["the guardian has ended"])[-1]
+        said = (started.stdout.strip().splitlines() or ["its guardian process ended"])[-1]
     except subprocess.TimeoutExpired:
         said = f"no answer in {START_SECONDS} s"
     if not _is_there(folder):
         if said.startswith(FULL):
             raise StoreUnavailable(f"{said} ({folder.path})", ROOM)
-        raise StoreUnavailable(
-            f"The embedded MongoDB did not start ({said})", f"Look into {folder.log}, or set MONGODB_URI"
-        )
+        raise StoreUnavailable(f"The embedded MongoDB did not start ({said})", f"See {folder.log}, or set MONGODB_URI")
 
 
 def _is_there(folder: Folder) -> bool:
@@ -164,13 +162,13 @@ def _is_there(folder: Folder) -> bool:
             if said := folder.shortage():
                 raise StoreUnavailable(f"{said} ({folder.path})", ROOM) from None
             if time.monotonic() > deadline:
-                raise StoreUnavailable("The embedded MongoDB does not answer", f"Look into {folder.log}") from None
+                raise StoreUnavailable("The embedded MongoDB does not answer", f"See {folder.log}") from None
             time.sleep(0.02)
             continue
         if not folder.uri.exists() or f"@{address}/" not in folder.read_uri():
             raise StoreUnavailable(
-                f"The MongoDB of {folder.path} was started by an older version of this program, without a password",
-                "End the commands that use it, then try again",
+                f"The MongoDB in {folder.path} was started without a password, by an older version of this program",
+                "Stop the commands that use it, then try again",
             )
         return True
     return False

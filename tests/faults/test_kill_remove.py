@@ -75,7 +75,7 @@ class Halves:
         process = loader(self.environment, "load", self.second)
         assert process.wait() == 1
         assert process.output == (
-            "error: This file's load is being removed. Let that finish, or run "
+            "error: This file's load is being removed. Wait until that is done, or run "
             f"`python -m loader remove {self.load_id}` again; then load the file.\n"
         )
 

@@ -12,6 +12,13 @@ def command(
     store: Store, data_dir: Path, environment: dict[str, str], *arguments: str
 ) -> "subprocess.CompletedProcess[str]":
     """`python -m loader verify ...` on a store's database."""
+    return run(store, data_dir, environment, "loader", "verify", *arguments)
+
+
+def run(
+    store: Store, data_dir: Path, environment: dict[str, str], *arguments: str
+) -> "subprocess.CompletedProcess[str]":
+    """`python -m ...` on a store's database."""
     mine = environment | {"DATA_DIR": str(data_dir), "MONGODB_DATABASE": store.settings.database}
-    line = [sys.executable, "-m", "loader", "verify", *arguments]
+    line = [sys.executable, "-m", *arguments]
     return subprocess.run(line, cwd=ROOT, env=mine, capture_output=True, text=True, timeout=120, check=False)

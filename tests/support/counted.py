@@ -21,6 +21,8 @@ class Counted:
         self.flask: Flask = create_app(store.settings, behaviour or ServiceSettings())
         self.asked = 0
         outer: Any = self.flask.wsgi_app
+        while not isinstance(outer, KeptReplies) and hasattr(outer, "_app"):
+            outer = outer._app
         self.is_kept = isinstance(outer, KeptReplies)
         if self.is_kept:
             inner = outer._app

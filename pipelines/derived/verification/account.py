@@ -21,6 +21,7 @@ from catalog.collections import (
 from catalog.identity import load_name, profile_attributes
 from catalog.measures import LIFT, NOTHING, Parts
 from catalog.purchases import DATE
+from catalog.status import LoadStatus
 from pipelines.derived.verification.findings import RESTORE, SHOWN, Checked, Difference, reload
 from pipelines.derived.verification.repeats import differing_repeats
 from pipelines.derived.verification.strays import differing_periods
@@ -94,7 +95,7 @@ def _malformed(store: Store, session: Session) -> Iterator[Difference]:
             ):
                 derived = each in (PERIODS, PAGES)
                 yield Difference(
-                    each.name, f"document {document['_id']}", "not what its validator allows", "what it allows",
+                    each.name, f"document {document['_id']}", "fails its validator", "a valid document",
                     "" if derived else RESTORE,
                 )  # fmt: skip
 
@@ -102,7 +103,7 @@ def _malformed(store: Store, session: Session) -> Iterator[Difference]:
 def _loads(loads: Mapping[str, Document], stored: Counter[str]) -> Iterator[Difference]:
     for load_id in stored.keys() - loads.keys():
         what = f"load_id of {stored[load_id]} transactions"
-        yield Difference(TRANSACTIONS.name, what, load_id, "the id of a load", RESTORE)
+        yield Difference(TRANSACTIONS.name, what, load_id, "the id of an existing load", RESTORE)
     for load_id, load in loads.items():
         for what, is_, right in _of_load(load_id, load, stored[load_id]):
             if is_ != right:
@@ -115,12 +116,12 @@ def _of_load(load_id: str, load: Document, stored: int) -> Iterator[tuple[str, A
     yield "id of its file and options", load_name(load["sha256"], load["options"]), load_id
     accounted = counts["inserted"] + counts["already_present"] + counts["quarantined"]
     yield "rows read", counts["read"], accounted
-    yield "rows refused by reason", sum(load["reasons"].values()), counts["quarantined"]
-    if status == "complete":
+    yield "sum of refused rows by reason", sum(load["reasons"].values()), counts["quarantined"]
+    if status == LoadStatus.COMPLETE:
         yield "bytes read", load["offset"], load["bytes"]
-    if status == "removed":
+    if status == LoadStatus.REMOVED:
         yield "transactions stored", stored, 0
-    elif status == "removing":
+    elif status == LoadStatus.REMOVING:
         yield "transactions stored", min(stored, counts["inserted"]), stored
     else:
         yield "transactions stored", stored, counts["inserted"]
@@ -142,14 +143,16 @@ def _quarantine(store: Store, session: Session, loads: Mapping[str, Document]) -
         found.setdefault(load_id, Counter())[reason] += each["n"]
         load = loads.get(load_id)
         if load is None:
-            yield Difference(QUARANTINE.name, f"load_id of {each['n']} rows", load_id, "the id of a load", RESTORE)
+            yield Difference(
+                QUARANTINE.name, f"load_id of {each['n']} rows", load_id, "the id of an existing load", RESTORE
+            )
         elif each["_id"]["file"] != load["file"]:
             what = f"file of {each['n']} rows of {load_id}"
             yield Difference(QUARANTINE.name, what, each["_id"]["file"], load["file"], reload(load_id))
     for load_id, load in loads.items():
-        reasons = {} if load["status"] == "removed" else dict(load["reasons"])
+        reasons = {} if load["status"] == LoadStatus.REMOVED else dict(load["reasons"])
         stored = dict(found.get(load_id, {}))
-        if stored != reasons and load["status"] != "removing":
+        if stored != reasons and load["status"] != LoadStatus.REMOVING:
             yield Difference(
                 QUARANTINE.name, f"rows of {load_id} by reason", str(stored), str(reasons), reload(load_id)
             )
@@ -162,11 +165,13 @@ def _lanes(store: Store, session: Session, loads: Mapping[str, Document]) -> Ite
         if each.get("load_id") in loads:
             adopted.setdefault(each["load_id"], set()).add(each.get("adopted", 0))
         else:
-            yield Difference(STATUS.name, f"lane {each['_id']}", str(each.get("load_id")), "the id of a load", RESTORE)
+            yield Difference(
+                STATUS.name, f"lane {each['_id']}", str(each.get("load_id")), "the id of an existing load", RESTORE
+            )
     for load_id, counts in adopted.items():
         if len(counts) > 1:
-            what, stored = f"rows adopted when the lanes of {load_id} began", " and ".join(map(str, sorted(counts)))
-            yield Difference(STATUS.name, what, stored, "one number", reload(load_id))
+            what, stored = f"adopted rows in the lanes of {load_id}", " and ".join(map(str, sorted(counts)))
+            yield Difference(STATUS.name, what, stored, "the same number in each", reload(load_id))
 
 
 def _profiles(
@@ -181,6 +186,6 @@ def _profiles(
         right = {"_id": customer_id, **profile_attributes(customer_id)}
         if each != right:
             yield Difference(CUSTOMERS.name, f"profile {customer_id}", str(each), str(right), RESTORE)
-        if customer_id not in used and all(load["status"] != "removing" for load in loads.values()):
+        if customer_id not in used and all(load["status"] != LoadStatus.REMOVING for load in loads.values()):
             what = f"profile {customer_id}"
             yield Difference(CUSTOMERS.name, what, "a customer without a transaction", "no such customer", RESTORE)

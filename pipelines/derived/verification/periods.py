@@ -95,7 +95,7 @@ def _differing_cells(
     checked.cells += expected.cells
     state = store.db[PERIODS.name].find_one({"_id": period.name}, session=session) or {}
     if state.get("counts") != expected.counts:
-        yield Difference(period.name, "counts in periods", "others", "those of the transactions")
+        yield Difference(period.name, "counts in periods", "different", "the counts of the transactions")
     for document in expected.documents:
         right = bytes(document.raw)
         name = next(_split(right))[0]
@@ -126,7 +126,7 @@ def _split(reply: bytes) -> Iterator[tuple[str, bytes]]:
 
 def _differences(period: Period, name: str, stored: Cells, right: Cells) -> Iterator[Difference]:
     if stored == right:  # both empty where a slice too many has no cells
-        yield Difference(period.name, f"rollup {name}", "another form", "the form that the encoder writes")
+        yield Difference(period.name, f"rollup {name}", "another encoding", "the standard encoding")
     for by in sorted({*stored, *right}):
         here, there = stored.get(by, {}), right.get(by, {})
         for code in sorted({*here, *there}):
@@ -162,16 +162,18 @@ def _differing_parts(store: Store, session: Session, month: Period, state: Docum
         right = {"_id": f"{month.name}:{part}", "part": part, "built": state["built"], "rows": rows}
         stored = {name: page.get(name) for name in right}
         if stored != right:
-            yield Difference(month.name, "page, what it says of itself", str(stored), str(right))
+            yield Difference(month.name, "page, metadata", str(stored), str(right))
         if page.get("columns", {}).keys() != {*(each.name for each in PURCHASES.dimensions), CENTS}:
-            yield Difference(month.name, "page, columns", str(sorted(page.get("columns", {}))), "dimensions and cents")
+            yield Difference(
+                month.name, "page, columns", str(sorted(page.get("columns", {}))), "all dimensions and cents"
+            )
             return
         try:
             days = unpack([page]).codes[DATE.name]
         except UNREADABLE:  # told already
             return
         if len(days) and (np.diff(days, prepend=last) < 0).any():
-            yield Difference(month.name, "page", "days in no order", "days in their order")
+            yield Difference(month.name, "page", "days out of order", "days in ascending order")
         begin, last = begin + rows, int(days[-1]) if len(days) else last
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from catalog.collections import LOADS, REPEATS, TRANSACTIONS
+from catalog.status import LoadStatus
 from pipelines.derived.columns import Array
 from pipelines.derived.verification.findings import RESTORE, Difference, reload
 from store.client import Document, Session, Store, any_of
@@ -41,25 +42,25 @@ def differing_repeats(store: Store, session: Session, loads: Mapping[str, Docume
             notes[load_id].append(unpacked(each))
         yield from _of_note(each, load_id, loads)
     for load_id, load in loads.items():
-        if load["status"] != "removed":
+        if load["status"] != LoadStatus.REMOVED:
             yield from _of_load(store, session, load, notes[load_id])
 
 
 def _of_note(note: Document, load_id: str, loads: Mapping[str, Document]) -> Iterator[Difference]:
     """A note by itself."""
-    name, ids = f"note {note['_id']}", unpacked(note)
+    name, ids = f"record {note['_id']}", unpacked(note)
     if load_id not in loads:
-        yield Difference(REPEATS.name, f"load_id of {name}", load_id, "the id of a load", RESTORE)
+        yield Difference(REPEATS.name, f"load_id of {name}", load_id, "the id of an existing load", RESTORE)
         return
-    if loads[load_id]["status"] == "removed":
+    if loads[load_id]["status"] == LoadStatus.REMOVED:
         remedy = f"run `python -m loader remove {load_id}` again"
-        yield Difference(REPEATS.name, name, "there", f"none, as load {load_id} is removed", remedy)
+        yield Difference(REPEATS.name, name, "present", f"absent, as load {load_id} is removed", remedy)
         return
     if not len(ids):
-        yield Difference(REPEATS.name, f"ids of {name}", "unreadable", "packed ids of 8 bytes each", reload(load_id))
+        yield Difference(REPEATS.name, f"ids of {name}", "unreadable", "ids of 8 bytes each", reload(load_id))
         return
     if (ids[1:] <= ids[:-1]).any():
-        yield Difference(REPEATS.name, f"ids of {name}", "not in order", "ascending, each once", reload(load_id))
+        yield Difference(REPEATS.name, f"ids of {name}", "out of order", "ascending, without repeats", reload(load_id))
     for what, right in (("first", int(ids.min())), ("last", int(ids.max()))):
         if note.get(what) != right:
             yield Difference(REPEATS.name, f"{what} of {name}", str(note.get(what)), str(right), reload(load_id))
@@ -70,16 +71,16 @@ def _of_load(store: Store, session: Session, load: Document, notes: list[Array])
     load_id, adopted = load["_id"], load.get("adopted", 0)
     noted, present = sum(map(len, notes)), load["counts"]["already_present"] + adopted
     if noted > present:
-        what, right = f"{load_id}: rows already present or adopted", f"{noted} or more, as so many are noted"
+        what, right = f"{load_id}: rows already present or adopted", f"at least {noted}, the number of recorded repeats"
         yield Difference(LOADS.name, what, str(present), right, reload(load_id))
-    if load["status"] == "removing":
+    if load["status"] == LoadStatus.REMOVING:
         return
     own, gone = _look_up(store, session, load_id, _merged(notes))
     if own != adopted:
-        yield Difference(LOADS.name, f"{load_id}: rows adopted", str(adopted), str(own), reload(load_id))
+        yield Difference(LOADS.name, f"{load_id}: adopted rows", str(adopted), str(own), reload(load_id))
     if gone:
         what = f"{len(gone)} documents, first {gone[0]}"
-        yield Difference(TRANSACTIONS.name, what, "missing", f"there, as load {load_id} noted it", reload(load_id))
+        yield Difference(TRANSACTIONS.name, what, "missing", f"present, as load {load_id} recorded it", reload(load_id))
 
 
 def _look_up(store: Store, session: Session, load_id: str, ids: Array) -> tuple[int, list[int]]:

@@ -80,7 +80,7 @@ def _members(store: Store, session: Session) -> dict[str, int]:
 
 def _malformed(rows: Rows, name: str) -> Iterator[Finding]:
     for id_, why in rows.malformed[:SHOWN]:
-        yield name, "document", np.array([id_], object), why, "what its validator allows"
+        yield name, "document", np.array([id_], object), why, "a valid document"
 
 
 def _differing_from_itself(rows: Rows) -> Iterator[Finding]:

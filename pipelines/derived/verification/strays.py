@@ -47,14 +47,14 @@ def differing_periods(
             if _is_month(period) and period not in stale and as_built(each) == each.get("changed"):
                 fresh.add(period)
         if each.get("changed", 0) > version:
-            present = f"{version}, the present one, or below"
+            present = f"at most {version}, the current one"
             yield Difference(STATUS.name, f"data version of {each['_id']}", str(each["changed"]), present, RESTORE)
     right = {*months, *(year_of(each.start) for each in (*months, *(each for each in known if _is_month(each))))}
     for period in sorted(right - known):
-        yield Difference(period.name, period.grain.value, "unknown", "a period document")
+        yield Difference(period.name, period.grain.value, "missing", "a period document")
         checked.wrong.append(period)
     for period in sorted(each for each in known - right if not _is_month(each)):
-        yield Difference(period.name, "year", "there", "none, as it has no month")
+        yield Difference(period.name, "year", "present", "absent, as it has no months")
         checked.strays.append((PERIODS.name, {"_id": period.name}))
     yield from _totals(store, session, months, fresh, checked)
     yield from _without_period(store, session, known, checked)
@@ -64,11 +64,11 @@ def _without_period(store: Store, session: Session, known: set[Period], checked:
     months = [each for each in known if _is_month(each)]
     names = {each.name for each in known} | {day.name for month in months for day in month.days}
     if lost := sorted(set(store.db[ROLLUPS.name].distinct("period", session=session)) - names):
-        yield Difference(ROLLUPS.name, f"slices of {lost[0]}", "there", "none, as it is no known period")
+        yield Difference(ROLLUPS.name, f"slices of {lost[0]}", "present", "absent, as the period is unknown")
         checked.strays.append((ROLLUPS.name, {"period": {"$in": lost}}))
     elsewhere: dict[str, Any] = {"month": {"$nin": [day_of(day_number(month.start)) for month in months]}}
     for page in store.db[PAGES.name].find(elsewhere, {"_id": 1}, session=session):
-        yield Difference(PAGES.name, f"page {page['_id']}", "there", "none, as it is of no known month")
+        yield Difference(PAGES.name, f"page {page['_id']}", "present", "absent, as the month is unknown")
         checked.strays.append((PAGES.name, {"_id": page["_id"]}))
 
 

@@ -21,7 +21,7 @@ def differing_vocabulary(store: Store, session: Session) -> Iterator[Difference]
         members = {each["_id"]: each["name"] for each in store.db[name].find({}, session=session).sort("_id", 1)}
         if list(members) != list(range(len(members))):
             gap = next(code for code in range(len(members)) if code not in members)
-            yield Difference(name, f"_id {gap}", "missing", f"{len(members)} ids without a gap", RESTORE)
+            yield Difference(name, f"_id {gap}", "missing", f"{len(members)} consecutive ids", RESTORE)
         if members.get(0) != UNKNOWN:
             yield Difference(name, "name of 0", str(members.get(0)), UNKNOWN, RESTORE)
         folded = Counter(key(str(each)) for each in members.values())
@@ -32,7 +32,9 @@ def differing_vocabulary(store: Store, session: Session) -> Iterator[Difference]
     for dimension in PURCHASES.references:
         name = dimension.collection
         if name in noted and noted[name] != present[name]:
-            yield Difference(name, "names", _suspects(store, session, dimension), "the names that were added", RESTORE)
+            yield Difference(
+                name, "names", _suspects(store, session, dimension), "the names as they were added", RESTORE
+            )
 
 
 def _suspects(store: Store, session: Session, dimension: Referred) -> str:
@@ -40,4 +42,4 @@ def _suspects(store: Store, session: Session, dimension: Referred) -> str:
     names = {each["_id"]: each["name"] for each in store.db[dimension.collection].find({}, session=session)}
     others = [(code, right) for code, right in enumerate(dimension.members) if names.get(code) != right]
     told = [f"{code} is {names.get(code)!r}, not {right!r}" for code, right in others[:3]]
-    return "; ".join(told) or f"one of {len(names)} has been changed"
+    return "; ".join(told) or f"one of {len(names)} names was changed"

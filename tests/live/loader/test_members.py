@@ -12,7 +12,7 @@ import pytest
 from pymongo.errors import DuplicateKeyError
 
 from catalog.dimensions import UNKNOWN
-from catalog.errors import LoadError, SourceRefused, UserError
+from catalog.errors import LoadError, SourceRefused, StoreUnavailable, UserError
 from catalog.kinds import MAX_MEMBERS
 from catalog.measures import NOTHING, Parts
 from catalog.purchases import PURCHASES, STATE
@@ -112,7 +112,7 @@ def test_one_name_in_several_forms_is_one_member_over_several_loads(store: Store
     assert names(store) == ["Qu\u00e9bec"]
     assert (report.inserted, dict(report.reasons)) == (1, {"state_look_alike": 1, "state_unfit": 1})
     messages = [each["message"] for each in refused_rows(store, report.load_id)]
-    assert "looks like the state 'Qu\u00e9bec'" in messages[0]
+    assert "looks like the existing state 'Qu\u00e9bec'" in messages[0]
     assert "mixes the letters of Cyrillic and Latin" in messages[1]
     assert answer(store, "overall-summary", state="que\u0301bec").total.transactions == 3
 
@@ -169,8 +169,11 @@ def test_a_name_taken_under_another_code_stops_the_load_and_loses_nothing(
     with pytest.raises(LoadError, match="same as 'Guam'"):
         run(store, path)
     assert store.db.transactions.count_documents({}) == 0
+    with pytest.raises(StoreUnavailable, match="lacks names"):  # there is a gap before it
+        run(store, path)
+    store.db.states.delete_one({"name": "guam"})
     assert run(store, path).inserted == 1
-    assert [each["name"] for each in store.db.states.find({"_id": {"$gte": len(STATE.members)}})] == ["guam"]
+    assert [each["name"] for each in store.db.states.find({"_id": {"$gte": len(STATE.members)}})] == ["Guam"]
 
 
 def test_two_loaders_at_once_add_one_name_once(store: Store, tmp_path: Path) -> None:

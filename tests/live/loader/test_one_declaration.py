@@ -334,7 +334,7 @@ def test_a_file_with_the_column_is_loaded_in_place_of_one_without(program: Progr
     column = list(rows[0])[-2]
     write(old_file, [{name: value for name, value in row.items() if name != column} for row in rows])
     former = json.loads(program.run("", "loader", "load", old_file, "--json"))
-    assert "is no column" in program.run("", "loader", "load", new_file, code=3)
+    assert "unknown column" in program.run("", "loader", "load", new_file, code=3)
     known = sum(bool(row[column]) for row in rows)
     report = json.loads(program.run(entry, "loader", "load", new_file, "--json", "--max-quarantined", "1"))
     assert (report["already_present"], report["reasons"]) == (500 - known, {"id_conflict": known})

@@ -129,7 +129,7 @@ def test_a_row_that_another_load_also_brought_becomes_its(store: Store, tmp_path
     assert (removal.removed, dict(removal.kept)) == (1, {second: 1})
     assert str(removal).splitlines() == [
         "1 transactions removed",
-        f"1 kept: second.csv also brought them, they belong to load {second} now",
+        f"1 kept: second.csv also contains them, they now belong to load {second}",
     ]
     assert total(store) == (2, 2, 2100)
     assert account(store) == {"second.csv": (2, 1, 0)}
@@ -335,7 +335,7 @@ def test_a_removal_that_another_process_has_gone_on_with_writes_nothing_more(sto
     overtaken = {"_id": first, "status": "removing", "session": store.db.loads.find_one()["session"]}  # type: ignore[index]
     remove(store, first, quietly)
     run(store, tmp_path / "first.csv")
-    with store.client.start_session() as session, pytest.raises(LoadError, match="gone on with this removal"):
+    with store.client.start_session() as session, pytest.raises(LoadError, match="taken over this removal"):
         in_transaction(session, lambda inner: _remove_batch(store, overtaken, inner))
     assert account(store) == {"first.csv": (2, 0, 0)}
 
@@ -350,9 +350,9 @@ def test_a_load_of_an_earlier_release_is_to_be_removed_first(store: Store, tmp_p
     with pytest.raises(LoadError) as caught:
         remove(store, first, quietly)
     assert str(caught.value) == (
-        "The load of second.csv was made by an earlier release, which did not note which rows of other loads its file "
-        f"also brought (1 were already present). Run `python -m loader remove {of_second}` first, then remove this "
-        "load, then load second.csv again."
+        "The load of second.csv was made by an earlier release, which did not record which of its rows other "
+        f"loads had inserted (1 were already present). Run `python -m loader remove {of_second}` first, then remove "
+        "this load, then load second.csv again."
     )
     assert account(store) == {"first.csv": (2, 0, 0), "second.csv": (1, 1, 0)}
     remove(store, of_second, quietly)

@@ -37,6 +37,8 @@ COMMANDS = (
     "loader quarantine {load}",
     "pipelines run top-states",
     "pipelines explain top-states",
+    "pipelines refresh",
+    "pipelines verify",
     "indexes apply",
     "indexes verify",
     "indexes usage",

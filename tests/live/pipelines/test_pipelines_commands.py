@@ -147,16 +147,16 @@ def test_explain_works_with_the_best_source(of_loaded: dict[str, str]) -> None:
 def test_an_unknown_query_is_refused_in_one_line(of_loaded: dict[str, str], command: str) -> None:
     """With the nearest and the allowed ones."""
     line = refused(run(of_loaded, command, "top-stats"))
-    assert "'top-stats' is not known. Did you mean 'top-states'?" in line
+    assert "Unknown query 'top-stats'. Did you mean 'top-states'?" in line
     assert all(query.slug in line for query in QUERIES)
 
 
 REFUSED = {
-    "an unknown member": (("--state", "Texs"), "state: 'Texs' is not known. Did you mean 'Texas'?"),
-    "an unknown negated member": (("--not-gender", "mal"), "not_gender: 'mal' is not known. Did you mean 'Male'?"),
-    "an unknown interval": (("--interval", "mnth"), "interval: 'mnth' is not known. Did you mean 'month'?"),
-    "a day that never was": (("--from", "2024-02-30"), "from: '2024-02-30' is not a date as YYYY-MM-DD."),
-    "a limit of nothing": (("--limit", "0"), "limit: '0' is not a whole number from 1 to 100000."),
+    "an unknown member": (("--state", "Texs"), "Unknown state 'Texs'. Did you mean 'Texas'?"),
+    "an unknown negated member": (("--not-gender", "mal"), "Unknown not_gender 'mal'. Did you mean 'Male'?"),
+    "an unknown interval": (("--interval", "mnth"), "Unknown interval 'mnth'. Did you mean 'month'?"),
+    "a day that never was": (("--from", "2024-02-30"), "from: '2024-02-30' is not a valid date (expected YYYY-MM-DD)."),
+    "a limit of nothing": (("--limit", "0"), "limit: '0' is not a whole number from 1 to 100,000."),
     "a line end in a member": (("--state", "Texas\nerror: no"), "state: "),
 }
 

@@ -26,7 +26,7 @@ from pipelines.derived.verify import SHOWN, verify
 from pipelines.state.directory import read_version
 from store.client import Store
 from store.timing import Timer
-from tests.support.commands import command
+from tests.support.commands import command, run
 from tests.support.questions import content
 from tests.support.rows import quietly, row, write
 from tests.support.stores import directory, make_all_stale, new_store
@@ -375,6 +375,28 @@ def test_the_command_exits_with_0_where_all_is_well_and_with_1_where_not(
     assert "no difference" in mended.stdout
 
 
+def test_refresh_and_verify_are_commands_of_pipelines_too(
+    own: Store, data_dir: Path, environment: dict[str, str], csv_file: Path
+) -> None:
+    """Both spellings say the same; only the loader compares files, and the other one points to it."""
+
+    def both(*arguments: str) -> tuple[int, str, str]:
+        ours, loaders = (run(own, data_dir, environment, module, *arguments) for module in ("pipelines", "loader"))
+        assert (ours.returncode, ours.stdout, ours.stderr) == (loaders.returncode, loaders.stdout, loaders.stderr)
+        return ours.returncode, ours.stdout, ours.stderr
+
+    assert both("refresh") == (0, "built 0 months and 0 years\n", "")
+    code, said, _ = both("verify")
+    assert (code, said.splitlines()[-1]) == (0, "no difference")
+    cell("2022-12", "r")(own.db)
+    code, said, error = both("verify")
+    assert (code, said.splitlines()[-1]) == (1, "1 differences")
+    assert "python -m pipelines verify --repair" in error
+    pointed = run(own, data_dir, environment, "pipelines", "verify", "--csv", str(csv_file))
+    assert pointed.returncode == 2
+    assert "python -m loader verify --csv FILE" in pointed.stderr
+
+
 def test_the_command_says_where_the_file_and_the_database_differ(
     own: Store, data_dir: Path, environment: dict[str, str], csv_file: Path
 ) -> None:
@@ -411,7 +433,7 @@ def test_what_a_repair_cannot_mend_is_told_with_its_remedy_and_stays(
     assert read_version(own).number == version
     told = command(own, data_dir, environment, "--repair")
     assert told.returncode == 1
-    assert "no refresh mends that" in told.stderr
+    assert "a refresh cannot repair that" in told.stderr
     assert "python -m loader remove" in told.stdout or "restore a backup" in told.stdout
 
 

@@ -403,10 +403,10 @@ def test_names_that_are_gone_are_an_error(own: Store, serve: Serve, lose: Damage
     lose(own.db)
     for path in ("/v1/queries/top-states", "/v1/queries/revenue-by-segment", "/readyz"):
         response = serve(own).get(path)
-        assert (response.status_code, "states lacks names" in response.json["detail"]) == (503, True), response.text
+        assert (response.status_code, "states has lost names" in response.json["detail"]) == (503, True), response.text
     names = list(own.db.states.find())
     line = row(Random(3), 900_001, date(2024, 2, 5), ["Guam"])
-    with pytest.raises(StoreUnavailable, match="states lacks names"):
+    with pytest.raises(StoreUnavailable, match="states has lost names"):
         load(own, write(tmp_path / "more.csv", [line]), Options(new_members="add"), 0.0, quietly)
     assert list(own.db.states.find()) == names
 

@@ -178,7 +178,12 @@ def test_the_nearest_name_is_found_in_any_letter_case(value: str, allowed: tuple
     ("error", "exit_code", "said"),
     [
         pytest.param(errors.UnknownName("state", "Texs", ["Texas"]), 2, "Did you mean 'Texas'", id="unknown name"),
-        pytest.param(errors.BadValue("from", "x", "a date"), 2, "from: 'x' is not a date", id="bad value"),
+        pytest.param(
+            errors.BadValue("from", "x", "'x' is not a valid date."),
+            2,
+            "from: 'x' is not a valid date.",
+            id="bad value",
+        ),
         pytest.param(errors.SourceRefused("rollup", ["no"]), 2, "Use source=auto", id="source refused"),
         pytest.param(errors.FileRefused("a.csv", "line 1", "it is bad", "Mend it"), 3, "a.csv, line 1:", id="file"),
         pytest.param(errors.LoadError("It stopped", "Go on", retryable=True), 1, "It stopped. Go on.", id="load"),

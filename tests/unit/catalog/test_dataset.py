@@ -171,7 +171,7 @@ def test_a_transaction_without_a_field_that_is_not_optional_is_a_fault(field: st
     """These were always there: nothing stands in for them."""
     document = transaction(referral="Referral")
     del document[field]
-    with pytest.raises(Exception, match=f"a transaction's {field} is not what its validator allows"):
+    with pytest.raises(Exception, match=f"The field {field} of a transaction does not satisfy"):
         columns._decode(bson.encode(document) + bytes(64), np.array([0]))
 
 

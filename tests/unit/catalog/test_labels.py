@@ -45,11 +45,11 @@ UNFIT = {
     "a control character": ("Te\x07xas", "U+0007"),
     "a private character": ("Te\ue000xas", "U+E000"),
     "an unassigned character": ("Te\u0378xas", "U+0378"),
-    "a no-break space alone": ("\u00a0", "shows nothing"),
-    "other blanks alone": ("\u2003\u3000", "shows nothing"),
-    "Latin with a Cyrillic letter": ("T\u0435xas", "mixes the letters of Cyrillic and Latin"),
-    "Latin with a Greek letter": ("Texa\u03c2", "mixes the letters of Greek and Latin"),
-    "Cherokee": ("\u13a1\u13aa", "not in everyday use (Cherokee)"),
+    "a no-break space alone": ("\u00a0", "no visible characters"),
+    "other blanks alone": ("\u2003\u3000", "no visible characters"),
+    "Latin with a Cyrillic letter": ("T\u0435xas", "mixes Cyrillic and Latin letters"),
+    "Latin with a Greek letter": ("Texa\u03c2", "mixes Greek and Latin letters"),
+    "Cherokee": ("\u13a1\u13aa", "an uncommon script (Cherokee)"),
 }
 FIT = [
     "Puerto Rico", "Qu\u00e9bec", "S\u00e3o Paulo", "\u041c\u043e\u0441\u043a\u0432\u0430",

@@ -150,7 +150,8 @@ def test_an_impossible_field_refuses_its_row_and_no_other(column: str, value: st
 
 
 @pytest.mark.parametrize(
-    ("row", "said"), [((*GOOD, ""), "12 fields, more"), (GOOD[:-1], "10 fields, fewer"), (("x",), "1 fields, fewer")]
+    ("row", "said"),
+    [((*GOOD, ""), "12 fields, expected"), (GOOD[:-1], "10 fields, expected"), (("x",), "1 fields, expected")],
 )
 def test_a_row_with_another_number_of_fields_is_refused(row: tuple[str, ...], said: str) -> None:
     """A row that is too long or too short is not padded or cut."""

@@ -49,17 +49,17 @@ def path(tmp_path: Path) -> Path:
         pytest.param(HEADER, "", "no row", id="header without a line end"),
         pytest.param(HEADER + b"\r\n", "", "no row", id="header only"),
         pytest.param(HEADER + b"\n\n\r\n", "", "no row", id="header and blank lines"),
-        pytest.param(without("Age") + b"\n" + ROW, "line 1", "Age is missing", id="missing column"),
-        pytest.param(HEADER + b",Age\n" + ROW, "line 1", "Age is there 2 times", id="repeated column"),
-        pytest.param(HEADER + b",Referal\n" + ROW, "line 1", "Referral is there 2 times", id="both spellings"),
+        pytest.param(without("Age") + b"\n" + ROW, "line 1", "missing column Age", id="missing column"),
+        pytest.param(HEADER + b",Age\n" + ROW, "line 1", "column Age appears 2 times", id="repeated column"),
+        pytest.param(HEADER + b",Referal\n" + ROW, "line 1", "column Referral appears 2 times", id="both spellings"),
         pytest.param(HEADER + b",Shoe_size\n" + ROW, "line 1", "'Shoe_size'", id="unknown column"),
         pytest.param(
-            HEADER.replace(b"Gender", b"Gendr") + b"\n" + ROW, "line 1", "perhaps Gender", id="misspelt column"
+            HEADER.replace(b"Gender", b"Gendr") + b"\n" + ROW, "line 1", "did you mean Gender?", id="misspelt column"
         ),
         pytest.param(ROW + b"\n" + OTHER, "line 1", "'1000'", id="no header"),
         pytest.param(HEADER.replace(b",", b";") + b"\n" + ROW, "line 1", "semicolons", id="semicolons"),
         pytest.param(HEADER.replace(b",", b"\t") + b"\n" + ROW, "line 1", "tabs", id="tabs"),
-        pytest.param(b"\n\n" + without("Age") + b"\n" + ROW, "line 3", "Age is missing", id="header on line 3"),
+        pytest.param(b"\n\n" + without("Age") + b"\n" + ROW, "line 3", "missing column Age", id="header on line 3"),
         pytest.param(HEADER.decode().encode("utf-16"), "byte 0", "UTF-16", id="UTF-16 little endian"),
         pytest.param(
             codecs.BOM_UTF16_BE + HEADER.decode().encode("utf-16-be"), "byte 0", "UTF-16", id="UTF-16 big endian"
@@ -99,7 +99,7 @@ def test_what_is_not_utf8_is_refused_with_its_byte(path: Path, head: bytes, brok
     """The byte that is not UTF-8 is named by its offset in the file."""
     error = refused(path, head + broken)
     assert error.place == f"byte {len(head) + at}"
-    assert "not UTF-8" in error.problem
+    assert "not valid UTF-8" in error.problem
 
 
 @pytest.mark.parametrize("shift", [-2, -1, 0, 1], ids=["before", "astride by one", "at", "after"])

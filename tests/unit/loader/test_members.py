@@ -88,7 +88,7 @@ def test_what_looks_like_a_member_is_refused_and_told_so(text: str) -> None:
     """Nothing is guessed: not added, and not taken for the member; where nothing is added, it is the hint."""
     found = clean(cleaner(), row(1), row(2, state=text))
     assert (refused(found).reason, found.new_members) == ("state_look_alike", ())
-    assert "looks like the state 'Texas'" in refused(found).message
+    assert "looks like the existing state 'Texas'" in refused(found).message
     strict = refused(clean(cleaner(add_members=False), row(1, state=text)))
     assert strict.reason == "state_unknown"
     assert "did you mean Texas?" in strict.message
@@ -148,7 +148,7 @@ def test_a_full_dimension_refuses_the_next_name_and_keeps_its_own(monkeypatch: p
     monkeypatch.setattr(module, "MAX_MEMBERS", NEXT + 1)
     found = clean(cleaner(), row(1, state="Guam"), row(2, state="Samoa"), row(3, state="guam"), row(4))
     assert refused(found).reason == "state_full"
-    assert f"there are {NEXT + 1} already" in refused(found).message
+    assert f"the limit of {NEXT + 1} is reached" in refused(found).message
     assert len(found.lines) == 3
 
 

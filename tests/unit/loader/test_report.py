@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from catalog.errors import InternalError
+from catalog.status import LoadStatus
 from loader.loads.report import LoadReport
 
 counts = st.integers(0, 10**6)
@@ -44,7 +45,7 @@ def test_read_is_always_inserted_plus_present_plus_quarantined(batches: list[tup
 def test_a_row_that_is_not_accounted_for_stops_the_load(read: int) -> None:
     """A batch whose rows do not add up is a defect of ours, and changes no count."""
     report = LoadReport("purchases.csv", "a1b2")
-    with pytest.raises(InternalError, match=f"{read} rows read"):
+    with pytest.raises(InternalError, match=f"{read} rows were read"):
         report.add(read, 7, 1, {"amount_negative": 2}, {})
     assert report.read == 0
 
@@ -99,9 +100,9 @@ def test_a_report_is_text_for_people() -> None:
 def test_a_check_and_a_repeated_load_say_so() -> None:
     """A check tells what would be inserted; a file that was loaded before says that nothing was done."""
     report = a_report()
-    report.status = "checked"
+    report.status = LoadStatus.CHECKED
     assert "would be inserted" in str(report)
-    report.status, report.repeated = "complete", True
+    report.status, report.repeated = LoadStatus.COMPLETE, True
     assert "it was loaded before; nothing to do" in str(report)
 
 

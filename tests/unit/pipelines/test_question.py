@@ -220,7 +220,7 @@ def test_a_date_that_is_none_is_refused(parameter: str, text: str) -> None:
 
 def test_a_range_that_ends_before_it_begins_is_refused() -> None:
     """Empty by mistake, not by intent."""
-    with pytest.raises(BadValue, match=r"from: '2024-01-02' is not on or before `to` \(2024-01-01\)"):
+    with pytest.raises(BadValue, match=r"from: 2024-01-02 is after `to` \(2024-01-01\)\."):
         asked(from_="2024-01-02", to="2024-01-01")
 
 
@@ -234,7 +234,7 @@ def test_a_range_that_ends_before_it_begins_is_refused() -> None:
 )  # fmt: skip
 def test_a_limit_that_is_no_whole_number_in_range_is_refused(text: str) -> None:
     """ASCII digits alone, from 1 to the most rows; the error says so."""
-    with pytest.raises(BadValue, match="a whole number from 1 to 100000") as caught:
+    with pytest.raises(BadValue, match="a whole number from 1 to 100,000") as caught:
         asked(limit=text)
     assert caught.value.parameter == "limit"
 
@@ -246,7 +246,7 @@ def test_a_limit_that_is_no_whole_number_in_range_is_refused(text: str) -> None:
 @pytest.mark.parametrize("times", [2, 3])
 def test_a_parameter_of_one_value_given_more_often_is_refused(parameter: str, value: str, times: int) -> None:
     """Even the same value: which of them counts is never guessed."""
-    with pytest.raises(BadValue, match="is not given once") as caught:
+    with pytest.raises(BadValue, match=f"{parameter}: {times} values were given, only one is allowed.") as caught:
         asked(**{parameter: [value] * times})
     assert caught.value.parameter == parameter
 

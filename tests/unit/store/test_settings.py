@@ -175,6 +175,7 @@ def test_a_bad_value_in_a_dotenv_file_is_told_like_any_other(tmp_path: Path, set
     with pytest.raises(UserError) as caught:
         Settings.from_environment()
     assert str(caught.value) == (
-        "MONGODB_DATABASE: 'a.b' is not a database's name: a letter or digit, then up to 62 of those, '-', '_'. "
-        "MONGODB_URI: its value is not a connection string, such as mongodb://host:port/?replicaSet=name."
+        "MONGODB_DATABASE: 'a.b' is not a valid database name: a letter or digit, then up to 62 letters, "
+        "digits, '-' or '_'. "
+        "MONGODB_URI: its value is not a valid connection string, such as mongodb://host:port/?replicaSet=name."
     )
