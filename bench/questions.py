@@ -38,10 +38,10 @@ def compare(store: Store) -> Mapping[str, tuple[float, float]]:
         AssertionError: the two gave different answers.
     """
     answerer = Answerer(store, answer_rows=0)
-    with store.snapshot() as session:
-        directory = answerer.known.as_of(session)
+    with store.snapshot() as snapshot:
+        directory = answerer.known.as_of(snapshot)
     if directory.stale_months:
-        raise AssertionError("run `python -m loader refresh` first")
+        raise AssertionError("run `python -m pipelines refresh` first")
     peer = _filled(store, directory)
     chosen = random.Random(SEED)  # noqa: S311  # repeatable
     spent: dict[str, tuple[list[float], list[float]]] = {}
@@ -64,9 +64,9 @@ def compare(store: Store) -> Mapping[str, tuple[float, float]]:
 def _filled(store: Store, directory: Directory) -> Peer:
     """DuckDB in memory, on as many threads as there are cores, with all transactions as codes."""
     peer = duckdb.connect(config={"threads": os.cpu_count() or 1})
-    with store.snapshot() as session:
+    with store.snapshot() as snapshot:
         for number, month in enumerate(directory.months):
-            columns = read_pages(store, session, [month])
+            columns = read_pages(snapshot, [month])
             cents = pa.array(columns.cents, mask=columns.cents == NULL).cast(pa.int64())
             transactions = pa.table({name: pa.array(codes) for name, codes in columns.codes.items()} | {"cents": cents})
             peer.register("month", transactions)

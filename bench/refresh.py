@@ -16,23 +16,22 @@ from loader.sample import write_sample
 from pipelines.derived.refresh import refresh
 from pipelines.derived.verify import verify
 from pipelines.state.directory import bump_version, read_directory
-from store.client import Session, Store
+from store.client import Store, Transaction
 
 APPENDED_ROWS = 10_000
 
 
 def measure(store: Store) -> Mapping[str, float]:
     """Seconds by what was done, on the database as it is filled. It is afterwards as it was before."""
-    with store.snapshot() as session:
-        months = read_directory(store, session).months
+    with store.snapshot() as reads:
+        months = read_directory(reads).months
     last = max(months)
     days = {(month.start - date_of(0)).days for month in months}
 
-    def mark(session: Session) -> None:
-        bump_version(store, session, days)
+    def mark(transaction: Transaction) -> None:
+        bump_version(transaction, days)
 
-    with store.client.start_session() as session:
-        session.with_transaction(mark)
+    store.transaction(mark)
     found = {"full refresh": _seconds(lambda: refresh(store)), "verify": _seconds(lambda: verify(store, _quietly))}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "append.csv"
@@ -40,10 +39,10 @@ def measure(store: Store) -> Mapping[str, float]:
         found[f"append {APPENDED_ROWS:,} rows to {last.name}, all fresh"] = _seconds(
             lambda: load(store, path, Options(), 0.0, _quietly)
         )
-        loads = store.db["loads"].find_one({"file": path.name, "status": LoadStatus.COMPLETE}) or {}
+        loads = store.outside.find_one("loads", {"file": path.name, "status": LoadStatus.COMPLETE}) or {}
         remove(store, loads["_id"], _quietly)
-    found["transactions"] = float(store.db[TRANSACTIONS.name].estimated_document_count())
-    found["periods"] = float(store.db[PERIODS.name].estimated_document_count())
+    found["transactions"] = float(store.outside.estimate(TRANSACTIONS.name))
+    found["periods"] = float(store.outside.estimate(PERIODS.name))
     return found
 
 
@@ -51,7 +50,7 @@ def _write_append(store: Store, path: Path, day: str) -> None:
     """Purchases of one day with ids of their own."""
     sample = path.with_name("sample.csv")
     write_sample(sample, APPENDED_ROWS, 3, _quietly)
-    newest = store.db[TRANSACTIONS.name].find_one(sort=[("_id", -1)]) or {"_id": 0}
+    newest = store.outside.find_one(TRANSACTIONS.name, sort=[("_id", -1)]) or {"_id": 0}
     with sample.open(newline="") as source, path.open("w", newline="") as target:
         rows = csv.DictReader(source)
         writer = csv.DictWriter(target, list(rows.fieldnames or ()))

@@ -90,7 +90,7 @@ def dollars(cents: int | None) -> Decimal | None:
     return None if cents is None else Decimal(cents).scaleb(-2)
 
 
-TRANSACTIONS = Measure("transactions", "Transactions", "integer", None, lambda parts: parts.transactions)
+TRANSACTION_COUNT = Measure("transactions", "Transactions", "integer", None, lambda parts: parts.transactions)
 PRICED_TRANSACTIONS = Measure(
     "priced_transactions", "Transactions with a known amount", "integer", None, lambda parts: parts.priced
 )
@@ -98,4 +98,4 @@ REVENUE = Measure("revenue", "Revenue", "decimal", "USD", lambda parts: parts.ce
 AVERAGE_SPEND = Measure(
     "average_spend", "Average spend", "decimal", "USD", lambda parts: average_cents(parts.cents, parts.priced)
 )
-MEASURES = (TRANSACTIONS, PRICED_TRANSACTIONS, REVENUE, AVERAGE_SPEND)
+MEASURES = (TRANSACTION_COUNT, PRICED_TRANSACTIONS, REVENUE, AVERAGE_SPEND)

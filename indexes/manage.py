@@ -3,14 +3,12 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from pymongo import IndexModel
-from pymongo.errors import OperationFailure
-
 from catalog.collections import COLLECTIONS
 from catalog.purchases import PURCHASES
 from indexes.specifications import IGNORING_CASE, INDEXES, IndexSpec, Use
-from store.client import Document, Store, translated
+from store.client import Document, Store
 from store.explain import explain
+from store.faults import DuplicateKey
 from store.layout import require_layout
 from store.schema import apply_schema
 
@@ -33,8 +31,8 @@ class Change:
 
 def differences(store: Store) -> list[Change]:
     """What `apply` would change, in the order of the specifications."""
-    with translated():
-        found = {collection.name: store.db[collection.name].index_information() for collection in COLLECTIONS}
+    outside = store.outside
+    found = {collection.name: outside.indexes(collection.name) for collection in COLLECTIONS}
     changes = []
     for spec in INDEXES:
         existing = found[spec.collection].get(spec.name)
@@ -67,27 +65,27 @@ def apply(
     """
     apply_schema(store)
     changes = [change for change in differences(store) if change.kind in kinds]
-    with translated():
-        for change in changes:
-            if change.kind != "missing":
-                store.db[change.collection].drop_index(change.index)
-        wanted = {(change.collection, change.index) for change in changes if change.kind != "extra"}
-        models: dict[str, list[IndexModel]] = {}
-        for spec in specs:
-            if (spec.collection, spec.name) in wanted:
-                models.setdefault(spec.collection, []).append(IndexModel(list(spec.keys), **spec.options))
-        for collection, together in models.items():  # one pass over a collection builds all its indexes
-            try:
-                store.db[collection].create_indexes(together)
-            except OperationFailure as error:
-                why = _repeated_names(store, collection) if error.code == _DUPLICATE_KEY else ""
-                if not why:
-                    raise
-                refused = {(collection, model.document["name"]) for model in together}
-                changes = [
-                    replace(each, kind="refused", why=why) if (each.collection, each.index) in refused else each
-                    for each in changes
-                ]
+    outside = store.outside
+    for change in changes:
+        if change.kind != "missing":
+            outside.drop_index(change.collection, change.index)
+    wanted = {(change.collection, change.index) for change in changes if change.kind != "extra"}
+    together: dict[str, list[IndexSpec]] = {}
+    for spec in specs:
+        if (spec.collection, spec.name) in wanted:
+            together.setdefault(spec.collection, []).append(spec)
+    for collection, missing in together.items():  # one pass over a collection builds all its indexes
+        try:
+            outside.make_indexes(collection, [(spec.keys, spec.options) for spec in missing])
+        except DuplicateKey:
+            why = _repeated_names(store, collection)
+            if not why:
+                raise
+            refused = {(collection, spec.name) for spec in missing}
+            changes = [
+                replace(each, kind="refused", why=why) if (each.collection, each.index) in refused else each
+                for each in changes
+            ]
     return changes
 
 
@@ -95,7 +93,7 @@ def _repeated_names(store: Store, collection: str) -> str:
     """Which members of a reference collection have one name, and what to do; empty where none have."""
     dimension = next((each.name for each in PURCHASES.references if each.collection == collection), None)
     pipeline: list[Document] = [{"$sort": {"_id": 1}}, {"$group": {"_id": "$name", "members": {"$push": "$$ROOT"}}}]
-    groups = store.db[collection].aggregate(pipeline, collation=IGNORING_CASE) if dimension else ()
+    groups = store.outside.aggregate(collection, pipeline, collation=IGNORING_CASE) if dimension else ()
     repeated = [each["members"] for each in groups if len(each["members"]) > 1]
     if not repeated:
         return ""
@@ -109,7 +107,6 @@ def _repeated_names(store: Store, collection: str) -> str:
     )
 
 
-_DUPLICATE_KEY = 11000
 _TOLD = 5
 
 
@@ -129,9 +126,8 @@ def usage(store: Store) -> list[tuple[str, str, int]]:
     require_layout(store)
     rows = []
     for collection in COLLECTIONS:
-        with translated():
-            found = store.db[collection.name].aggregate([{"$indexStats": {}}])
-            rows += [(collection.name, stats["name"], int(stats["accesses"]["ops"])) for stats in found]
+        found = store.outside.aggregate(collection.name, [{"$indexStats": {}}])
+        rows += [(collection.name, stats["name"], int(stats["accesses"]["ops"])) for stats in found]
     return sorted(rows)
 
 

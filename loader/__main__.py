@@ -1,4 +1,4 @@
-"""`python -m loader`: load files, look after them, and prove what was derived. See `python -m loader --help`."""
+"""`python -m loader`: load files, manage the loads, and verify the results. See `python -m loader --help`."""
 
 import gc
 import json
@@ -11,6 +11,7 @@ import click
 from catalog.collections import LOADS, OPERATIONAL, SIX
 from catalog.errors import TooManyQuarantined, nearest
 from catalog.kinds import Attribute, Home
+from catalog.printable import printable
 from catalog.purchases import PURCHASES
 from catalog.status import LoadStatus
 from loader.load import check, load
@@ -24,7 +25,7 @@ from loader.sample import write_sample
 from pipelines.derived.commands import refresh_command, repair_option, verify_and_report
 from pipelines.state.directory import read_version
 from pipelines.state.lanes import read_loads
-from store.client import Store, translated
+from store.client import Store
 from store.command import as_json, progress_bar, run, version
 from store.environment import listed
 from store.layout import require_layout
@@ -36,7 +37,7 @@ class DefaultToLoad(click.Group):
     """`python -m loader FILE` is short for `python -m loader load FILE`."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Put `load` before a first argument that is no command and no option."""
+        """Insert `load` before a first argument that is neither a command nor an option."""
         if args and args[0] not in self.commands and not args[0].startswith("-"):
             like = nearest(args[0], self.commands)
             if like and args[0].isalpha() and not Path(args[0]).exists():
@@ -49,37 +50,37 @@ def share(text: str) -> float:
     """A share such as `1%` or `0.01`, as a number from 0 to 1.
 
     Raises:
-        click.BadParameter: it is something else.
+        click.BadParameter: it is not a share.
     """
     try:
         found = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
     except ValueError:
         found = -1
     if not 0 <= found <= 1:
-        raise click.BadParameter(f"{text!r} is not a share; give it like 1% or 0.01")
+        raise click.BadParameter(f"{text!r} is not a share (expected 1% or 0.01, for example)")
     return found
 
 
 GARBAGE_THRESHOLD = 100_000
-"""A batch makes 40,000 documents and no cycles; looking for some after each 700 doubles the time to encode them."""
+"""A batch creates 40,000 documents and no cycles; a collection after every 700 doubles the time to encode them."""
 
 max_quarantined = click.option(
     "--max-quarantined", type=share, metavar="SHARE", default="1%", show_default=True,
-    help="The share of rows that may be refused, like 1% or 0.01. Above it the exit code is 4, and a load of 10,000 "
-    "rows or more stops; run it again with a higher share, and it goes on from there.",
+    help="The share of rows that may be refused, such as 1% or 0.01. If it is exceeded, the exit code is 4, and a load "
+    "of 10,000 rows or more stops; run it again with a higher share to continue.",
 )  # fmt: skip
 files = click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 
 
-ENVIRONMENT = f"\n\b\nEnvironment, or a file .env:\n{listed(Settings)}\n"
+ENVIRONMENT = f"\n\b\nSettings, from the environment or a .env file:\n{listed(Settings)}\n"
 EXIT_CODES = """
 \b
 Exit codes:
   0 done
-  1 fault: MongoDB is away, another loader has the file, or `verify` found
-    a difference; the last line says what to do
-  2 usage: an unknown option, value or setting
-  3 file refused as a whole; nothing of it was written
+  1 failure: MongoDB is unavailable, another loader has the file, or `verify`
+    found a difference; the last line says what to do
+  2 usage: an unknown option, or an invalid value or setting
+  3 file refused as a whole; nothing was written
   4 too many rows refused: more than --max-quarantined allows
 """
 
@@ -87,7 +88,7 @@ Exit codes:
 _NAMES = textwrap.fill(", ".join(PURCHASES.header), 68, initial_indent="  ", subsequent_indent="  ")
 COLUMNS = f"""
 \b
-The columns, in any order and letter case:
+The columns, in any order and in upper or lower case:
 {_NAMES}
 """
 
@@ -105,7 +106,7 @@ REFERENCE = _listed(PURCHASES.references, "or")
 @click.group(cls=DefaultToLoad, epilog=ENVIRONMENT + EXIT_CODES)
 @version
 def main() -> None:
-    """Load purchases from CSV files into MongoDB, look after the loads, and prove what was derived from them.
+    """Load purchases from CSV files into MongoDB, manage the loads, and verify the results.
 
     `python -m loader FILE` is short for `python -m loader load FILE`. Each command has --help.
     """
@@ -115,27 +116,28 @@ def main() -> None:
 @files
 @click.option(
     "--customers", type=click.Choice(["transaction", "profile"]), default="transaction", show_default=True,
-    help=f"Make a customer of each transaction, or one of each profile: {PROFILE}.",
+    help=f"Create one customer for each transaction, or one for each profile: {PROFILE}.",
 )  # fmt: skip
 @click.option(
     "--new-members", type=click.Choice(["refuse", "add"]), default="refuse", show_default=True,
-    help=f"What to do with an unknown {REFERENCE}: refuse its row, or add it. "
-    "Look for misspelt ones with `check` first: what was added stays.",
+    help=f"Refuse rows with an unknown {REFERENCE}, or add it. "
+    "Look for misspellings with `check` first: added members are permanent.",
 )  # fmt: skip
 @max_quarantined
 @as_json
 def load_command(
     files: tuple[Path, ...], customers: str, new_members: str, max_quarantined: float, as_json: bool
 ) -> None:
-    """Load FILES, one after the other: CSV in UTF-8, plain or packed with gzip.
+    """Load FILES one after the other: CSV in UTF-8, plain or compressed with gzip.
 
-    A file is looked through first, and refused before anything is written if it is no such CSV. Then every row is
-    inserted, already present with the same content, or refused; nothing is dropped or rounded. A refused row goes to
-    quarantine with line, column and reason: `python -m loader quarantine LOAD` lists them, and with --csv writes a
-    file in which they can be mended and loaded. LOAD is the id in the report, and in `python -m loader status`.
+    The whole file is checked first; if it is not a valid CSV with the expected columns, it is refused and nothing is
+    written. Then every row is inserted, already present with the same content, or refused; nothing is dropped or
+    rounded. Refused rows go to quarantine with line, column and reason: `python -m loader quarantine LOAD` lists them,
+    and with --csv exports them to a file in which they can be corrected and loaded. LOAD is the id shown in the report
+    and by `python -m loader status`.
 
-    Run the same command again whenever it was interrupted: it goes on where it was, and no row counts twice. A file
-    that was loaded before, under whatever name, is passed over. `python -m loader remove LOAD` takes a load out again.
+    If a load is interrupted, run the same command again: it continues where it stopped, and no row counts twice. A
+    file that was already loaded, even under another name, is skipped. `python -m loader remove LOAD` removes a load.
     """
     gc.set_threshold(GARBAGE_THRESHOLD)
     settings = Settings.from_environment()
@@ -152,10 +154,10 @@ def load_command(
 @max_quarantined
 @as_json
 def check_command(files: tuple[Path, ...], max_quarantined: float, as_json: bool) -> None:
-    """Read FILES as `load` would, without a database, and report what it would find.
+    """Read FILES as `load` would, without a database, and report the result.
 
-    Only names that every new database knows are known here, and a repeated id counts as already present, whatever its
-    row says. Exit codes are those of `load`.
+    Only the names that every new database contains are known, and a repeated id counts as already present, whatever
+    its row contains. The exit codes are those of `load`.
     """
     for path in files:
         with progress_bar(f"Checking {path.name}") as progress:
@@ -170,7 +172,7 @@ def check_command(files: tuple[Path, ...], max_quarantined: float, as_json: bool
     "--seed", type=click.IntRange(0), default=42, show_default=True, help="The same seed writes the same file."
 )
 def sample_command(out: Path, rows: int, seed: int) -> None:
-    """Write a realistic CSV to OUT, for trying everything without a file of your own."""
+    """Write a realistic CSV to OUT, to try things out without a file of your own."""
     with progress_bar(f"Writing {out.name}") as progress:
         write_sample(out, rows, seed, progress)
     click.echo(f"{out}: {rows:,} rows")
@@ -181,10 +183,11 @@ def sample_command(out: Path, rows: int, seed: int) -> None:
 @click.option("--csv", "csv_file", type=click.Path(path_type=Path), help="Write the rows to this file.")
 @as_json
 def quarantine_command(load_id: str, csv_file: Path | None, as_json: bool) -> None:
-    """List the rows of LOAD that were refused, with line, column and reason. `python -m loader status` shows LOAD.
+    """List the refused rows of LOAD with line, column and reason. `python -m loader status` shows LOAD.
 
-    With --csv they are written with the columns of their file and four that explain, which `load` passes over:
-    mend the rows in that file and load it. A cell that a spreadsheet would run gets an apostrophe before it.
+    With --csv, the rows are written with the columns of their file and four more, which explain the refusal and which
+    `load` ignores: correct the rows in that file and load it. Cells that a spreadsheet would run as a formula are
+    prefixed with an apostrophe.
     """
     with Store(Settings.from_environment()) as store:
         require_layout(store)
@@ -197,7 +200,7 @@ def quarantine_command(load_id: str, csv_file: Path | None, as_json: bool) -> No
         return
     for row in rows:
         place = f"line {row['line']}, {row['column'] or 'row'}"
-        click.echo(f"{place}: {row['message']} [{row['reason']}]\n  {_visible(row['raw'])}")
+        click.echo(f"{place}: {row['message']} [{row['reason']}]\n  {printable(row['raw'])}")
     click.echo(f"{len(rows)} rows")
 
 
@@ -205,11 +208,11 @@ def quarantine_command(load_id: str, csv_file: Path | None, as_json: bool) -> No
 @click.argument("load_id", metavar="LOAD")
 @as_json
 def remove_command(load_id: str, as_json: bool) -> None:
-    """Take LOAD out again: its transactions, their customers and its quarantine. Run it again if it was interrupted.
+    """Remove LOAD: its transactions, their customers and its quarantine. If interrupted, run it again.
 
-    A row that another load's file also brought stays and belongs to that load. Where a row of another load was refused
-    because this one held its id, load that file again to take it up. The file of LOAD can be loaded again, too.
-    Answers stay exact all the while.
+    A row that the file of another load also contains is kept and becomes part of that load. If rows of another load
+    were refused because LOAD had their ids, load that file again to insert them. The file of LOAD can be loaded again,
+    too. Answers stay exact throughout.
     """
     with Store(Settings.from_environment()) as store, progress_bar("Removing") as progress:
         apply_schema(store)
@@ -222,7 +225,7 @@ def remove_command(load_id: str, as_json: bool) -> None:
 @click.argument("code", type=int)
 @click.argument("name")
 def rename_command(dimension: str, code: int, name: str) -> None:
-    """Give the member of DIMENSION that has CODE (`_id` in its collection) another NAME. No transaction changes."""
+    """Rename the member of DIMENSION with this CODE (`_id` in its collection) to NAME. No transaction changes."""
     with Store(Settings.from_environment()) as store:
         click.echo(f"{dimension} {code}: {rename(store, dimension, code, name)!r} is now {name!r}")
 
@@ -254,13 +257,14 @@ def verify_command(csv_files: tuple[Path, ...], repair: bool, as_json: bool) -> 
 @main.command("status")
 @as_json
 def status_command(as_json: bool) -> None:
-    """Show what the database holds, and its loads."""
-    with Store(Settings.from_environment()) as store, translated():
+    """Show the contents of the database and its loads."""
+    with Store(Settings.from_environment()) as store:
         require_layout(store)
-        counts = {each.name: store.db[each.name].estimated_document_count() for each in (*SIX, *OPERATIONAL)}
-        found = store.db[LOADS.name].find().sort("started_at").to_list()
-        loads = [LoadReport.from_load(each) for each in read_loads(store, found)]
-        version = read_version(store).number
+        outside = store.outside
+        counts = {each.name: outside.estimate(each.name) for each in (*SIX, *OPERATIONAL)}
+        found = outside.find(LOADS.name, sort=[("started_at", 1)])
+        loads = [LoadReport.from_load(each) for each in read_loads(outside, found)]
+        version = read_version(outside).number
     if as_json:
         status = {"data_version": version, "documents": counts, "loads": [each.as_document() for each in loads]}
         click.echo(json.dumps(status, indent=2))
@@ -276,16 +280,11 @@ def _tell(report: LoadReport, max_quarantined: float, as_json: bool) -> None:
     click.echo(json.dumps(report.as_document(), indent=2) if as_json else str(report))
     if report.exceeds(max_quarantined):
         listed = f"`python -m loader quarantine {report.load_id}` lists each with its reason"
-        counted = "The report counts them by reason; a load keeps each of them with its line and its reason"
+        counted = "The report counts them by reason; a load also stores each one with its line and reason"
         raise TooManyQuarantined(
-            f"{report.quarantined:,} of {report.read:,} rows were refused, {max_quarantined:.2%} are allowed",
+            f"{report.quarantined:,} of {report.read:,} rows were refused, more than the {max_quarantined:.2%} allowed",
             counted if report.status is LoadStatus.CHECKED else listed, retryable=False,
         )  # fmt: skip
-
-
-def _visible(text: str) -> str:
-    """A row's text on one line, with escapes for what a terminal would obey."""
-    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
 
 
 if __name__ == "__main__":

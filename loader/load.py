@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pymongo import ReturnDocument
 
 from catalog.collections import LOADS
 from catalog.errors import TooManyQuarantined
@@ -29,7 +29,7 @@ from loader.writing.claim import claim
 from pipelines.derived.ahead import one_ahead
 from pipelines.derived.refresh import refresh
 from pipelines.state.lanes import close_lanes
-from store.client import Session, Store, in_transaction, translated
+from store.client import Session, Store
 from store.settings import Settings
 
 Progress = Callable[[int, int], None]
@@ -84,10 +84,9 @@ def load(store: Store, path: Path, options: Options, max_quarantined: float, pro
     begin = time.monotonic()
     found = survey(path)
     apply_indexes(store, ("missing",), EARLY)
-    with translated(), ExitStack() as sessions:
+    with ExitStack() as sessions:
         session, *lanes = (
-            sessions.enter_context(store.client.start_session())
-            for _ in range(1 + (1 if options.by_profile else LANES))
+            sessions.enter_context(store.session()) for _ in range(1 + (1 if options.by_profile else LANES))
         )
         state = claim(store, found, options, session, lanes)
         report = LoadReport.from_load(state)
@@ -111,10 +110,10 @@ def load(store: Store, path: Path, options: Options, max_quarantined: float, pro
         try:
             writer.write(one_ahead(batches), lanes, state["offset"])
         except TooManyQuarantined:
-            _close(store, session, report.load_id)
+            _close(session, report.load_id)
             _finish(store, report, LoadStatus.STOPPED, spent + time.monotonic())
             raise
-        _close(store, session, report.load_id)
+        _close(session, report.load_id)
         with ThreadPoolExecutor(1) as beside:
             late = beside.submit(apply_indexes, store, ("missing",))
             refresh(store)
@@ -146,15 +145,13 @@ def _only(clean: Clean, lines: Ints) -> Clean:
     return Clean(clean.lines[kept], [clean.raw[row] for row in kept.tolist()], columns, [])
 
 
-def _close(store: Store, session: Session, load_id: str) -> None:
+def _close(session: Session, load_id: str) -> None:
     """End the load's lanes; what they have noted goes where it stays."""
-    in_transaction(session, lambda inner: close_lanes(store, inner, load_id))
+    session.transaction(partial(close_lanes, load_id=load_id))
 
 
 def _finish(store: Store, report: LoadReport, status: LoadStatus, seconds: float) -> None:
     """Say how the load ended, in its document and in the report."""
     update = {"$set": {"status": status, "seconds": seconds, "updated_at": datetime.now(UTC)}}
-    done = store.db[LOADS.name].find_one_and_update(
-        {"_id": report.load_id}, update, return_document=ReturnDocument.AFTER
-    )
+    done = store.outside.find_and_update(LOADS.name, {"_id": report.load_id}, update)
     vars(report).update(vars(LoadReport.from_load(done or {})))  # with what it has adopted meanwhile

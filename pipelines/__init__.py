@@ -1,1 +1,1 @@
-"""The questions, declared as data, and what answers them: planner, compiler (both pure) and answerer."""
+"""The questions, declared as data, and what answers them: plan, compiler (both pure) and answerer."""

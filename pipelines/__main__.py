@@ -1,19 +1,20 @@
-"""`python -m pipelines`: the queries in the terminal. See `python -m pipelines --help`."""
+"""`python -m pipelines`: answers in the terminal, `refresh` and `verify`. See `python -m pipelines --help`."""
 
 import json
 from typing import Any
 
 import click
 
+from catalog.purchases import PURCHASES
 from pipelines.answer.answer import Answer
 from pipelines.answer.answerer import Answerer
 from pipelines.answer.sources import compiled
 from pipelines.ask.queries import QUERIES
-from pipelines.ask.question import PARAMETERS, Question, ask, find_query
+from pipelines.ask.question import NEGATION, PARAMETERS, Question, ask, find_query
 from pipelines.derived.commands import refresh_command, verify_command
 from pipelines.plan.choose import plan
 from pipelines.state.directory import read_directory
-from store.client import Store, translated
+from store.client import Store
 from store.command import as_json, run, version
 from store.explain import extended_json
 from store.layout import require_layout
@@ -26,24 +27,34 @@ def parameters(command: Any) -> Any:
     """Add an option for each parameter of a question."""
     for name in reversed(PARAMETERS):
         option = "--" + name.replace("_", "-")
-        command = click.option(option, f"p_{name}", multiple=True, metavar="VALUE", help=_HELP.get(name))(command)
+        command = click.option(option, f"p_{name}", multiple=True, metavar="VALUE", help=_help(name))(command)
     return command
 
 
 _HELP = {
     "from": "First day, YYYY-MM-DD.",
-    "to": "Last day, YYYY-MM-DD, inclusive.",
-    "interval": "Split along time: day, week, month, quarter, year.",
-    "compare": "previous_period or previous_year: beside the earlier figures.",
-    "limit": "At most so many rows, in each interval.",
-    "source": "auto, rollup, pages or raw.",
+    "to": "Last day (inclusive), YYYY-MM-DD.",
+    "interval": "Split the answer by day, week, month, quarter or year.",
+    "compare": "Compare with the previous_period or the previous_year.",
+    "limit": "Maximum number of rows (in each interval).",
+    "source": "What to read: auto, rollup, pages or raw.",
 }
+
+
+def _help(name: str) -> str:
+    if name in _HELP:
+        return _HELP[name]
+    label = PURCHASES.by_name[name.removeprefix(NEGATION)].label.lower()
+    return f"Exclude this {label}." if name.startswith(NEGATION) else f"Include only this {label}."
 
 
 @click.group()
 @version
 def main() -> None:
-    """Ask the queries. Filters can be repeated: --state Texas --state Ohio; --not-state excludes."""
+    """Answer the business questions, and look after the derived data.
+
+    Filters can be repeated: --state Texas --state Ohio.
+    """
 
 
 main.add_command(refresh_command)
@@ -83,11 +94,11 @@ def run_command(slug: str, as_json: bool, **given: tuple[str, ...]) -> None:
 @click.argument("slug")
 @parameters
 def explain_command(slug: str, **given: tuple[str, ...]) -> None:
-    """Show what the query SLUG would read, and its pipeline."""
+    """Show what the query SLUG would read, its pipelines, and why other sources are not used."""
     with Store(Settings.from_environment()) as store:
         question = _ask(store, find_query(slug), given)
-        with store.snapshot() as session:
-            chosen = plan(question, read_directory(store, session, is_named=True))
+        with store.snapshot() as snapshot:
+            chosen = plan(question, read_directory(snapshot, is_named=True))
     for read in chosen.reads:
         collection, pipeline = compiled(question, read)
         click.echo(f"{read.source}: {read}\ndb.{collection}.aggregate({json.dumps(extended_json(pipeline), indent=2)})")
@@ -98,12 +109,11 @@ def explain_command(slug: str, **given: tuple[str, ...]) -> None:
 def _ask(store: Store, query: Any, given: dict[str, tuple[str, ...]]) -> Question:
     said = {name.removeprefix("p_"): values for name, values in given.items() if values}
     require_layout(store)
-    with translated():
-        return ask(query, said, read_vocabulary(store))
+    return ask(query, said, read_vocabulary(store.outside))
 
 
 def _table(found: Answer) -> str:
-    """The rows as aligned text."""
+    """The rows as an aligned table."""
     names = [column.name for column in found.flat_columns]
     rows = [names, *([_cell(value) for value in row] for row in found.tuples())]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]

@@ -38,7 +38,7 @@ def new_key(name: str) -> tuple[str, ApiKey]:
 
 
 def masked(text: str) -> str:
-    """The text without what looks like a key or a good part of one, wherever in it a client has put that."""
+    """The text with everything masked that looks like a key or a good part of one."""
     return _LIKE_A_KEY.sub(MASK, text)
 
 
@@ -59,12 +59,12 @@ def read_keys(path: str) -> tuple[ApiKey, ...]:
         if text and not text.startswith("#"):
             found = _LINE.fullmatch(text)
             if not found:  # the line is not shown: it may be a key that was stored by mistake
-                raise UserError(f"API_KEYS_FILE: {path}, line {number}, is not of the form name:sha256.")
+                raise UserError(f"API_KEYS_FILE: {path}, line {number}, does not have the form name:sha256.")
             keys.append(ApiKey(found[1], found[2]))
     if not keys:
-        raise UserError(f"API_KEYS_FILE: {path} holds no key. python -m service.keys new NAME makes one.")
+        raise UserError(f"API_KEYS_FILE: {path} contains no key. Make one with python -m service.keys new NAME.")
     if len({key.name for key in keys}) < len(keys):
-        raise UserError(f"API_KEYS_FILE: {path} has two keys of one name.")
+        raise UserError(f"API_KEYS_FILE: {path} has two keys with the same name.")
     return tuple(keys)
 
 
@@ -93,7 +93,7 @@ def main() -> None:
 def new_command(name: str) -> None:
     """Print a fresh key for NAME, which is shown this once, and the line to store."""
     if not re.fullmatch(_NAME, name, re.ASCII):
-        raise click.UsageError(f"{name!r} is no name. Use a letter or digit, then up to 63 of those, '.', '-', '_'.")
+        raise click.UsageError(f"{name!r} is not a valid name. Use letters, digits, '.', '-' and '_', at most 64.")
     text, key = new_key(name)
     click.echo(f"{key.name}:{key.digest}")
     click.echo(f"The key of {name}, shown only now: {text}\nAppend the line on standard output to the file.", err=True)

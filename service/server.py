@@ -123,7 +123,7 @@ def run(
         try:
             ServiceSettings.from_environment()
         except UserError as error:
-            log.error("the workers go on with the old keys: %s", error)  # noqa: TRY400  the message says it all
+            log.error("the workers keep the old keys: %s", error)  # noqa: TRY400  the message says it all
         else:
             server.signal_handler_reload()  # type: ignore[no-untyped-call]
 
@@ -181,7 +181,7 @@ def _refuse_taken(address: tuple[str, int], listening: ServerSettings) -> None:
     deadline = time.monotonic() + PATIENCE_S
     while error := _bind_error(address):
         if error.errno != errno.EADDRINUSE:
-            raise UserError(f"{listening.url} cannot be served ({error.strerror}). Set HOST and PORT.") from error
+            raise UserError(f"Cannot listen on {listening.url} ({error.strerror}). Set HOST and PORT.") from error
         if time.monotonic() > deadline:
             raise UserError(_taken(listening, "by another program")) from error
         time.sleep(0.1)

@@ -154,7 +154,7 @@ def refuse_open_door(addresses: list[object], keys: tuple[ApiKey, ...]) -> None:
         if isinstance(address, tuple) and not keys and not _is_loopback(str(address[0])):
             raise UserError(
                 f"The service would listen on {address[0]} without API keys. Set API_KEYS_FILE to a file of keys "
-                "(python -m service.keys new NAME makes one), or HOST to 127.0.0.1."
+                "(make one with python -m service.keys new NAME), or HOST to 127.0.0.1."
             )
 
 
@@ -183,7 +183,7 @@ def document() -> str:
         for _, each in settings_of(kind):
             lines.append(f"| `{each.name}` | {each.default} | {each.means} |")
             if each.file:
-                lines.append(f"| `{each.file}` | none | a file that holds it, read where `{each.name}` is not set |")
+                lines.append(f"| `{each.file}` | none | a file that contains it, used if `{each.name}` is not set |")
     return "\n".join(lines) + "\n"
 
 

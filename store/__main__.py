@@ -16,9 +16,9 @@ from store.settings import Settings
 @version
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
 def main(command: tuple[str, ...]) -> None:
-    """Start the embedded MongoDB (or join the one that runs), and keep it for COMMAND, or until Ctrl-C.
+    """Start the embedded MongoDB (or join the running one), and keep it running for COMMAND, or until Ctrl-C.
 
-    With MONGODB_URI set, that server is used and none is started.
+    If MONGODB_URI is set, that server is used instead.
     """
     try:
         with Store(Settings.from_environment()) as store:
@@ -35,7 +35,7 @@ def main(command: tuple[str, ...]) -> None:
 
 
 def _call(command: tuple[str, ...]) -> int:
-    """Run a command, and pass on what would end us; gives its exit code."""
+    """Run a command and forward termination signals to it; returns its exit code."""
     signal.signal(signal.SIGINT, lambda *_: None)  # Ctrl-C is for the command, which ends when it will
     try:
         process = subprocess.Popen(command)  # noqa: S603  the user's own command

@@ -1,47 +1,31 @@
-"""A client of the database, and what every read and write of it goes through."""
+"""A client of the database: the only door to it. What goes through is in `store.reads` and `store.writes`."""
 
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
-from itertools import count
+from contextlib import contextmanager
 from pathlib import Path
-from random import random
 from typing import Any, TypeVar
-from weakref import WeakKeyDictionary
 
 import pymongo
 from bson.codec_options import CodecOptions
 from pymongo import MongoClient, ReadPreference, WriteConcern
-from pymongo.client_session import ClientSession
 from pymongo.database import Database
-from pymongo.errors import (
-    ConfigurationError,
-    ConnectionFailure,
-    ExecutionTimeout,
-    NetworkTimeout,
-    OperationFailure,
-    PyMongoError,
-    ServerSelectionTimeoutError,
-    WaitQueueTimeoutError,
-)
-from pymongo.read_concern import ReadConcern
-from pymongo.uri_parser import parse_uri
 
-from catalog.errors import InternalError, StoreUnavailable
-from store.embedded.server import EmbeddedServer, held
-from store.scope import budget_ms
-from store.settings import Settings
+from catalog.errors import StoreUnavailable
+from store.command import command_name
+from store.embedded.server import EmbeddedServer
+from store.faults import translated
+from store.reads import Document, Reads, Snapshot
+from store.settings import Settings, options_of
+from store.tls import require_files
+from store.transactions import CLOSE_S, Session
 from store.watch import Watcher
+from store.writes import Outside, Transaction
 
-Document = dict[str, Any]
-Session = ClientSession
+__all__ = ["Document", "Outside", "Reads", "Session", "Snapshot", "Store", "Transaction", "any_of"]
+
 Result = TypeVar("Result")
 APP_NAME = "customer-analytics"
 PATIENCE_MS = 5_000
-AWAY_S = 6.0
-TRIES_S = 120.0
-CLOSE_S = 0.5
-CHECK = "Check that it runs and that MONGODB_URI names it"
 
 
 class Store:
@@ -51,6 +35,8 @@ class Store:
         settings: where the data are.
         db: the database; dates come back aware, in UTC.
         admit: called before a snapshot or an explanation; raises where too much is going on already.
+        comment: stands beside each command in MongoDB's log and profiler, but for those of a scope that has its own;
+            by default the command line that runs.
     """
 
     def __init__(
@@ -60,9 +46,11 @@ class Store:
         pool_size: int = 8,
         patience_ms: int = PATIENCE_MS,
         admit: Callable[[], None] = lambda: None,
+        comment: str | None = None,
     ) -> None:
         self.settings = settings
         self.admit = admit
+        self.comment = comment or command_name()
         self._pool_size, self._patience_ms = pool_size, patience_ms
         self._clients: list[MongoClient[Document]] = []
         self._capable = False
@@ -74,9 +62,13 @@ class Store:
     def _connect(self, uri: str) -> None:
         """Use this server from now on. What began with the former client ends with it."""
         self._uri = uri
-        self.client: MongoClient[Document] = MongoClient(
-            uri, appname=APP_NAME, maxPoolSize=self._pool_size, tz_aware=True, **_patience(uri, self._patience_ms)
-        )
+        said = options_of(uri)
+        require_files(said)
+        patience: dict[str, Any] = {name: self._patience_ms for name in _PATIENCE if name.lower() not in said}
+        with translated():
+            self.client: MongoClient[Document] = MongoClient(
+                uri, appname=APP_NAME, maxPoolSize=self._pool_size, tz_aware=True, **patience
+            )
         self._clients.append(self.client)
         options: CodecOptions[Document] = CodecOptions(tz_aware=True)
         self.db: Database[Document] = self.client.get_database(
@@ -114,8 +106,7 @@ class Store:
         """
         if self._capable:
             return
-        with translated():
-            hello = self.client.admin.command("hello")
+        hello = self.outside.admin("hello")
         if "setName" not in hello and hello.get("msg") != "isdbgrid":
             raise StoreUnavailable(
                 "This MongoDB is a standalone server, which has no transactions",
@@ -136,9 +127,14 @@ class Store:
             with translated(), pymongo.timeout(self.client.options.server_selection_timeout):
                 self.client.admin.command("ping")
 
+    @property
+    def outside(self) -> Outside:
+        """For single operations, each by itself."""
+        return Outside(self._find_server, self.db, self.comment)
+
     @contextmanager
-    def snapshot(self, *, is_small: bool = False) -> Iterator[Session]:
-        """A session in which every read sees the database as of one and the same moment.
+    def snapshot(self, *, is_small: bool = False) -> Iterator[Snapshot]:
+        """For reads that all see the database as of one and the same moment.
 
         Attributes:
             is_small: whether only a few small documents are read: then nobody has to be admitted.
@@ -150,85 +146,25 @@ class Store:
             self.admit()
         self._find_server()
         self.require_replica_set()
-        with translated(), self.client.start_session(snapshot=True) as session:
-            yield session
+        db = self.db
+        with translated(), db.client.start_session(snapshot=True) as session:
+            yield Snapshot(db, self.comment, session)
+
+    @contextmanager
+    def session(self) -> Iterator[Session]:
+        """For several transactions of one owner, one after the other."""
+        db = self.db
+        with translated(), db.client.start_session() as session:
+            yield Session(db, self.comment, session)
+
+    def transaction(self, work: Callable[[Transaction], Result]) -> Result:
+        """Do some work, perhaps more than once, in a transaction: see `Session.transaction`."""
+        with self.session() as session:
+            return session.transaction(work)
 
 
-def _patience(uri: str, milliseconds: int) -> dict[str, Any]:
-    """How long to wait for a server and for a connection, unless the connection string says it."""
-    said = {name.lower() for name in parse_uri(uri, validate=False, warn=False)["options"]}
-    names = ("serverSelectionTimeoutMS", "waitQueueTimeoutMS")
-    return {name: milliseconds for name in names if name.lower() not in said}
-
-
-def in_transaction(session: Session, work: Callable[[Session], Result]) -> Result:
-    """Do some work, perhaps more than once, in a transaction that sees one snapshot and is kept by a majority.
-
-    As PyMongo's `with_transaction`, which tries for two minutes whatever happens: an election may take long, but where
-    no server at all can be reached for AWAY_S there is none.
-    """
-    deadline = time.monotonic() + TRIES_S
-    for tries in count():
-        time.sleep(random() * min(tries and 0.005 * 1.5**tries, 0.5))  # noqa: S311  no secret
-        session.start_transaction(ReadConcern("snapshot"), WriteConcern("majority", j=True))
-        try:
-            result = work(session)
-        except BaseException as error:
-            has_waited_s = session.client.options.server_selection_timeout
-            since = time.monotonic() - (has_waited_s if isinstance(error, ServerSelectionTimeoutError) else 0)
-            is_over = not _is_transient(error) or time.monotonic() > deadline
-            is_away = not is_over and not _is_reachable(session.client, since)
-            if session.in_transaction:
-                with pymongo.timeout(CLOSE_S) if is_away else nullcontext():
-                    session.abort_transaction()
-            if is_over or is_away:
-                raise
-        else:
-            if _commit(session, deadline):
-                return result
-    raise AssertionError("unreachable")
-
-
-def _commit(session: Session, deadline: float) -> bool:
-    """Commit; False where the whole transaction has to be tried again."""
-    while True:
-        begin = time.monotonic()
-        try:
-            session.commit_transaction()
-        except PyMongoError as error:
-            is_unknown = error.has_error_label("UnknownTransactionCommitResult")
-            if not (is_unknown or _is_transient(error)) or time.monotonic() > deadline:
-                raise
-            if not _is_reachable(session.client, begin):
-                raise
-            if not is_unknown:
-                return False
-        else:
-            return True
-
-
-def _is_transient(error: BaseException) -> bool:
-    return isinstance(error, PyMongoError) and error.has_error_label("TransientTransactionError")
-
-
-_away_since: "WeakKeyDictionary[MongoClient[Document], float]" = WeakKeyDictionary()
-"""A loader writes with two sessions: what one has waited for, the other need not wait for again."""
-
-
-def _is_reachable(client: MongoClient[Document], since: float) -> bool:
-    """Whether some server answers, primary or not; waits for one until it has been away for AWAY_S."""
-    deadline = _away_since.setdefault(client, since) + AWAY_S
-    while (left := deadline - time.monotonic()) > 0:
-        try:
-            with pymongo.timeout(left):
-                client.admin.command("ping", read_preference=ReadPreference.NEAREST)
-        except ConnectionFailure:
-            time.sleep(0.05)
-        else:
-            _away_since.pop(client, None)
-            return True
-    return False
-
+_PATIENCE = ("serverSelectionTimeoutMS", "waitQueueTimeoutMS")
+"""How long to wait for a server and for a connection, unless the connection string says it."""
 
 _WIRE_VERSION = 17
 """What MongoDB 6.0 says in its `hello`."""
@@ -237,64 +173,3 @@ _WIRE_VERSION = 17
 def any_of(ids: Sequence[int]) -> Document:
     """The condition on `_id` that finds some documents; its bounds keep MongoDB from looking at those beyond them."""
     return {"_id": {"$in": list(ids), "$gte": min(ids, default=0), "$lte": max(ids, default=0)}}
-
-
-_LOGIN = {13, 18, 334}
-"""Of these, 334 answers a user who is unknown, where the server takes SCRAM-SHA-256 only: drivers then try SHA-1."""
-
-_WRITE_CONFLICT = 112
-_CHANGING = {91, 189, 246, 10107, 11600, 13435}
-"""What a server says that shuts down, steps down or has not caught up."""
-
-
-def _codes(error: OperationFailure) -> set[int | None]:
-    """The error's code, and in a bulk write those that stand beside the writes."""
-    return {error.code, *(each.get("code") for each in (error.details or {}).get("writeConcernErrors", ()))}
-
-
-def _away() -> StoreUnavailable:
-    """What to say of a server that cannot be reached: the embedded one starts again by itself, if its disk has room."""
-    for server in held():
-        if said := server.trouble():
-            return StoreUnavailable(said, "Try again, or look at its disk and its log")
-    return StoreUnavailable("MongoDB cannot be reached", CHECK)
-
-
-@contextmanager
-def translated() -> Iterator[None]:
-    """Turn the driver's errors into this project's. No address and no credential gets into the text.
-
-    Raises:
-        StoreUnavailable: MongoDB is away, refuses the login, or is too busy; trying later may help.
-        InternalError: MongoDB refused a command of ours.
-    """
-    try:
-        yield
-    except WaitQueueTimeoutError as error:
-        raise StoreUnavailable("Every connection to MongoDB is in use", "Try again") from error
-    except (NetworkTimeout, ExecutionTimeout) as error:
-        if isinstance(error.__cause__, ConnectionFailure) and not isinstance(error.__cause__, NetworkTimeout):
-            raise _away() from error
-        budget = budget_ms()
-        when = f"within this request's {budget:,} ms" if budget else "in time"
-        raise StoreUnavailable(f"MongoDB did not answer {when}", "Try again, or ask for less") from error
-    except ConnectionFailure as error:
-        raise _away() from error
-    except OperationFailure as error:
-        codes = _codes(error)
-        if codes & _LOGIN:
-            raise StoreUnavailable(
-                "MongoDB refuses the login", "Check the user in MONGODB_URI and its roles"
-            ) from error
-        if _WRITE_CONFLICT in codes:
-            raise StoreUnavailable("Another write to MongoDB was in the way", "Try again") from error
-        if error.has_error_label("TransientTransactionError") or codes & _CHANGING:
-            raise StoreUnavailable("MongoDB is changing its primary", "Try again") from error
-        details = error.details or {}
-        raise InternalError(f"MongoDB refused a command: {details.get('codeName', error.code)}: {error}") from error
-    except ConfigurationError as error:
-        raise StoreUnavailable(
-            "MongoDB cannot be reached with this MONGODB_URI", "Check its host name and options"
-        ) from error
-    except PyMongoError as error:
-        raise StoreUnavailable(f"MongoDB failed ({type(error).__name__})", "Try again") from error

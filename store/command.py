@@ -34,6 +34,12 @@ def progress_bar(label: str) -> Iterator[Progress]:
         yield update
 
 
+def command_name() -> str | None:
+    """The command that runs, such as `loader load`; None outside of a command line."""
+    context = click.get_current_context(silent=True)
+    return context.command_path.removeprefix("python -m ") if context else None
+
+
 def run(command: Callable[[], object]) -> None:
     """Run a command line: an error is one line on standard error and an exit code."""
     try:

@@ -96,7 +96,7 @@ def listed(kind: type[Any]) -> str:
     for _, each in settings_of(kind):
         told = [(each.name, f"{each.means.replace('`', '')} (default: {each.default})")]
         if each.file:
-            told.append((each.file, f"a file that holds it, read where {each.name} is not set"))
+            told.append((each.file, f"a file that contains it, used if {each.name} is not set"))
         for name, means in told:
             lines += [f"  {at:<19}{line}" for at, line in zip_longest([name], wrap(means, 57), fillvalue="")]
     return "\n".join(lines)

@@ -6,8 +6,7 @@ from typing import Any
 
 from bson import json_util
 
-from store.client import Document, Store, translated
-from store.scope import comment
+from store.client import Document, Store
 
 
 @dataclass(frozen=True)
@@ -33,10 +32,7 @@ def explain(store: Store, command: Document, *, run: bool = False) -> Explained:
         StoreUnavailable: MongoDB is away.
     """
     store.admit()
-    with translated():
-        told = store.db.command(
-            "explain", command, verbosity="executionStats" if run else "queryPlanner", comment=comment()
-        )
+    told = store.outside.command({"explain": command, "verbosity": "executionStats" if run else "queryPlanner"})
     cursor = told["stages"][0]["$cursor"] if "stages" in told else told
     plan = cursor["queryPlanner"]["winningPlan"]
     stages = tuple(_stages(plan.get("queryPlan", plan)))

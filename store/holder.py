@@ -6,11 +6,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from bson.binary import Binary
-from pymongo.errors import OperationFailure
-
-from catalog.errors import LoadError
-from store.client import Document, Session, Store
+from catalog.errors import InternalError, LoadError
+from store.client import Document, Store
 
 SILENCE = timedelta(seconds=90)
 """A holder on another machine that has not written for so long is taken for dead; a transaction lives 60 s at most."""
@@ -34,11 +31,6 @@ def is_alive(holder: Document, heard_at: datetime) -> bool:
     return bool(_born(holder["pid"]) == holder["born"])
 
 
-def session_name(session: Session) -> Binary:
-    """What names a session, for `end_session`."""
-    return Binary.from_uuid(session.session_id["id"].as_uuid())
-
-
 def end_session(store: Store, name: Any) -> None:
     """End the transaction that a killed process may have left open; it would block its successor for a minute.
 
@@ -46,9 +38,11 @@ def end_session(store: Store, name: Any) -> None:
         LoadError: MongoDB does not let us.
     """
     try:
-        store.client.admin.command("killSessions", [{"id": name}])
-    except OperationFailure as error:
-        raise LoadError("A killed process's session cannot be ended", "Wait a minute", retryable=True) from error
+        store.outside.admin("killSessions", [{"id": name}])
+    except InternalError as error:
+        raise LoadError(
+            "The session of a killed process cannot be ended", "Try again in a minute", retryable=True
+        ) from error
 
 
 def _born(pid: int) -> str:

@@ -5,8 +5,7 @@ from typing import Any
 
 from catalog.collections import DATA_VERSION, LAYOUT, PERIODS, STATUS
 from catalog.errors import StoreUnavailable
-from store.client import Document, Store, translated
-from store.scope import comment
+from store.client import Document, Store
 
 
 class NewerLayout(StoreUnavailable):
@@ -36,8 +35,7 @@ def require_layout(store: Store) -> Document | None:
     Raises:
         NewerLayout: the database is of a layout that this program does not know.
     """
-    with translated():
-        status = store.db[STATUS.name].find_one({"_id": DATA_VERSION}, comment=comment())
+    status = store.outside.find_one(STATUS.name, {"_id": DATA_VERSION})
     check_layout(status)
     return status
 
@@ -45,6 +43,6 @@ def require_layout(store: Store) -> Document | None:
 def adopt_layout(store: Store) -> None:
     """Bring a database of an older layout to the present one; its validators are the present ones already."""
     older = {"_id": DATA_VERSION, "schema": {"$exists": False}}
-    recorded = store.db[PERIODS.name].count_documents({})
+    recorded = store.outside.count(PERIODS.name)
     changes = {"$rename": {"layout": "builds"}, "$set": {"schema": LAYOUT, "recorded": recorded}}
-    store.db[STATUS.name].update_one(older, changes)
+    store.outside.update(STATUS.name, older, changes)

@@ -4,15 +4,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from pymongo.errors import BulkWriteError, CollectionInvalid
-
 from catalog.collections import CLUSTERED, COLLECTIONS, DATA_VERSION, MEMBERS, STATUS
 from catalog.dimensions import UNKNOWN, Vocabulary
 from catalog.errors import StoreUnavailable
 from catalog.purchases import PURCHASES
-from store.client import Session, Store, translated
+from store.client import Reads, Store
+from store.faults import DuplicateKey
 from store.layout import adopt_layout, require_layout
-from store.scope import comment
 
 
 def apply_schema(store: Store) -> None:
@@ -24,31 +22,28 @@ def apply_schema(store: Store) -> None:
     """
     store.require_replica_set()
     has_data = require_layout(store) is not None
-    with translated():
-        existing = {info["name"]: info.get("options", {}) for info in store.db.list_collections()}
-        for collection in COLLECTIONS:
-            if collection.name not in existing:
-                options: dict[str, Any] = {}
-                if collection in CLUSTERED:
-                    options["clusteredIndex"] = {"key": {"_id": 1}, "unique": True}
-                with suppress(CollectionInvalid):  # another process was quicker, with the same validator
-                    store.db.create_collection(collection.name, validator=collection.validator, **options)
-            elif existing[collection.name].get("validator") != collection.validator:
-                store.db.command("collMod", collection.name, validator=collection.validator)
-        adopt_layout(store)
-        begun = _begun(store)
-        for dimension in PURCHASES.references:
-            if has_data and not (dimension.optional and dimension.collection not in begun):
-                continue  # lost names must not be replaced by others
-            if store.db[dimension.collection].estimated_document_count() == 0:
-                members = [{"_id": code, "name": name} for code, name in enumerate(dimension.members)]
-                with suppress(BulkWriteError):  # as above
-                    store.db[dimension.collection].insert_many(members)
+    outside = store.outside
+    existing = outside.collections()
+    for collection in COLLECTIONS:
+        if collection.name not in existing:
+            options: dict[str, Any] = {}
+            if collection in CLUSTERED:
+                options["clusteredIndex"] = {"key": {"_id": 1}, "unique": True}
+            outside.make_collection(collection.name, validator=collection.validator, **options)
+        elif existing[collection.name].get("validator") != collection.validator:
+            outside.command({"collMod": collection.name, "validator": collection.validator})
+    adopt_layout(store)
+    begun = _begun(outside)
+    for dimension in PURCHASES.references:
+        if has_data and not (dimension.optional and dimension.collection not in begun):
+            continue  # lost names must not be replaced by others
+        if outside.estimate(dimension.collection) == 0:
+            members = [{"_id": code, "name": name} for code, name in enumerate(dimension.members)]
+            with suppress(DuplicateKey):  # another process was quicker, with the same members
+                outside.insert(dimension.collection, members)
 
 
-def read_vocabulary(
-    store: Store, session: Session | None = None, *, in_use: Callable[[str, set[int]], bool] | None = None
-) -> Vocabulary:
+def read_vocabulary(reads: Reads, *, in_use: Callable[[str, set[int]], bool] | None = None) -> Vocabulary:
     """The members of every dimension that can be filtered by, in the order of their codes.
 
     Members are only ever added, and never change their code. Before the first load the catalog's own are given.
@@ -61,9 +56,9 @@ def read_vocabulary(
         StoreUnavailable: one has not, or a collection of names is empty.
     """
     vocabulary = dict(PURCHASES.vocabulary)
-    begun = _begun(store, session) if in_use and any(each.optional for each in PURCHASES.references) else frozenset()
+    begun = _begun(reads) if in_use and any(each.optional for each in PURCHASES.references) else frozenset()
     for dimension in PURCHASES.references:
-        documents = store.db[dimension.collection].find({}, session=session, comment=comment()).sort("_id")
+        documents = reads.find(dimension.collection, sort=[("_id", 1)])
         names = {document["_id"]: document["name"] for document in documents}
         is_new = dimension.optional and not names and dimension.collection not in begun
         lost = set(range(max(names, default=0))).difference(names)
@@ -74,9 +69,9 @@ def read_vocabulary(
     return vocabulary
 
 
-def _begun(store: Store, session: Session | None = None) -> frozenset[str]:
+def _begun(reads: Reads) -> frozenset[str]:
     """The reference collections that are noted: an optional one that is not was declared since the last load."""
-    status = store.db[STATUS.name].find_one({"_id": DATA_VERSION}, {MEMBERS: 1}, session=session, comment=comment())
+    status = reads.find_one(STATUS.name, {"_id": DATA_VERSION}, {MEMBERS: 1})
     return frozenset((status or {}).get(MEMBERS, ()))
 
 

@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pymongo.errors import ConfigurationError, InvalidURI
@@ -28,10 +29,18 @@ def _timezone(text: str) -> ZoneInfo:
 
 def _uri(text: str) -> str:
     try:
-        parse_uri(text, validate=True, warn=False)
+        options_of(text, validate=True)
     except (InvalidURI, ConfigurationError, ValueError):  # the parser's own text may quote the password
         raise ValueError("a valid connection string, such as mongodb://host:port/?replicaSet=name") from None
+    except OSError:
+        pass  # a file of TLS, which is named where it is used
     return text
+
+
+def options_of(uri: str, *, validate: bool = False) -> dict[str, Any]:
+    """The options that a connection string has, by name in lower case. DNS is not asked."""
+    plain = re.sub(r"^mongodb\+srv://", "mongodb://", uri)
+    return {name.lower(): value for name, value in parse_uri(plain, validate=validate, warn=False)["options"].items()}
 
 
 @dataclass(frozen=True)
@@ -45,9 +54,9 @@ class Settings:
         uri: MongoDB's connection string, or None for the embedded server. Never shown: it may hold a password.
     """
 
-    database: str = setting("MONGODB_DATABASE", _database, "analytics", "the database")
+    database: str = setting("MONGODB_DATABASE", _database, "analytics", "the name of the database")
     data_dir: Path = setting(
-        "DATA_DIR", Path, Path("var"), "where the embedded server keeps its data, and `make run` its sample",
+        "DATA_DIR", Path, Path("var"), "the folder for the data of the embedded server and the sample of `make run`",
         shown="./var",
     )  # fmt: skip
     timezone: ZoneInfo = setting(

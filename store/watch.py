@@ -17,6 +17,7 @@ from pymongo.errors import PyMongoError
 from pymongo.read_concern import ReadConcern
 
 APP_NAME = "customer-analytics-watch"
+COMMENT = "watch"
 log = logging.getLogger(__name__)
 BEAT_MS = 250
 SILENCE_S = 1.0
@@ -80,7 +81,7 @@ class Watcher:
 
     async def _listen(self, collection: Any) -> None:
         only = [{"$match": {"documentKey._id": self._ids}}]
-        async with collection.watch(only, max_await_time_ms=BEAT_MS) as stream:
+        async with collection.watch(only, max_await_time_ms=BEAT_MS, comment=COMMENT) as stream:
             await stream.try_next()  # opens it: from here on no change is missed
             self._tell(await self._read(collection))
             while not self._stop.is_set() and stream.alive:
@@ -90,7 +91,7 @@ class Watcher:
 
     async def _read(self, collection: Any) -> Sequence[Mapping[str, Any]]:
         """All of them as of one moment: they are small and few, and only together do they tell the version."""
-        found = collection.with_options(read_concern=ReadConcern("snapshot")).find({"_id": self._ids})
+        found = collection.with_options(read_concern=ReadConcern("snapshot")).find({"_id": self._ids}, comment=COMMENT)
         documents: Sequence[Mapping[str, Any]] = await found.to_list(None)
         return documents
 

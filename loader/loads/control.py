@@ -27,7 +27,7 @@ from pipelines.derived.rows import read_rows
 from pipelines.derived.verification.repeats import noted_ids
 from pipelines.state.lanes import read_loads
 from pipelines.state.members import read_renames
-from store.client import Document, Session, Store, any_of, translated
+from store.client import Document, Reads, Store, any_of
 from store.schema import read_vocabulary
 
 SHOWN = 20
@@ -93,45 +93,41 @@ def compare_with_files(store: Store, paths: Sequence[Path]) -> list[Control]:
         FileRefused: one of them cannot be read.
     """
     surveys = [survey(path) for path in paths]
-    with translated(), store.snapshot() as session:
-        loads = [_loads(store, session, found) for found in surveys]
-        noted = {load["_id"]: noted_ids(store, session, load["_id"]) for of_file in loads for load in of_file}
-        vocabulary, renames = read_vocabulary(store, session), read_renames(store, session)
-    with translated(), store.client.start_session() as session:
-        return [
-            _Comparison(
-                store,
-                session,
-                found,
-                load,
-                runs_of(load, vocabulary, renames, found.start, found.start_line),
-                noted[load["_id"]],
-            ).run()
-            for found, of_file in zip(surveys, loads, strict=True)
-            for load in of_file
-        ]
+    with store.snapshot() as reads:
+        loads = [_loads(reads, found) for found in surveys]
+        noted = {load["_id"]: noted_ids(reads, load["_id"]) for of_file in loads for load in of_file}
+        vocabulary, renames = read_vocabulary(reads), read_renames(reads)
+    return [
+        _Comparison(
+            store.outside,
+            found,
+            load,
+            runs_of(load, vocabulary, renames, found.start, found.start_line),
+            noted[load["_id"]],
+        ).run()
+        for found, of_file in zip(surveys, loads, strict=True)
+        for load in of_file
+    ]
 
 
-def _loads(store: Store, session: Session, found: Survey) -> list[Document]:
+def _loads(reads: Reads, found: Survey) -> list[Document]:
     """The loads of a file that are there."""
-    documents = store.db[LOADS.name].find({"sha256": found.sha256}, session=session).sort("started_at").to_list()
+    documents = reads.find(LOADS.name, {"sha256": found.sha256}, sort=[("started_at", 1)])
     if not documents:
         raise UserError(f"{found.path}: this file was never loaded, or has been changed since. Load it first.")
     if there := [load for load in documents if load["status"] not in GONE]:
-        return read_loads(store, there, session)
+        return read_loads(reads, there)
     raise UserError(f"{found.path}: the load {documents[0]['_id']} of this file was removed. Load it again first.")
 
 
 class _Comparison:
     """Of one file with one of its loads."""
 
-    def __init__(
-        self, store: Store, session: Session, found: Survey, load: Document, runs: Sequence[Run], noted: Ints
-    ) -> None:
-        self._store, self._session = store, session
+    def __init__(self, reads: Reads, found: Survey, load: Document, runs: Sequence[Run], noted: Ints) -> None:
+        self._reads = reads
         self._found, self._load, self._runs, self._noted = found, load, runs, noted
         self._control = Control(found.path.name, load["_id"], is_noted=runs[0].is_noted)
-        refused = store.db[QUARANTINE.name].find({"load_id": load["_id"]})
+        refused = reads.each(QUARANTINE.name, {"load_id": load["_id"]})
         self._quarantine: dict[int, Document] = {row["line"]: row for row in refused}
         self._read = 0
         self._missing: Counter[str] = Counter()
@@ -200,7 +196,7 @@ class _Comparison:
         columns = {name: values[here] for name, values in clean.columns.items()}
         ids = columns["transaction_id"]
         wanted = any_of(np.unique(ids).tolist())
-        stored = read_rows(self._store, self._session, TRANSACTIONS, wanted, self._load["_id"])
+        stored = read_rows(self._reads, TRANSACTIONS, wanted, self._load["_id"])
         at = np.minimum(np.searchsorted(stored["_id"], ids), max(len(stored) - 1, 0))
         there = stored["_id"][at] == ids if len(stored) else np.zeros(len(ids), bool)
         rows, at = np.flatnonzero(there), at[there]

@@ -12,7 +12,7 @@ from catalog.purchases import PURCHASES
 from catalog.spreadsheets import harmless
 from loader.loads.report import CONFLICT
 from loader.reading.header import IGNORED
-from store.client import Store, any_of, translated
+from store.client import Store, any_of
 
 EXPLANATION = ("Quarantine_line", "Quarantine_column", "Quarantine_reason", "Quarantine_message")
 _AT_ONCE = 10_000
@@ -24,11 +24,11 @@ def refused_rows(store: Store, load_id: str) -> Iterator[dict[str, Any]]:
     Raises:
         UnknownName: there is no such load.
     """
-    with translated():
-        loads = [load["_id"] for load in store.db[LOADS.name].find({}, {"_id": 1})]
-        if load_id not in loads:
-            raise UnknownName("load", load_id, loads)
-        yield from store.db[QUARANTINE.name].find({"load_id": load_id}).sort("line", 1)
+    outside = store.outside
+    loads = [load["_id"] for load in outside.find(LOADS.name, fields={"_id": 1})]
+    if load_id not in loads:
+        raise UnknownName("load", load_id, loads)
+    yield from outside.each(QUARANTINE.name, {"load_id": load_id}, sort=[("line", 1)])
 
 
 def released_lines(store: Store, load_id: str) -> set[int]:
@@ -37,11 +37,11 @@ def released_lines(store: Store, load_id: str) -> set[int]:
     So it is after the load that held the id was removed. Loading the file again takes these rows up.
     """
     conflicts = {"load_id": load_id, "reason": CONFLICT}
-    found = store.db[QUARANTINE.name].find(conflicts, {"_id": 0, "line": 1, "value": 1})
+    found = store.outside.each(QUARANTINE.name, conflicts, {"_id": 0, "line": 1, "value": 1})
     released: set[int] = set()
     while some := list(islice(found, _AT_ONCE)):
         ids = [int(row["value"]) for row in some]
-        there = {each["_id"] for each in store.db[TRANSACTIONS.name].find(any_of(ids), {"_id": 1})}
+        there = {each["_id"] for each in store.outside.find(TRANSACTIONS.name, any_of(ids), {"_id": 1})}
         released |= {row["line"] for row, taken in zip(some, ids, strict=True) if taken not in there}
     return released
 
@@ -57,8 +57,7 @@ def export(store: Store, load_id: str, path: Path) -> int:
         UserError: the file cannot be written.
     """
     count = 0
-    with translated():
-        load = store.db[LOADS.name].find_one({"_id": load_id}) or {}
+    load = store.outside.find_one(LOADS.name, {"_id": load_id}) or {}
     names = load.get("columns", list(PURCHASES.header))
     kept = [at for at, name in enumerate(names) if not name.casefold().startswith(IGNORED)]  # of an earlier export
     rows = refused_rows(store, load_id)

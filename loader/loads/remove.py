@@ -21,8 +21,8 @@ from loader.loads.report import CONFLICT
 from pipelines.derived.refresh import refresh
 from pipelines.state.directory import bump_version
 from pipelines.state.lanes import LANES, read_loads
-from store.client import Document, Session, Store, any_of, in_transaction, translated
-from store.holder import end_session, is_alive, myself, session_name
+from store.client import Document, Session, Store, Transaction, any_of
+from store.holder import end_session, is_alive, myself
 
 BATCH_ROWS = 10_000
 
@@ -68,35 +68,33 @@ def remove(store: Store, load_id: str, progress: Callable[[int, int], None]) -> 
         LoadError: it is still being loaded, somebody else removes it, or a load of an earlier release did not note
             which of its rows it has.
     """
-    loads, transactions = store.db[LOADS.name], store.db[TRANSACTIONS.name]
-    removal = Removal(load_id)
-    with translated():
-        known = {load["_id"]: load for load in read_loads(store, loads.find().to_list())}
-        if load_id not in known:
-            raise UnknownName("load", load_id, known)
-        _check_noted(known[load_id], known.values())
-        prepare(store)
-        with store.client.start_session() as session:
-            ours = _take_over(store, load_id, session)
-            total = transactions.count_documents({"load_id": load_id})
+    outside, removal = store.outside, Removal(load_id)
+    known = {load["_id"]: load for load in read_loads(outside, outside.find(LOADS.name))}
+    if load_id not in known:
+        raise UnknownName("load", load_id, known)
+    _check_noted(known[load_id], known.values())
+    prepare(store)
+    with store.session() as session:
+        ours = _take_over(store, load_id, session)
+        total = outside.count(TRANSACTIONS.name, {"load_id": load_id})
+        begin = time.monotonic()
+        while done := session.transaction(partial(_remove_batch, store, ours)):
+            removal.kept += done
+            removal.removed = removal.kept.pop(load_id, 0) + removal.removed
+            progress(min(removal.removed + removal.kept.total(), total), total)
+            if outside.find_one(STATUS.name, {"_id": LANES}, {"_id": 1}):
+                time.sleep(time.monotonic() - begin)  # so that a load beside comes to its turn before it gives up
             begin = time.monotonic()
-            while done := in_transaction(session, partial(_remove_batch, store, ours)):
-                removal.kept += done
-                removal.removed = removal.kept.pop(load_id, 0) + removal.removed
-                progress(min(removal.removed + removal.kept.total(), total), total)
-                if store.db[STATUS.name].find_one({"_id": LANES}, {"_id": 1}):
-                    time.sleep(time.monotonic() - begin)  # so that a load beside comes to its turn before it gives up
-                begin = time.monotonic()
-            for name in (QUARANTINE.name, REPEATS.name):
-                while in_transaction(session, partial(_delete_some, store, ours, name)):
-                    pass
-            in_transaction(session, partial(_remove_lonely_profiles, store, ours))
-        refresh(store)
-        loads.update_one(ours, {"$set": {"status": LoadStatus.REMOVED, "updated_at": datetime.now(UTC)}})
-        removal.files = {each["_id"]: each["file"] for each in loads.find({}, {"file": 1})}
-        conflicting = {"status": {"$in": [LoadStatus.COMPLETE, LoadStatus.STOPPED]}, f"reasons.{CONFLICT}": {"$gt": 0}}
-        others = loads.find(conflicting, {"_id": 1})
-        removal.released = +Counter({each["_id"]: len(released_lines(store, each["_id"])) for each in others})
+        for name in (QUARANTINE.name, REPEATS.name):
+            while session.transaction(partial(_delete_some, store, ours, name)):
+                pass
+        session.transaction(partial(_remove_lonely_profiles, store, ours))
+    refresh(store)
+    outside.update(LOADS.name, ours, {"$set": {"status": LoadStatus.REMOVED, "updated_at": datetime.now(UTC)}})
+    removal.files = {each["_id"]: each["file"] for each in outside.find(LOADS.name, fields={"file": 1})}
+    conflicting = {"status": {"$in": [LoadStatus.COMPLETE, LoadStatus.STOPPED]}, f"reasons.{CONFLICT}": {"$gt": 0}}
+    others = outside.find(LOADS.name, conflicting, {"_id": 1})
+    removal.released = +Counter({each["_id"]: len(released_lines(store, each["_id"])) for each in others})
     return removal
 
 
@@ -117,8 +115,7 @@ def _check_noted(load: Document, loads: Any) -> None:
 
 def _take_over(store: Store, load_id: str, session: Session) -> Document:
     """End the transaction that a killed removal may have left open, and name our session; gives what makes it ours."""
-    loads = store.db[LOADS.name]
-    former = loads.find_one({"_id": load_id}) or {}
+    former = store.outside.find_one(LOADS.name, {"_id": load_id}) or {}
     alive = is_alive(former["holder"], former["updated_at"])
     if former["status"] == LoadStatus.RUNNING:
         raise LoadError(
@@ -129,12 +126,12 @@ def _take_over(store: Store, load_id: str, session: Session) -> Document:
     if not alive:
         end_session(store, former["session"])
     mine = {
-        "status": LoadStatus.REMOVING, "session": session_name(session), "holder": myself(),
+        "status": LoadStatus.REMOVING, "session": session.name, "holder": myself(),
         "updated_at": datetime.now(UTC),
     }  # fmt: skip
     unchanged = {"_id": load_id, "status": former["status"], "session": former["session"]}
-    if not loads.update_one(unchanged, {"$set": mine}).matched_count:
-        raise _held(loads.find_one({"_id": load_id}) or {})
+    if not store.outside.update(LOADS.name, unchanged, {"$set": mine}).matched_count:
+        raise _held(store.outside.find_one(LOADS.name, {"_id": load_id}) or {})
     return {"_id": load_id, "status": LoadStatus.REMOVING, "session": mine["session"]}
 
 
@@ -144,54 +141,54 @@ def _held(load: Document) -> LoadError:
     return LoadError(f"This load is being removed by {who}", "Wait for it to finish", retryable=True)
 
 
-def _begin(store: Store, session: Session, ours: Document) -> None:
+def _begin(store: Store, transaction: Transaction, ours: Document) -> None:
     """Begin a transaction of the removal: it writes nothing once another process has gone on with it."""
-    take_turn(store, session)
+    take_turn(store, transaction)
     going_on = {"$set": {"updated_at": datetime.now(UTC)}}
-    if not store.db[LOADS.name].update_one(ours, going_on, session=session).matched_count:
+    if not transaction.update(LOADS.name, ours, going_on).matched_count:
         raise LoadError("Another process has taken over this removal", "Wait for it to finish", retryable=False)
 
 
-def _remove_batch(store: Store, ours: Document, session: Session) -> Counter[str]:
+def _remove_batch(store: Store, ours: Document, transaction: Transaction) -> Counter[str]:
     """Remove some transactions, or give them to the loads that also brought them.
 
     Returns:
         the number of transactions by the load that has them now; those under this load's own id are gone. Empty at
         the end.
     """
-    transactions, load_id = store.db[TRANSACTIONS.name], ours["_id"]
-    _begin(store, session, ours)
-    wanted = transactions.find({"load_id": load_id}, {"customer_id": 1, DATE.field: 1}, session=session)
-    found = {each["_id"]: each for each in wanted.sort("_id", 1).limit(BATCH_ROWS)}
+    load_id = ours["_id"]
+    _begin(store, transaction, ours)
+    wanted = {"customer_id": 1, DATE.field: 1}
+    some = transaction.find(TRANSACTIONS.name, {"load_id": load_id}, wanted, sort=[("_id", 1)], limit=BATCH_ROWS)
+    found = {each["_id"]: each for each in some}
     if not found:
         return Counter()
-    heirs = find_heirs(store, session, load_id, list(found))
+    heirs = find_heirs(transaction, load_id, list(found))
     for heir, ids in heirs.items():
-        transactions.update_many(any_of(ids), {"$set": {"load_id": heir}}, session=session)
+        transaction.update_all(TRANSACTIONS.name, any_of(ids), {"$set": {"load_id": heir}})
         gained = {"adopted": len(ids), "counts.inserted": len(ids), "counts.already_present": -len(ids)}
-        store.db[LOADS.name].update_one({"_id": heir}, {"$inc": gained}, session=session)
+        transaction.update(LOADS.name, {"_id": heir}, {"$inc": gained})
         for each in ids:
             del found[each]
     if found:
-        bump_version(store, session, {DATE.code(each[DATE.field]) for each in found.values()})
+        bump_version(transaction, {DATE.code(each[DATE.field]) for each in found.values()})
         own = [each["customer_id"] for each in found.values() if each["customer_id"] == each["_id"]]
-        transactions.delete_many(any_of(list(found)), session=session)
-        store.db[CUSTOMERS.name].delete_many(any_of(own), session=session)
+        transaction.delete(TRANSACTIONS.name, any_of(list(found)))
+        transaction.delete(CUSTOMERS.name, any_of(own))
     return Counter({load_id: len(found)} | {heir: len(ids) for heir, ids in heirs.items()})
 
 
-def _delete_some(store: Store, ours: Document, name: str, session: Session) -> int:
+def _delete_some(store: Store, ours: Document, name: str, transaction: Transaction) -> int:
     """Delete some of what a collection holds about the load; gives the number."""
-    _begin(store, session, ours)
-    some = store.db[name].find({"load_id": ours["_id"]}, {"_id": 1}, session=session).limit(BATCH_ROWS)
-    return store.db[name].delete_many({"_id": {"$in": [each["_id"] for each in some]}}, session=session).deleted_count
+    _begin(store, transaction, ours)
+    some = transaction.find(name, {"load_id": ours["_id"]}, {"_id": 1}, limit=BATCH_ROWS)
+    return transaction.delete(name, {"_id": {"$in": [each["_id"] for each in some]}})
 
 
-def _remove_lonely_profiles(store: Store, ours: Document, session: Session) -> None:
+def _remove_lonely_profiles(store: Store, ours: Document, transaction: Transaction) -> None:
     """Remove the customers that are profiles and have no transaction left."""
-    customers = store.db[CUSTOMERS.name]
-    _begin(store, session, ours)
-    if customers.find_one({"_id": {"$lt": 0}}, session=session):
+    _begin(store, transaction, ours)
+    if transaction.find_one(CUSTOMERS.name, {"_id": {"$lt": 0}}):
         pipeline: list[Document] = [{"$match": {"customer_id": {"$lt": 0}}}, {"$group": {"_id": "$customer_id"}}]
-        needed = [group["_id"] for group in store.db[TRANSACTIONS.name].aggregate(pipeline, session=session)]
-        customers.delete_many({"_id": {"$lt": 0, "$nin": needed}}, session=session)
+        needed = [group["_id"] for group in transaction.aggregate(TRANSACTIONS.name, pipeline)]
+        transaction.delete(CUSTOMERS.name, {"_id": {"$lt": 0, "$nin": needed}})

@@ -5,7 +5,7 @@ from catalog.errors import UnknownName, UserError
 from catalog.purchases import PURCHASES
 from pipelines.state.directory import bump_version_of
 from pipelines.state.members import note_rename
-from store.client import Session, Store, in_transaction, translated
+from store.client import Store, Transaction
 
 
 def rename(store: Store, dimension: str, code: int, name: str) -> str:
@@ -18,22 +18,21 @@ def rename(store: Store, dimension: str, code: int, name: str) -> str:
     by_name = {each.name: each for each in PURCHASES.references}
     if dimension not in by_name:
         raise UnknownName("dimension", dimension, by_name)
-    collection = store.db[by_name[dimension].collection]
+    collection = by_name[dimension].collection
     if fault := labels.fault(name):
         raise UserError(f"{name!r} cannot be the name of a member: {fault}.")
 
-    def work(session: Session) -> str:
-        members = {each["_id"]: each["name"] for each in collection.find({}, session=session)}
+    def work(transaction: Transaction) -> str:
+        members = {each["_id"]: each["name"] for each in transaction.find(collection)}
         if code not in members or code == 0:
             raise UnknownName("code", str(code), [str(each) for each in sorted(members) if each])
         for other, taken in members.items():
             if other != code and labels.skeleton(taken) == labels.skeleton(name):
                 raise UserError(f"{name!r} is too similar to {taken!r}, the name of member {other}.")
         stored = labels.stored(name)
-        collection.update_one({"_id": code}, {"$set": {"name": stored}}, session=session)
-        bump_version_of(store, session, ())
-        note_rename(store, session, (collection.name, code, members[code]), stored)
+        transaction.update(collection, {"_id": code}, {"$set": {"name": stored}})
+        bump_version_of(transaction, ())
+        note_rename(transaction, (collection, code, members[code]), stored)
         return str(members[code])
 
-    with translated(), store.client.start_session() as session:
-        return in_transaction(session, work)
+    return store.transaction(work)

@@ -10,52 +10,52 @@ from typing import Any
 
 import numpy as np
 from bson.int64 import Int64
-from pymongo.errors import OperationFailure
 
 from catalog.collections import LOADS, PRESENCE, REPEATS, STATUS
+from catalog.errors import StoreUnavailable
 from catalog.status import GONE, LoadStatus
 from pipelines.state.lanes import lane_sessions, read_loads
-from store.client import Session, Store
+from store.client import Reads, Store, Transaction
 from store.holder import end_session, is_alive
 
 
 def prepare(store: Store) -> None:
     """Before the first turn, make the document that it writes; and end what killed processes have left open."""
-    store.db[STATUS.name].update_one({"_id": PRESENCE}, {"$setOnInsert": {"version": 0}}, upsert=True)
+    store.outside.update(STATUS.name, {"_id": PRESENCE}, {"$setOnInsert": {"version": 0}}, upsert=True)
     _end_abandoned(store)
 
 
-def take_turn(store: Store, session: Session) -> None:
+def take_turn(store: Store, transaction: Transaction) -> None:
     """Begin a transaction that relies on rows of other loads, or takes rows away.
 
     It fails at once, and is to be tried again, where another such transaction is under way.
     """
     try:
-        store.db[STATUS.name].update_one({"_id": PRESENCE}, {"$inc": {"version": 1}}, session=session)
-    except OperationFailure:
+        transaction.update(STATUS.name, {"_id": PRESENCE}, {"$inc": {"version": 1}})
+    except StoreUnavailable:
         _end_abandoned(store)
         raise
 
 
 def _end_abandoned(store: Store) -> None:
     """End the transactions of loaders and removals that were killed: those would be in everybody's way for a minute."""
-    under_way = store.db[LOADS.name].find({"status": {"$in": [LoadStatus.RUNNING, LoadStatus.REMOVING]}}).to_list()
-    for load in read_loads(store, under_way):
+    under_way = store.outside.find(LOADS.name, {"status": {"$in": [LoadStatus.RUNNING, LoadStatus.REMOVING]}})
+    for load in read_loads(store.outside, under_way):
         if not is_alive(load["holder"], load["updated_at"]):
-            for name in (load["session"], *lane_sessions(store, load["_id"])):
+            for name in (load["session"], *lane_sessions(store.outside, load["_id"])):
                 end_session(store, name)
 
 
-def note_repeats(store: Store, session: Session, load_id: str, ids: Sequence[int]) -> None:
+def note_repeats(transaction: Transaction, load_id: str, ids: Sequence[int]) -> None:
     """Note that a load's file also brought these transactions of other loads."""
     if ids:
         packed = np.unique(np.array(ids, "<i8"))
         first, last = Int64(packed[0]), Int64(packed[-1])
         noted = {"load_id": load_id, "first": first, "last": last, "ids": packed.tobytes()}
-        store.db[REPEATS.name].insert_one(noted, session=session)
+        transaction.insert(REPEATS.name, [noted])
 
 
-def find_heirs(store: Store, session: Session, load_id: str, ids: Sequence[int]) -> dict[str, list[int]]:
+def find_heirs(reads: Reads, load_id: str, ids: Sequence[int]) -> dict[str, list[int]]:
     """Which of these transactions of a load another load's file also brought; of several loads the first counts.
 
     Returns:
@@ -63,11 +63,11 @@ def find_heirs(store: Store, session: Session, load_id: str, ids: Sequence[int])
     """
     left = np.unique(np.array(ids, "<i8"))
     heirs = {"_id": {"$ne": load_id}, "status": {"$nin": GONE}, "adopted": {"$exists": True}}
-    loads = store.db[LOADS.name].find(heirs, {"_id": 1}, session=session).sort([("started_at", 1), ("_id", 1)])
+    loads = reads.find(LOADS.name, heirs, {"_id": 1}, sort=[("started_at", 1), ("_id", 1)])
     names = [load["_id"] for load in loads]
     overlapping = {"last": {"$gte": int(left[0])}, "first": {"$lte": int(left[-1])}, "load_id": {"$in": names}}
     noted: dict[str, list[Any]] = {name: [] for name in names}
-    for each in store.db[REPEATS.name].find(overlapping, session=session):
+    for each in reads.find(REPEATS.name, overlapping):
         noted[each["load_id"]].append(left[np.isin(left, np.frombuffer(each["ids"], "<i8"))])
     found: dict[str, list[int]] = {}
     for name, parts in noted.items():

@@ -37,10 +37,10 @@ class Run:
 
 def begin_run(store: Store, load: Mapping[str, Any]) -> Run:
     """Note what a load is judged by from its checkpoint on; it holds the load and has not written yet."""
-    with store.snapshot() as session:
-        vocabulary = read_directory(store, session, is_named=True).vocabulary  # a lost name's code is not given again
+    with store.snapshot() as reads:
+        vocabulary = read_directory(reads, is_named=True).vocabulary  # a lost name's code is not given again
         run = Run(load["offset"], load["line"], tomorrow(), vocabulary)
-        renames = len(read_renames(store, session))
+        renames = len(read_renames(reads))
     noted = {
         "offset": run.offset,
         "line": run.line,
@@ -49,7 +49,7 @@ def begin_run(store: Store, load: Mapping[str, Any]) -> Run:
         "renames": renames,
     }
     mine = {"_id": load["_id"], "session": load["session"]}
-    store.db[LOADS.name].update_one(mine, {"$push": {"runs": noted}})
+    store.outside.update(LOADS.name, mine, {"$push": {"runs": noted}})
     return run
 
 

@@ -49,7 +49,7 @@ def read_header(path: str, line: int, text: str) -> Header:
     for name in names:
         if name not in columns and not name.casefold().startswith(IGNORED):
             like = nearest(name, columns)
-            hint = f"; did you mean {like}?" if like else ""
+            hint = f" (did you mean {like}?)" if like else ""
             raise FileRefused(path, place, f"unknown column {_shown(name)}{hint}", wanted)
         if names.count(name) > 1:
             shown = name if name in columns else _shown(name)

@@ -13,7 +13,7 @@ one again took 38 s instead of 24 s for a million rows.
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,7 +23,6 @@ from typing import Any, NamedTuple
 import bson
 import numpy as np
 from bson.codec_options import CodecOptions
-from pymongo.errors import BulkWriteError
 
 from catalog.collections import CUSTOMERS, QUARANTINE, STATUS, TRANSACTIONS
 from catalog.errors import LoadError
@@ -40,10 +39,8 @@ from loader.writing.turns import Behind, Stopped, Turns
 from pipelines.state.directory import period_names
 from pipelines.state.lanes import lane_id
 from pipelines.state.members import noting
-from store.client import Session, Store, any_of, in_transaction, translated
-from store.holder import session_name
-
-_DUPLICATE_KEY = 11000
+from store.client import Session, Store, Transaction, any_of
+from store.faults import DuplicateKey
 
 
 class Settled(NamedTuple):
@@ -145,7 +142,7 @@ class _Lane:
         self._writer = writer
         self._store = writer.store
         self._session = session
-        self._mine = {"_id": lane_id(writer.report.load_id, number), "session": session_name(session)}
+        self._mine = {"_id": lane_id(writer.report.load_id, number), "session": session.name}
         self._offset = offset
 
     def write(self, number: int, batch: Batch) -> None:
@@ -160,7 +157,7 @@ class _Lane:
                 break
             except Behind:
                 writer.turns.await_turn(number)
-            except _Duplicates:
+            except DuplicateKey:
                 writer.turns.await_turn(number)
                 looks = writer.expects_present = True
         self._offset = batch.chunk.end
@@ -168,10 +165,10 @@ class _Lane:
         writer.then(batch)
         writer.turns.done()
 
-    def _settle(self, session: Session, batch: Batch) -> Settled:
+    def _settle(self, transaction: Transaction, batch: Batch) -> Settled:
         """Look which rows are there already, in the transaction that relies on it."""
         ids = batch.clean.columns["transaction_id"].tolist()
-        known = {each["_id"]: each for each in self._store.db[TRANSACTIONS.name].find(any_of(ids), session=session)}
+        known = {each["_id"]: each for each in transaction.find(TRANSACTIONS.name, any_of(ids))}
         new: list[int] = []
         refused: list[Refused] = []
         repeated: list[int] = []
@@ -190,26 +187,26 @@ class _Lane:
         tries = 0
         counted = self._writer.report
 
-        def write(session: Session) -> None:
+        def write(transaction: Transaction) -> None:
             nonlocal tries, counted
             tries += 1
             turns.leave(number)  # the try before
             turns.enter(number, alone=tries > 1)
-            if counted is not self._writer.report and self._is_committed(session, batch, counted):
+            if counted is not self._writer.report and self._is_committed(transaction, batch, counted):
                 raise _Committed  # the answer to an earlier try of this commit was lost
             if looks or self._writer.by_profile:
-                take_turn(self._store, session)
-            settled = self._settle(session, batch) if looks else Settled(range(len(batch.transactions)))
-            self._insert_rows(session, batch, settled.new)
-            self._insert_refused(session, batch, settled.refused)
-            note_repeats(self._store, session, counted.load_id, settled.repeated)
+                take_turn(self._store, transaction)
+            settled = self._settle(transaction, batch) if looks else Settled(range(len(batch.transactions)))
+            self._insert_rows(transaction, batch, settled.new)
+            self._insert_refused(transaction, batch, settled.refused)
+            note_repeats(transaction, counted.load_id, settled.repeated)
             turns.await_commit(number)
             counted = self._count(batch, settled)
-            self._advance(session, batch, counted, settled.new)
+            self._advance(transaction, batch, counted, settled.new)
 
         try:
-            with _translated_but_duplicates(), suppress(_Committed):
-                in_transaction(self._session, write)
+            with suppress(_Committed):
+                self._session.transaction(write)
         finally:
             turns.leave(number)
         return counted
@@ -228,42 +225,34 @@ class _Lane:
             report.add(len(batch.chunk.lines), len(settled.new), present, reasons, batch.clean.missing())
         return report
 
-    def _insert_rows(self, session: Session, batch: Batch, rows: Sequence[int]) -> None:
+    def _insert_rows(self, transaction: Transaction, batch: Batch, rows: Sequence[int]) -> None:
         if rows:
             if self._writer.by_profile:
-                self._insert_profiles(session, set(batch.customer_ids[list(rows)].tolist()))
+                self._insert_profiles(transaction, set(batch.customer_ids[list(rows)].tolist()))
             else:
-                self._insert(CUSTOMERS.name, [batch.customers[row] for row in rows], session)
-            self._insert(TRANSACTIONS.name, [batch.transactions[row] for row in rows], session)
+                transaction.insert_past_validator(CUSTOMERS.name, [batch.customers[row] for row in rows])
+            transaction.insert_past_validator(TRANSACTIONS.name, [batch.transactions[row] for row in rows])
 
-    def _insert_profiles(self, session: Session, wanted: set[int]) -> None:
+    def _insert_profiles(self, transaction: Transaction, wanted: set[int]) -> None:
         """Make the customers that are missing; those of other loads come and go, so it is looked in the transaction."""
-        customers = self._store.db[CUSTOMERS.name]
-        there = {each["_id"] for each in customers.find({"_id": {"$lt": 0}}, {"_id": 1}, session=session)}
+        there = {each["_id"] for each in transaction.find(CUSTOMERS.name, {"_id": {"$lt": 0}}, {"_id": 1})}
         if missing := sorted(wanted - there):
-            customers.insert_many([profile(each) for each in missing], session=session)
+            transaction.insert(CUSTOMERS.name, [profile(each) for each in missing])
 
-    def _insert_refused(self, session: Session, batch: Batch, conflicts: Sequence[Refused]) -> None:
-        quarantine, load_id = self._store.db[QUARANTINE.name], self._writer.report.load_id
+    def _insert_refused(self, transaction: Transaction, batch: Batch, conflicts: Sequence[Refused]) -> None:
+        load_id = self._writer.report.load_id
         if batch.released:
             lines = batch.clean.lines.tolist()
-            quarantine.delete_many({"load_id": load_id, "line": {"$in": lines}}, session=session)
+            transaction.delete(QUARANTINE.name, {"load_id": load_id, "line": {"$in": lines}})
         if refused := [*batch.clean.refused, *conflicts]:
-            quarantine.insert_many([_quarantined(each, self._writer.report) for each in refused], session=session)
+            transaction.insert(QUARANTINE.name, [_quarantined(each, self._writer.report) for each in refused])
 
-    def _insert(self, collection: str, documents: list[Encoded], session: Session) -> None:
-        """As `insert_many`, which looks at each document and spends 2 us on it, where the command alone takes 0.3."""
-        command = {"insert": collection, "documents": documents, "ordered": True, "bypassDocumentValidation": True}
-        reply = self._store.db.command(command, session=session)
-        if "writeErrors" in reply:
-            raise BulkWriteError(reply)
-
-    def _is_committed(self, session: Session, batch: Batch, counted: LoadReport) -> bool:
+    def _is_committed(self, transaction: Transaction, batch: Batch, counted: LoadReport) -> bool:
         """Whether the lane stands as the last try left it: no two commits take a load to one moment."""
         expected = {**self._mine, "offset": batch.chunk.end, "seconds": counted.seconds}
-        return self._store.db[STATUS.name].find_one(expected, session=session) is not None
+        return transaction.find_one(STATUS.name, expected) is not None
 
-    def _advance(self, session: Session, batch: Batch, report: LoadReport, rows: Sequence[int]) -> None:
+    def _advance(self, transaction: Transaction, batch: Batch, report: LoadReport, rows: Sequence[int]) -> None:
         """Move the checkpoint, if this loader left it where it is, and note what the batch changes."""
         progress = {
             "offset": batch.chunk.end, "line": batch.chunk.end_line, "counts": report.counts,
@@ -275,17 +264,17 @@ class _Lane:
             "$set": progress,
             "$inc": {"version": int(bool(len(rows) or batch.clean.new_members))},
             "$addToSet": {"periods": {"$each": sorted(period_names(days))}},
-            **noting(self._add_members(session, batch)),
+            **noting(self._add_members(transaction, batch)),
         }
         expected = {**self._mine, "offset": self._offset}
-        if not self._store.db[STATUS.name].update_one(expected, changes, session=session).matched_count:
+        if not transaction.update(STATUS.name, expected, changes).matched_count:
             raise LoadError(
                 "Another loader has taken over this file",
                 "Wait for it to finish; `python -m loader status` shows its progress",
                 retryable=False,
             )
 
-    def _add_members(self, session: Session, batch: Batch) -> list[Member]:
+    def _add_members(self, transaction: Transaction, batch: Batch) -> list[Member]:
         """Add the names that the batch's rows bring; another loader may have taken their codes, or their names.
 
         Returns:
@@ -296,16 +285,15 @@ class _Lane:
         for each in batch.clean.new_members:
             by_collection.setdefault(each.dimension.collection, []).append(each)
         for name, members in by_collection.items():
-            collection = self._store.db[name]
             condition = any_of([each.code for each in members])
-            there = {each["_id"]: each["name"] for each in collection.find(condition, session=session)}
+            there = {each["_id"]: each["name"] for each in transaction.find(name, condition)}
             if any(key(there.get(each.code, each.name)) != key(each.name) for each in members):
                 raise _overtaken(name)
             new = [{"_id": each.code, "name": each.name} for each in members if each.code not in there]
             try:
                 if new:
-                    collection.insert_many(new, session=session)
-            except BulkWriteError as error:
+                    transaction.insert(name, new)
+            except DuplicateKey as error:
                 raise _name_taken(name, error) from error
             added += [(name, each.code, each.name) for each in members if each.code not in there]
         return added
@@ -317,12 +305,9 @@ def _overtaken(collection: str) -> LoadError:
     )
 
 
-def _name_taken(collection: str, error: BulkWriteError) -> Exception:
+def _name_taken(collection: str, error: DuplicateKey) -> LoadError:
     """What a refused insert of members means: MongoDB holds one of their names to be that of another member."""
-    refused = [each for each in (error.details or {}).get("writeErrors", ()) if each["code"] == _DUPLICATE_KEY]
-    if not refused or error.has_error_label("TransientTransactionError"):
-        return error
-    name = refused[0].get("op", {}).get("name", "?")
+    name = next((each["name"] for each in error.documents if "name" in each), "?")
     return LoadError(
         f"{collection} already has a member equivalent to {name!r}, with another code",
         "Run the same command again; if the error persists, write the name in the file as `/v1/dimensions` shows it",
@@ -367,20 +352,5 @@ def _quarantined(refused: Refused, report: LoadReport) -> dict[str, Any]:
     return named | refused._asdict()
 
 
-@contextmanager
-def _translated_but_duplicates() -> Iterator[None]:
-    with translated():
-        try:
-            yield
-        except BulkWriteError as error:
-            if any(each["code"] == _DUPLICATE_KEY for each in (error.details or {}).get("writeErrors", ())):
-                raise _Duplicates from error
-            raise
-
-
 class _Committed(Exception):
     """The batch is there already: an earlier try of the same commit went through."""
-
-
-class _Duplicates(Exception):
-    """Some transaction of a batch is there already; nothing of the batch was written."""

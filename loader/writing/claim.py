@@ -13,8 +13,8 @@ from loader.loads.repeats import prepare
 from loader.loads.report import LoadReport
 from loader.reading.files import Survey
 from pipelines.state.lanes import close_lanes, lane_sessions, open_lanes, read_loads
-from store.client import Document, Session, Store, in_transaction
-from store.holder import end_session, is_alive, myself, session_name
+from store.client import Document, Session, Store, Transaction
+from store.holder import end_session, is_alive, myself
 
 
 def claim(store: Store, found: Survey, options: Options, session: Session, lanes: Sequence[Session]) -> Document:
@@ -31,7 +31,7 @@ def claim(store: Store, found: Survey, options: Options, session: Session, lanes
         LoadError: a loader that is alive holds it, or its removal is not finished.
     """
     load_id = options.name(found.sha256)
-    loads = store.db[LOADS.name]
+    outside = store.outside
     prepare(store)
     fresh = LoadReport(found.path.name, load_id)
     now = datetime.now(UTC)
@@ -41,8 +41,8 @@ def claim(store: Store, found: Survey, options: Options, session: Session, lanes
     }  # fmt: skip
     named = {"file": found.path.name, "sha256": found.sha256, "bytes": found.size, "options": asdict(options)}
     named["columns"] = list(found.header.names)
-    mine = {"status": LoadStatus.RUNNING, "updated_at": now, "holder": myself(), "session": session_name(session)}
-    state = next(iter(read_loads(store, loads.find({"_id": load_id}).to_list())), None)
+    mine = {"status": LoadStatus.RUNNING, "updated_at": now, "holder": myself(), "session": session.name}
+    state = next(iter(read_loads(outside, outside.find(LOADS.name, {"_id": load_id}))), None)
     if state and state["status"] == LoadStatus.COMPLETE and not released_lines(store, load_id):
         return state
     if state and state["status"] == LoadStatus.REMOVING:  # its checkpoint counts rows that are gone
@@ -53,28 +53,28 @@ def claim(store: Store, found: Survey, options: Options, session: Session, lanes
         )
     if state is None:
         document = {"_id": load_id, **named, **beginning, **mine}
-        loads.update_one({"_id": load_id}, {"$setOnInsert": document}, upsert=True)
+        outside.update(LOADS.name, {"_id": load_id}, {"$setOnInsert": document}, upsert=True)
     else:
         is_mine = state["holder"] == mine["holder"]  # an earlier try of this very process
         if state["status"] == LoadStatus.RUNNING and not is_mine and is_alive(state["holder"], state["updated_at"]):
             raise _held(state)
         end_session(store, state["session"])
-        for name in lane_sessions(store, load_id):
+        for name in lane_sessions(outside, load_id):
             end_session(store, name)
         taken = mine | (beginning if state["status"] == LoadStatus.REMOVED else {})
-        loads.update_one({"_id": load_id, "session": state["session"]}, {"$set": taken})
+        outside.update(LOADS.name, {"_id": load_id, "session": state["session"]}, {"$set": taken})
 
-    def take_lanes(inner: Session) -> Document:
+    def take_lanes(transaction: Transaction) -> Document:
         """Whoever kills us in this finds our session in the load, and ends it."""
-        close_lanes(store, inner, load_id)
+        close_lanes(transaction, load_id)
         ours = {"_id": load_id, "session": mine["session"]}
-        if not loads.update_one(ours, {"$set": {"updated_at": datetime.now(UTC)}}, session=inner).matched_count:
-            raise _held(loads.find_one({"_id": load_id}, session=inner) or {})
-        load = loads.find_one(ours, session=inner) or {}
-        open_lanes(store, inner, load, [session_name(lane) for lane in lanes])
+        if not transaction.update(LOADS.name, ours, {"$set": {"updated_at": datetime.now(UTC)}}).matched_count:
+            raise _held(transaction.find_one(LOADS.name, {"_id": load_id}) or {})
+        load = transaction.find_one(LOADS.name, ours) or {}
+        open_lanes(transaction, load, [lane.name for lane in lanes])
         return load
 
-    return in_transaction(session, take_lanes)
+    return session.transaction(take_lanes)
 
 
 def _held(state: Document) -> LoadError:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import NamedTuple
 
 from catalog.dimensions import date_of, day_number
@@ -20,7 +19,7 @@ from pipelines.plan.groups import check_groups
 from pipelines.plan.reads import Plan, Read, RollupRead
 from pipelines.plan.whole import NotWhole
 from pipelines.state.version import Directory, Version
-from store.client import Session, Store
+from store.client import Snapshot, Store
 from store.explain import Explained, explain
 from store.timing import Timer
 
@@ -57,7 +56,7 @@ class Answerer:
         self._store = store
         self._tell = tell
         self._answers = AnswerCache(answer_rows)
-        self._sources = Sources(store, cache_bytes)
+        self._sources = Sources(cache_bytes)
         self.known = Known(store, watch=watch)
 
     def close(self) -> None:
@@ -97,21 +96,21 @@ class Answerer:
         elif len(questions) == 1 and not kept:
             given = self._answer_at_once(questions[0], timer)
         if given is None:
-            with self._store.snapshot() as session:
+            with self._store.snapshot() as snapshot:
                 with timer.stretch("mongo"):
-                    directory = self.known.as_of(session)
-                given = self._answer_all(session, questions, directory, timer)
+                    directory = self.known.as_of(snapshot)
+                given = self._answer_all(snapshot, questions, directory, timer)
         for each in given:
             self._tell(each.answer, each.kept)
         return [each.answer for each in given]
 
     def explain(self, question: Question) -> list[tuple[Read, str, Pipeline, Explained]]:
         """How each read of a question is made: its collection, its pipeline, and what MongoDB does for it."""
-        with self._store.snapshot() as session:
-            directory = self.known.as_of(session)
+        with self._store.snapshot() as snapshot:
+            directory = self.known.as_of(snapshot)
             asked = [question]
             if question.compare:
-                asked = list(halves(question, spans(question, *self._sources.ends(session, question, directory))))
+                asked = list(halves(question, spans(question, *self._sources.ends(snapshot, question, directory))))
         told = []
         for each in asked:
             for read in plan(each, directory).reads:
@@ -126,7 +125,7 @@ class Answerer:
         return {question: answer for question, answer in found if answer}
 
     def _answer_all(
-        self, session: Session, questions: Sequence[Question], directory: Directory, timer: Timer
+        self, snapshot: Snapshot, questions: Sequence[Question], directory: Directory, timer: Timer
     ) -> list[_Given]:
         """The answers as of a session's snapshot; those that are not kept are made, and kept."""
         kept = self._kept(directory.version, questions)
@@ -135,7 +134,7 @@ class Answerer:
             answer = kept.get(question)
             if answer is None:
                 make = self._compare if question.compare else self._make
-                self._answers.put(answer := make(session, question, directory, timer))
+                self._answers.put(answer := make(snapshot, question, directory, timer))
             given.append(_Given(answer, question in kept))
         return given
 
@@ -148,18 +147,18 @@ class Answerer:
             chosen = plan(question, last)
         if len(chosen.reads) != 1 or not isinstance(chosen.reads[0], RollupRead):
             return None
-        with self._store.snapshot() as session:
-            groups = self._sources.read_at_once(session, question, chosen.reads[0], last, timer)
+        with self._store.snapshot() as snapshot:
+            groups = self._sources.read_at_once(snapshot, question, chosen.reads[0], last, timer)
             if groups is None:
                 return None
             grouped: dict[tuple[int, ...], Parts] = {}
             with timer.stretch("shape"):
                 _add(grouped, groups, question.interval)
-            answer = _arranged(session, question, chosen, grouped, last, timer)
+            answer = _arranged(snapshot, question, chosen, grouped, last, timer)
         self._answers.put(answer)
         return [_Given(answer, kept=False)]
 
-    def _make(self, session: Session, question: Question, directory: Directory, timer: Timer) -> Answer:
+    def _make(self, snapshot: Snapshot, question: Question, directory: Directory, timer: Timer) -> Answer:
         while True:
             if self.known.last and self.known.last.version == directory.version:
                 directory = self.known.last  # it may have learnt what is incomplete
@@ -168,18 +167,18 @@ class Answerer:
             grouped: dict[tuple[int, ...], Parts] = {}
             try:
                 for read in chosen.reads:
-                    groups = self._sources.read(session, question, read, directory, timer)
+                    groups = self._sources.read(snapshot, question, read, directory, timer)
                     with timer.stretch("shape"):
                         _add(grouped, groups, question.interval)
             except NotWhole as found:  # never again the same: each time less is left that may be used
                 self.known.distrust(directory, found.periods)
                 continue
-            return _arranged(session, question, chosen, grouped, directory, timer)
+            return _arranged(snapshot, question, chosen, grouped, directory, timer)
 
-    def _compare(self, session: Session, question: Question, directory: Directory, timer: Timer) -> Answer:
+    def _compare(self, snapshot: Snapshot, question: Question, directory: Directory, timer: Timer) -> Answer:
         with timer.stretch("mongo"):
-            both = spans(question, *self._sources.ends(session, question, directory))
-        now, *then = self._answer_all(session, list(halves(question, both)), directory, timer)
+            both = spans(question, *self._sources.ends(snapshot, question, directory))
+        now, *then = self._answer_all(snapshot, list(halves(question, both)), directory, timer)
         with timer.stretch("shape"):
             beside = then[0].answer if then else now.answer
             found = compare(question, both, now.answer, beside, directory.vocabulary)
@@ -187,13 +186,12 @@ class Answerer:
 
 
 def _arranged(
-    session: Session, question: Question, chosen: Plan, grouped: Grouped, directory: Directory, timer: Timer
+    snapshot: Snapshot, question: Question, chosen: Plan, grouped: Grouped, directory: Directory, timer: Timer
 ) -> Answer:
     with timer.stretch("shape"):
         rows, codes, total, sentence = arrange(question, grouped, directory.vocabulary)
         filters = question.echo(directory.vocabulary)
-    moment = _moment(session)
-    return Answer(question, filters, rows, total, sentence, chosen, directory.version, moment, codes=codes)
+    return Answer(question, filters, rows, total, sentence, chosen, directory.version, snapshot.moment, codes=codes)
 
 
 def _add(grouped: dict[tuple[int, ...], Parts], groups: Groups, interval: Interval | None) -> None:
@@ -211,9 +209,3 @@ def _add(grouped: dict[tuple[int, ...], Parts], groups: Groups, interval: Interv
             grouped[key] = grouped[key].merge(parts) if key in grouped else parts
     else:
         grouped.update(groups)
-
-
-def _moment(session: Session) -> datetime:
-    """The snapshot's cluster time; now, where nothing was read yet."""
-    timestamp = getattr(session, "_snapshot_time", None)
-    return timestamp.as_datetime() if timestamp else datetime.now(UTC)

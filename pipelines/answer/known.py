@@ -10,7 +10,7 @@ from catalog.collections import STATUS
 from pipelines.derived.presence import missing_periods
 from pipelines.state.directory import VERSIONS, parse_version, read_directory
 from pipelines.state.version import EMPTY, Directory
-from store.client import Session, Store
+from store.client import Snapshot, Store
 
 log = logging.getLogger(__name__)
 LOOK_S = 10.0
@@ -47,30 +47,30 @@ class Known:
         last = self.last
         if told and last and parse_version(told) == last.version:
             return last
-        with self._store.snapshot(is_small=True) as session:  # also a kept answer may need it
-            return self.as_of(session)
+        with self._store.snapshot(is_small=True) as snapshot:  # also a kept answer may need it
+            return self.as_of(snapshot)
 
-    def as_of(self, session: Session) -> Directory:
+    def as_of(self, snapshot: Snapshot) -> Directory:
         """The directory as of a session's snapshot."""
-        found = read_directory(self._store, session, self.last, is_named=True)
+        found = read_directory(snapshot, self.last, is_named=True)
         with self._lock:
             self.last = found
         return found
 
-    def inspect(self, session: Session) -> Directory:
+    def inspect(self, snapshot: Snapshot) -> Directory:
         """The same, after a look whether all that was built is there; one look in LOOK_S for each version."""
-        directory = self.as_of(session)
+        directory = self.as_of(snapshot)
         seen, at = self._looked
         if seen == directory.version and time.monotonic() - at < LOOK_S:
             return directory
-        missing = missing_periods(self._store, session, directory)
+        missing = missing_periods(snapshot, directory)
         self._looked = directory.version, time.monotonic()
         return self.distrust(directory, missing) if missing else directory
 
     def distrust(self, directory: Directory, periods: Collection[Period]) -> Directory:
         """The directory without what was built of some periods, which is not used until it is built anew."""
         names = ", ".join(sorted(period.name for period in periods))
-        log.warning("rollups or pages of %s are incomplete; `python -m loader verify --repair` mends it", names)
+        log.warning("rollups or pages of %s are incomplete; `python -m pipelines verify --repair` mends it", names)
         with self._lock:
             last = self.last
             self.last = (last if last and last.version == directory.version else directory).without(periods)

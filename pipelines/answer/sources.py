@@ -21,8 +21,7 @@ from pipelines.plan.reads import PagesRead, Read, RollupRead
 from pipelines.plan.whole import NotWhole, counts_slices, expected, leaves_days
 from pipelines.state.directory import VERSIONS, parse_version
 from pipelines.state.version import Directory
-from store.client import Session, Store
-from store.scope import comment
+from store.client import Snapshot
 from store.timing import Timer
 
 CACHE_BYTES = 64 << 20
@@ -36,11 +35,10 @@ Groups = Iterable[tuple[tuple[int, ...], Parts]]
 class Sources:
     """Reads groups as of a snapshot, and keeps unpacked pages; may be used by several threads."""
 
-    def __init__(self, store: Store, cache_bytes: int) -> None:
-        self._store = store
+    def __init__(self, cache_bytes: int) -> None:
         self._blocks: Cache[Any, Columns] = Cache(cache_bytes, bytes_of)
 
-    def read(self, session: Session, question: Question, read: Read, directory: Directory, timer: Timer) -> Groups:
+    def read(self, snapshot: Snapshot, question: Question, read: Read, directory: Directory, timer: Timer) -> Groups:
         """What one read gives.
 
         Raises:
@@ -48,21 +46,20 @@ class Sources:
             StoreUnavailable: MongoDB cannot be reached, or the transactions are gone.
         """
         if isinstance(read, PagesRead):
-            return self._read_pages(session, question, read, directory, timer)
+            return self._read_pages(snapshot, question, read, directory, timer)
         name, pipeline = compiled(question, read)
         with timer.stretch("mongo"):
-            cursor = self._store.db[name].aggregate(pipeline, session=session, batchSize=_BATCH, comment=comment())
-            documents = cursor.to_list()
+            documents = snapshot.aggregate(name, pipeline, batch_size=_BATCH)
         if isinstance(read, RollupRead):
             if not _is_whole(question, read, documents, directory):
-                raise NotWhole(self._missing(session, question, read, directory))
+                raise NotWhole(self._missing(snapshot, question, read, directory))
             return _rollup_groups(question, read, documents)
         if not documents:
-            self._require_transactions(session, directory)
+            self._require_transactions(snapshot, directory)
         return parse_groups(question, documents, is_coded=False)
 
     def read_at_once(
-        self, session: Session, question: Question, read: RollupRead, known: Directory, timer: Timer
+        self, snapshot: Snapshot, question: Question, read: RollupRead, known: Directory, timer: Timer
     ) -> Groups | None:
         """The same of rollups, read together with the version, trusting that the directory is what it was.
 
@@ -72,10 +69,7 @@ class Sources:
         name, pipeline = compiled(question, read)
         with timer.stretch("mongo"):
             union = {"$unionWith": {"coll": STATUS.name, "pipeline": [{"$match": {"_id": VERSIONS}}]}}
-            cursor = self._store.db[name].aggregate(
-                [*pipeline, union], session=session, batchSize=_BATCH, comment=comment()
-            )
-            documents = cursor.to_list()
+            documents = snapshot.aggregate(name, [*pipeline, union], batch_size=_BATCH)
         versions = []
         while documents and "version" in documents[-1]:
             versions.append(documents.pop())
@@ -83,36 +77,32 @@ class Sources:
             return None  # what is missing is found where it is read once more
         return _rollup_groups(question, read, documents)
 
-    def ends(self, session: Session, question: Question, directory: Directory) -> tuple[date | None, date | None]:
+    def ends(self, snapshot: Snapshot, question: Question, directory: Directory) -> tuple[date | None, date | None]:
         """The question's first and last day; where an end is open, that of the data."""
         ends: list[date | None] = []
         for given, direction in ((question.first, 1), (question.last, -1)):
             found = None
             if not given:
-                found = self._store.db[TRANSACTIONS.name].find_one(
-                    {}, {DATE.field: 1}, sort=[(DATE.field, direction)], session=session, comment=comment()
-                )
+                found = snapshot.find_one(TRANSACTIONS.name, fields={DATE.field: 1}, sort=[(DATE.field, direction)])
                 if not found:
-                    self._require_transactions(session, directory)
+                    self._require_transactions(snapshot, directory)
             ends.append(found[DATE.field].date() if found else None)
         return ends[0], ends[1]
 
-    def _missing(self, session: Session, question: Question, read: RollupRead, directory: Directory) -> set[Period]:
+    def _missing(self, snapshot: Snapshot, question: Question, read: RollupRead, directory: Directory) -> set[Period]:
         """The months and years of a read of which something is missing, each tried alone."""
         missing = set()
         for period in read.periods:
             alone = replace(read, periods=(period,))
             name, pipeline = compiled(question, alone)
-            documents = self._store.db[name].aggregate(pipeline, session=session, comment=comment()).to_list()
+            documents = snapshot.aggregate(name, pipeline)
             if not _is_whole(question, alone, documents, directory):
                 missing.add(period)
         return {month_of(each.start) if each.grain is Grain.DAY else each for each in missing or read.periods}
 
-    def _require_transactions(self, session: Session, directory: Directory) -> None:
+    def _require_transactions(self, snapshot: Snapshot, directory: Directory) -> None:
         """Make sure that nothing was found because nothing matches, not because the transactions are gone."""
-        is_empty = (
-            self._store.db[TRANSACTIONS.name].find_one({}, {"_id": 1}, session=session, comment=comment()) is None
-        )
+        is_empty = snapshot.find_one(TRANSACTIONS.name, fields={"_id": 1}) is None
         rows = sum(state.rows for state in directory.months.values() if not state.stale)
         if is_empty and rows:
             raise StoreUnavailable(
@@ -121,7 +111,7 @@ class Sources:
             )
 
     def _read_pages(
-        self, session: Session, question: Question, read: PagesRead, directory: Directory, timer: Timer
+        self, snapshot: Snapshot, question: Question, read: PagesRead, directory: Directory, timer: Timer
     ) -> Groups:
         by_year: dict[Period, list[Piece]] = {}
         for piece in read.pieces:
@@ -130,14 +120,14 @@ class Sources:
         for year, of_year in by_year.items():
             few = len(of_year) <= FEW_MONTHS
             for pieces in ([piece] for piece in of_year) if few else (of_year,):
-                block = self._block(session, pieces[0].period.months if few else year.months, directory, timer)
+                block = self._block(snapshot, pieces[0].period.months if few else year.months, directory, timer)
                 with timer.stretch("compute"):
                     for first, last in _stretches(pieces):
                         found = evaluate(block, question, day_number(first), day_number(last))
                         groups |= {key: parts.merge(groups.get(key, NOTHING)) for key, parts in found.items()}
         return groups.items()
 
-    def _block(self, session: Session, wanted: Sequence[Period], directory: Directory, timer: Timer) -> Columns:
+    def _block(self, snapshot: Snapshot, wanted: Sequence[Period], directory: Directory, timer: Timer) -> Columns:
         """The fresh months among some as one run of columns. Their versions name it, so it cannot be out of date."""
         months = [
             (month, state.changed) for month in wanted if (state := directory.months.get(month)) and not state.stale
@@ -147,7 +137,7 @@ class Sources:
         if block is None:
             with timer.stretch("mongo"):
                 expected = {month: (directory.months[month].rows, built) for month, built in months}
-                block = read_whole_pages(self._store, session, expected)
+                block = read_whole_pages(snapshot, expected)
             self._blocks.put(name, block)
         return block
 

@@ -15,7 +15,8 @@ from catalog.dimensions import Dimension, Vocabulary
 from catalog.errors import BadValue, UnknownName
 from catalog.labels import index, key
 from catalog.purchases import PURCHASES
-from pipelines.ask.queries import BY, BY_SLUG, EXPLORE, Query, exploration
+from pipelines.ask.explore import BY, EXPLORE
+from pipelines.ask.queries import BY_SLUG, Query
 
 _ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 MAX_REPLY_ROWS = 100_000
@@ -157,18 +158,6 @@ def find_query(slug: str) -> Query:
         return BY_SLUG[slug]
     except KeyError:
         raise UnknownName("query", slug, BY_SLUG) from None
-
-
-def find_exploration(parameters: Parameters) -> Query:
-    """The query that the dimensions named by `by` make.
-
-    Raises:
-        UnknownName: one of them is not a dimension.
-        BadValue: there are too many, or one is repeated.
-    """
-    return exploration(
-        tuple(PURCHASES.by_name[_choice(BY, name, tuple(PURCHASES.by_name))] for name in parameters.get(BY, ()))
-    )
 
 
 def ask(

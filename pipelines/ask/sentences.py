@@ -10,13 +10,13 @@ from catalog.measures import NOTHING, REVENUE, Measure, Parts, average_cents, do
 
 NONE = "No transactions match."
 
-Groups = Sequence[tuple[str, Parts]]
+LabelledGroups = Sequence[tuple[str, Parts]]
 
 
 class Sentence(Protocol):
     """Something that tells the answer from all groups (label and parts) and from their total."""
 
-    def tell(self, groups: Groups, total: Parts) -> str:
+    def tell(self, groups: LabelledGroups, total: Parts) -> str:
         """The answer, ending in a full stop."""
 
 
@@ -32,7 +32,7 @@ class Leader:
     measure: Measure
     claim: str
 
-    def tell(self, groups: Groups, total: Parts) -> str:
+    def tell(self, groups: LabelledGroups, total: Parts) -> str:
         """The answer; a group of unknowns leads only where nothing else is known."""
         known = [group for group in groups if group[0] != UNKNOWN] or list(groups)
         if not known:
@@ -62,7 +62,7 @@ class Versus:
     first_name: str
     second_name: str
 
-    def tell(self, groups: Groups, total: Parts) -> str:
+    def tell(self, groups: LabelledGroups, total: Parts) -> str:
         """The answer; says what is missing where one side has no known amount."""
         parts = dict(groups)
         first, second = (
@@ -88,7 +88,7 @@ class Versus:
 class Summary:
     """Tells the total: transactions, revenue and average spend."""
 
-    def tell(self, groups: Groups, total: Parts) -> str:
+    def tell(self, groups: LabelledGroups, total: Parts) -> str:
         """The answer, from the total alone."""
         if not total.transactions:
             return NONE

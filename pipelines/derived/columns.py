@@ -14,9 +14,6 @@ from typing import Any, TypeVar
 import bson
 import numpy as np
 from bson.codec_options import CodecOptions
-from bson.int64 import Int64
-from bson.raw_bson import RawBSONDocument
-from pymongo.errors import AutoReconnect
 
 from catalog.collections import TRANSACTIONS
 from catalog.dimensions import DatePart, Dimension
@@ -25,7 +22,8 @@ from catalog.kinds import NULL
 from catalog.measures import AMOUNT
 from catalog.purchases import DATE, PURCHASES
 from pipelines.plan.compiler import match_transactions
-from store.client import Session, Store
+from store.client import Reads
+from store.replies import Reply, length_at
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Result = TypeVar("Result")
@@ -34,10 +32,7 @@ _CUSTOMER = "customer_id"
 _NUMBERS = (AMOUNT, _CUSTOMER)
 _BY_FIELD = {dimension.field: dimension for dimension in PURCHASES.stored}
 _DAY_MS = 86_400_000
-_MARGIN = 64
 _INT = Struct("<i")
-_RAW: CodecOptions[RawBSONDocument] = CodecOptions(RawBSONDocument)
-_BATCH = 30_000
 
 
 @dataclass(frozen=True)
@@ -58,7 +53,7 @@ class Columns:
         return len(self.cents)
 
 
-def read_columns(store: Store, session: Session, first: date, last: date, *, with_customers: bool = False) -> Columns:
+def read_columns(reads: Reads, first: date, last: date, *, with_customers: bool = False) -> Columns:
     """The transactions of the days from `first` to `last`.
 
     Raises:
@@ -68,7 +63,7 @@ def read_columns(store: Store, session: Session, first: date, last: date, *, wit
     fields = {dimension.field: True for dimension in PURCHASES.stored} | dict.fromkeys(numbers, True) | {"_id": False}
     condition = match_transactions((), first, last)
     find = {"find": TRANSACTIONS.name, "filter": condition, "projection": fields}
-    parts = read_replies(store, session, find, _decode)
+    parts = read_replies(reads, find, _decode)
     names = [*(dimension.name for dimension in PURCHASES.stored), *numbers]
     joined = {name: np.concatenate([part[name] for part in parts] or [np.empty(0, np.int64)]) for name in names}
     order = np.argsort(joined[DATE.name], kind="stable")
@@ -84,39 +79,16 @@ def _of_days(days: Array, part: DatePart) -> Array:
     return np.array([part.code_of_day(day) for day in distinct.tolist()], np.int64)[positions]
 
 
-def read_replies(
-    store: Store, session: Session, find: dict[str, Any], decode: Callable[[bytes, Array], Result]
-) -> list[Result]:
+def read_replies(reads: Reads, find: dict[str, Any], decode: Callable[[bytes, Array], Result]) -> list[Result]:
     """What `decode` makes of each reply to a `find`, given its bytes and where in them its documents begin.
 
-    At least _MARGIN bytes follow the last document's beginning, so that a look ahead never leaves the reply.
+    Bytes follow the last document's beginning, so that a look ahead never leaves the reply.
     """
-    try:
-        return [decode(*batch) for batch in _batches(store, session, find)]
-    except AutoReconnect:  # once more, as the driver does with reads of its own
-        return [decode(*batch) for batch in _batches(store, session, find)]
 
+    def take(reply: Reply) -> Result:
+        return decode(reply.data, np.array(_starts(*reply), np.int64))
 
-def _batches(store: Store, session: Session, find: dict[str, Any]) -> Iterator[tuple[bytes, Array]]:
-    """The replies to a `find`, and where in each its documents begin.
-
-    The driver's `find_raw_batches` makes an object of each document on the way (PyMongo 4.20), which takes longer than
-    all that is done with it here; the reply to a plain command stays as it came.
-    """
-    command = find | {"batchSize": _BATCH}
-    tag = b"\x04firstBatch\0"
-    cursor_id = -1
-    while cursor_id:
-        cursor = store.db.command(command, codec_options=_RAW, session=session)["cursor"]
-        reply = b"".join((cursor.raw, bytes(_MARGIN)))
-        begin = reply.index(tag)
-        end = begin + len(tag) + _length(reply, begin + len(tag))
-        if starts := _starts(reply, begin + len(tag), end):
-            yield reply, np.array(starts, np.int64)
-        others = reply[4:begin] + reply[end : _length(reply, 0)]  # the cursor but for its documents
-        cursor_id = bson.decode((len(others) + 4).to_bytes(4, "little") + others)["id"]
-        command = {"getMore": Int64(cursor_id), "collection": find["find"], "batchSize": _BATCH}
-        tag = b"\x04nextBatch\0"
+    return reads.replies(find, take)
 
 
 def _starts(reply: bytes, begin: int, end: int) -> list[int]:
@@ -124,19 +96,14 @@ def _starts(reply: bytes, begin: int, end: int) -> list[int]:
     starts: list[int] = []
     at, head, last = begin + 4, 3, end - 1
     following = 10
-    length_at = _INT.unpack_from
+    read_length = _INT.unpack_from
     while at < last:
         if len(starts) == following:
             head, following = head + 1, following * 10
         at += head
         starts.append(at)
-        at += length_at(reply, at)[0]
+        at += read_length(reply, at)[0]
     return starts
-
-
-def _length(data: bytes, at: int) -> int:
-    length: int = _INT.unpack_from(data, at)[0]
-    return length
 
 
 def _decode(buffer: bytes, starts: Array) -> dict[str, Array]:
@@ -164,7 +131,7 @@ def _decode(buffer: bytes, starts: Array) -> dict[str, Array]:
 
 def _documents(buffer: bytes, starts: Array) -> Iterator[dict[str, Any]]:
     for at in starts.tolist():
-        yield bson.decode(buffer[at : at + _length(buffer, at)], CodecOptions(tz_aware=True))
+        yield bson.decode(buffer[at : at + length_at(buffer, at)], CodecOptions(tz_aware=True))
 
 
 def _decode_one_by_one(buffer: bytes, starts: Array) -> dict[str, Array]:

@@ -123,5 +123,6 @@ def report_text(result: Verification) -> str:
     for each in result.shown:
         remedy = f" ({each.remedy})" if each.remedy else ""
         lines.append(f"  {each.period:<8} {each.what}: {each.stored}, expected {each.expected}{remedy}")
-    lines.append(f"{result.differences} differences" if result.differences else "no difference")
+    plural = "" if result.differences == 1 else "s"
+    lines.append(f"{result.differences} difference{plural}" if result.differences else "no difference")
     return "\n".join(lines)

@@ -23,13 +23,13 @@ from pipelines.ask.question import Filter, Question
 from pipelines.derived.columns import Array, Columns
 from pipelines.derived.slices import sums
 from pipelines.plan.whole import NotWhole
-from store.client import Session, Store
-from store.scope import comment
+from store.client import Reads
 
 PART_ROWS = 250_000
 """A page is split above this many rows: at most 20 bytes each, far below the 16 MB of a document."""
 
 CENTS = "cents"
+_IN_ORDER = (("month", 1), ("part", 1))
 MAX_GROUPS = 2**22
 UNREADABLE = (ValueError, KeyError, TypeError, ZeroDivisionError)
 """What a page that is not of our form raises where it is unpacked."""
@@ -72,23 +72,21 @@ def unpack(pages: Iterable[Mapping[str, Any]]) -> Columns:
     return Columns({name: joined[name] for name in names[:-1]}, joined[CENTS])
 
 
-def read_pages(store: Store, session: Session, months: Iterable[Period]) -> Columns:
+def read_pages(reads: Reads, months: Iterable[Period]) -> Columns:
     """The transactions of some months from their pages, in the order of their days."""
     starts = [day_of(day_number(month.start)) for month in months]
-    found = store.db[PAGES.name].find({"month": {"$in": starts}}, session=session, comment=comment())
-    return unpack(found.sort([("month", 1), ("part", 1)]))
+    return unpack(reads.find(PAGES.name, {"month": {"$in": starts}}, sort=_IN_ORDER))
 
 
-def read_whole_pages(store: Store, session: Session, expected: Mapping[Period, tuple[int, int]]) -> Columns:
+def read_whole_pages(reads: Reads, expected: Mapping[Period, tuple[int, int]]) -> Columns:
     """The same of months whose rows, and the data version they were built of, are known.
 
     Raises:
         NotWhole: a page is missing, is of another version, or cannot be read.
     """
     starts = {day_of(day_number(month.start)): month for month in expected}
-    found = store.db[PAGES.name].find({"month": {"$in": list(starts)}}, session=session, comment=comment())
     pages: dict[Period, list[Mapping[str, Any]]] = {month: [] for month in expected}
-    for page in found.sort([("month", 1), ("part", 1)]):
+    for page in reads.find(PAGES.name, {"month": {"$in": list(starts)}}, sort=_IN_ORDER):
         pages[starts[page["month"]]].append(page)
     missing = [month for month, (rows, built) in expected.items() if not _is_whole(pages[month], rows, built)]
     if missing:

@@ -9,14 +9,13 @@ from catalog.dimensions import day_number, day_of
 from catalog.purchases import DATE, PURCHASES
 from pipelines.derived.pages import PART_ROWS
 from pipelines.state.version import Counts, Directory
-from store.client import Session, Store
-from store.scope import comment
+from store.client import Reads
 
 
-def missing_periods(store: Store, session: Session, directory: Directory) -> set[Period]:
+def missing_periods(reads: Reads, directory: Directory) -> set[Period]:
     """The fresh months and years that have not as many slices and pages as they count. 10 ms for seven years."""
-    slices = _count(store, session, ROLLUPS.name, "period")
-    pages = _count(store, session, PAGES.name, "month")
+    slices = _count(reads, ROLLUPS.name, "period")
+    pages = _count(reads, PAGES.name, "month")
     missing = set()
     for period, counts in directory.counts.items():
         is_month = period.grain is Grain.MONTH
@@ -37,11 +36,11 @@ def _slices(period: Period, counts: Counts) -> Iterator[tuple[str, int]]:
         yield f"{period.name}-{day + 1:02}", int(rows > 0)
 
 
-def _count(store: Store, session: Session, collection: str, field: str) -> dict[Any, int]:
+def _count(reads: Reads, collection: str, field: str) -> dict[Any, int]:
     """How many documents there are by a field that an index begins with: sorted by it, the index alone is read."""
     pipeline: list[dict[str, Any]] = [
         {"$sort": {field: 1}},
         {"$group": {"_id": f"${field}", "count": {"$sum": 1}}},
     ]
-    found = store.db[collection].aggregate(pipeline, session=session, batchSize=10_000, comment=comment())
+    found = reads.aggregate(collection, pipeline, batch_size=10_000)
     return {each["_id"]: each["count"] for each in found}

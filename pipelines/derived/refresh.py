@@ -22,8 +22,8 @@ from pipelines.derived.slices import of_month, of_year
 from pipelines.plan.whole import NotWhole
 from pipelines.state.directory import as_built, bump_builds, read_directory, record
 from pipelines.state.lanes import fold_lanes
-from store.client import Document, Session, Store, in_transaction, translated
-from store.holder import end_session, is_alive, myself, session_name
+from store.client import Document, Reads, Session, Store, Transaction
+from store.holder import end_session, is_alive, myself
 
 Progress = Callable[[int, int], None]
 """Called with the periods done and the periods in all."""
@@ -64,23 +64,22 @@ def refresh(store: Store, progress: Progress = lambda done, total: None) -> Refr
     Raises:
         StoreUnavailable: MongoDB is away; what was built stays.
     """
-    with translated(), store.client.start_session() as session:
-        in_transaction(session, lambda inner: record(store, inner))
-    with store.snapshot() as session:
-        directory = read_directory(store, session)
+    store.transaction(record)
+    with store.snapshot() as reads:
+        directory = read_directory(reads)
     months, years = directory.stale_months, sorted(directory.stale_years)
     built = {Grain.MONTH: 0, Grain.YEAR: 0}
     total = len(months) + len(years)
     done = 0
-    with translated(), store.client.start_session() as writing:
+    with store.session() as writing:
         if total:
             _take_over(store, writing)
-            in_transaction(writing, lambda session: fold_lanes(store, session))
+            writing.transaction(fold_lanes)
         for periods in (months, years):  # a year is made of its months
             for found in ahead(lambda period: _build(store, period), periods):
                 progress(done, total)
                 done += 1
-                if found and _write(store, writing, found):
+                if found and _write(writing, found):
                     built[found.period.grain] += 1
     progress(total, total)
     return Refreshed(built[Grain.MONTH], built[Grain.YEAR], total - sum(built.values()))
@@ -88,24 +87,24 @@ def refresh(store: Store, progress: Progress = lambda done, total: None) -> Refr
 
 def _build(store: Store, period: Period) -> Built | None:
     """Build one period; None where it is fresh meanwhile, or a year has a stale month."""
-    with store.snapshot() as session:
-        state = store.db[PERIODS.name].find_one({"_id": period.name}, session=session) or {}
+    with store.snapshot() as reads:
+        state = reads.find_one(PERIODS.name, {"_id": period.name}) or {}
         if as_built(state) == state.get("changed"):
             return None
-        read = _read_month if period.grain is Grain.MONTH else _read_year
-        return read(store, session, period, state["changed"])
+        build = _read_month if period.grain is Grain.MONTH else _read_year
+        return build(reads, period, state["changed"])
 
 
-def _read_month(store: Store, session: Session, month: Period, changed: int) -> Built:
-    columns = read_columns(store, session, month.start, month.last)
+def _read_month(reads: Reads, month: Period, changed: int) -> Built:
+    columns = read_columns(reads, month.start, month.last)
     pages = list(pack(columns, month, changed))
     slices = of_month(columns, month)
     return Built(month, changed, len(columns), slices.counts, slices.documents, pages)
 
 
-def _read_year(store: Store, session: Session, year: Period, changed: int) -> Built | None:
+def _read_year(reads: Reads, year: Period, changed: int) -> Built | None:
     names = [month.name for month in year.months]
-    months = list(store.db[PERIODS.name].find({"_id": {"$in": names}}, session=session))
+    months = reads.find(PERIODS.name, {"_id": {"$in": names}})
     if any(as_built(month) != month["changed"] for month in months):
         return None
     rows = 0
@@ -115,9 +114,9 @@ def _read_year(store: Store, session: Session, year: Period, changed: int) -> Bu
         for month in months:
             period = parse(month["_id"])
             try:
-                found = read_whole_pages(store, session, {period: (month["rows"], month["changed"])})
+                found = read_whole_pages(reads, {period: (month["rows"], month["changed"])})
             except NotWhole:
-                found = read_columns(store, session, period.start, period.last)
+                found = read_columns(reads, period.start, period.last)
             rows += len(found)
             yield found
 
@@ -127,34 +126,32 @@ def _read_year(store: Store, session: Session, year: Period, changed: int) -> Bu
 
 def _take_over(store: Store, writing: Session) -> None:
     """End the transaction that a refresh may have left open when it was killed, and name our own session."""
-    mine = {"session": session_name(writing), "holder": myself(), "committed_at": datetime.now(UTC)}
-    former = store.db[STATUS.name].find_one_and_update({"_id": REFRESH}, {"$set": mine}, upsert=True)
+    mine = {"session": writing.name, "holder": myself(), "committed_at": datetime.now(UTC)}
+    former = store.outside.find_and_update(STATUS.name, {"_id": REFRESH}, {"$set": mine}, upsert=True, former=True)
     if former and not is_alive(former["holder"], former["committed_at"]):
         end_session(store, former["session"])
 
 
-def _write(store: Store, writing: Session, built: Built) -> bool:
+def _write(writing: Session, built: Built) -> bool:
     """Replace what was built of a period, if nobody has changed the period since it was read."""
     period = built.period
 
-    def replace(session: Session) -> bool:
+    def replace(transaction: Transaction) -> bool:
         mine = {"_id": period.name, "changed": built.changed}
         made = {"built": built.changed, "format": PURCHASES.fingerprint, "rows": built.rows, "counts": built.counts}
         now = {"$set": made}
-        state = store.db[PERIODS.name].update_one(mine, now, session=session)
-        if not state.modified_count:
+        if not transaction.update(PERIODS.name, mine, now).modified_count:
             return False
-        rollups, pages = store.db[ROLLUPS.name], store.db[PAGES.name]
         is_month = period.grain is Grain.MONTH
         names = [period.name, *(day.name for day in period.days if is_month)]
-        rollups.delete_many({"period": {"$in": names}}, session=session)
+        transaction.delete(ROLLUPS.name, {"period": {"$in": names}})
         if is_month:
-            pages.delete_many({"month": day_of(day_number(period.start))}, session=session)
+            transaction.delete(PAGES.name, {"month": day_of(day_number(period.start))})
         if built.slices:
-            rollups.insert_many(built.slices, session=session)
+            transaction.insert(ROLLUPS.name, built.slices)
         if built.pages:
-            pages.insert_many(built.pages, session=session)
-        bump_builds(store, session)
+            transaction.insert(PAGES.name, built.pages)
+        bump_builds(transaction)
         return True
 
-    return in_transaction(writing, replace)
+    return writing.transaction(replace)

@@ -20,7 +20,7 @@ from catalog.dimensions import day_of
 from catalog.kinds import NULL
 from catalog.purchases import PURCHASES
 from pipelines.derived.columns import Array, is_text, read_labels, read_replies, take
-from store.client import Document, Session, Store
+from store.client import Document, Reads
 
 _INT32, _INT64, _DATE, _STRING, _NULL = 0x10, 0x12, 0x09, 0x02, 0x0A
 _LOAD = "load_id"
@@ -52,10 +52,10 @@ class Rows:
         return self.fields[name]
 
 
-def read_rows(store: Store, session: Session, collection: Collection, ids: Document, load_id: str = "") -> Rows:
+def read_rows(reads: Reads, collection: Collection, ids: Document, load_id: str = "") -> Rows:
     """The documents whose `_id` meets a condition."""
     find = {"find": collection.name, "filter": ids, "sort": {"_id": 1}}
-    parts = read_replies(store, session, find, lambda reply, starts: _decode(reply, starts, collection, load_id))
+    parts = read_replies(reads, find, lambda reply, starts: _decode(reply, starts, collection, load_id))
     names = [name for name in collection.properties if name != _LOAD]
     fields = {name: np.concatenate([np.empty(0, np.int64), *(part[name] for part in parts)]) for name in names}
     mine = np.concatenate([np.empty(0, bool), *(part.mine for part in parts)])

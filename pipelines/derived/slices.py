@@ -66,7 +66,7 @@ def of_month(columns: Columns, month: Period) -> Slices:
     first = day_number(month.start)
     dates = {DATE.name: columns.codes[DATE.name] - first}
     pairs = _pairs(columns, dates)
-    cells = _Cells(pairs, (*_MEMBERS, DATE.name), first)
+    cells = _Layout(pairs, (*_MEMBERS, DATE.name), first)
     documents = [cells.slice(of, member, month) for of in _MEMBERS for member in cells.members(of)]
     days = [(day, Period(date_of(first + day), Grain.DAY)) for day in cells.members(DATE.name)]
     return Slices([*documents, *(cells.slice(DATE.name, *day) for day in days)], cells.count, _counts(pairs))
@@ -80,7 +80,7 @@ def of_year(year: Period, months: Iterable[Columns]) -> Slices:
             total[pair] = _added(total[pair], found) if pair in total else found
     if not total:
         return Slices([], 0, {})
-    cells = _Cells(total, _MEMBERS, 0)
+    cells = _Layout(total, _MEMBERS, 0)
     documents = [cells.slice(of, member, year) for of in _MEMBERS for member in cells.members(of)]
     return Slices(documents, cells.count, _counts(total))
 
@@ -121,7 +121,7 @@ def _added(one: Array, other: Array) -> Array:
     return total
 
 
-class _Cells:
+class _Layout:
     """All cells of a period as BSON, side by side, and where those of each slice and dimension lie.
 
     Attributes:

@@ -20,7 +20,7 @@ from pipelines.derived.verification.rows import ROWS, check_rows, ranges
 from pipelines.derived.verification.strays import named_period
 from pipelines.state.directory import bump_builds, read_version
 from pipelines.state.version import EMPTY, Version
-from store.client import Session, Store, in_transaction, translated
+from store.client import Reads, Store, Transaction
 
 __all__ = ["SHOWN", "Difference", "Verification", "verify"]
 
@@ -36,8 +36,8 @@ def verify(store: Store, progress: Progress, *, repair: bool = False) -> Verific
     Raises:
         StoreUnavailable: MongoDB is away.
     """
-    with translated(), store.snapshot() as session:
-        version, periods = _recorded(store, session)
+    with store.snapshot() as reads:
+        version, periods = _recorded(reads)
     found = Verification(version.number)
     every = Checked()
 
@@ -47,9 +47,9 @@ def verify(store: Store, progress: Progress, *, repair: bool = False) -> Verific
         for span in ranges(store):
             yield partial(check_rows, store, span)
 
-    with translated(), ThreadPoolExecutor(1) as beside:
+    with ThreadPoolExecutor(1) as beside:
         account = beside.submit(check_account, store)  # MongoDB is at work there, and we are not
-        total = len(periods) + store.db[TRANSACTIONS.name].estimated_document_count() // ROWS + 1
+        total = len(periods) + store.outside.estimate(TRANSACTIONS.name) // ROWS + 1
         for number, checked in enumerate(ahead(lambda check: check(), work()), 1):
             progress(min(number, total), total)
             found.add(checked)
@@ -63,21 +63,20 @@ def verify(store: Store, progress: Progress, *, repair: bool = False) -> Verific
     return found
 
 
-def _recorded(store: Store, session: Session) -> tuple[Version, list[Period]]:
+def _recorded(reads: Reads) -> tuple[Version, list[Period]]:
     """The version and the periods that have a document; a directory is refused where something was lost."""
-    names = [each["_id"] for each in store.db[PERIODS.name].find({}, {"_id": 1}, session=session)]
+    names = [each["_id"] for each in reads.find(PERIODS.name, fields={"_id": 1})]
     periods = sorted(filter(None, map(named_period, names)), key=lambda each: (each.grain is Grain.YEAR, each.start))
-    return read_version(store, session), periods
+    return read_version(reads), periods
 
 
 def _keep(store: Store, found: Verification) -> None:
     """Keep the result, and let everybody read it anew."""
 
-    def keep(session: Session) -> None:
+    def keep(transaction: Transaction) -> None:
         update = {"$set": {"result": found.summary()}}
-        store.db[STATUS.name].update_one({"_id": VERIFICATION}, update, upsert=True, session=session)
-        if read_version(store, session) != EMPTY:  # where it was lost a refresh makes a new one, not a look
-            bump_builds(store, session)
+        transaction.update(STATUS.name, {"_id": VERIFICATION}, update, upsert=True)
+        if read_version(transaction) != EMPTY:  # where it was lost a refresh makes a new one, not a look
+            bump_builds(transaction)
 
-    with translated(), store.client.start_session() as session:
-        in_transaction(session, keep)
+    store.transaction(keep)

@@ -10,8 +10,8 @@ from pipelines.plan.shape import Shape, needed_dimensions
 from pipelines.state.version import Directory
 
 CHANGED = "changed since they were built; refresh mends it"
-UNRECORDED = "their documents in periods are missing; `python -m loader refresh` mends it"
-INCOMPLETE = "something of them is missing; `python -m loader verify --repair` mends it"
+UNRECORDED = "their documents in periods are missing; `python -m pipelines refresh` mends it"
+INCOMPLETE = "something of them is missing; `python -m pipelines verify --repair` mends it"
 
 
 def refusals(

@@ -9,7 +9,6 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 from bson import Int64, ObjectId
-from pymongo import ReturnDocument, UpdateOne
 
 from catalog.calendar import Grain, Period, month_of, parse, year_of
 from catalog.collections import DATA_VERSION, LAYOUT, MEMBERS, PERIODS, STATUS, TRANSACTIONS, VERIFICATION
@@ -18,18 +17,17 @@ from catalog.errors import StoreUnavailable
 from catalog.purchases import DATE, PURCHASES
 from pipelines.state.members import present_marks
 from pipelines.state.version import EMPTY, Counts, Directory, Month, Version
-from store.client import Document, Session, Store
+from store.client import Document, Reads, Transaction
 from store.layout import check_layout
 from store.schema import names_lost, read_vocabulary
-from store.scope import comment
 
 VERSIONS = {"$gte": DATA_VERSION, "$lt": f"{DATA_VERSION}0"}
 """The ids of the status documents that make the version: the one, and those of lanes, `data/...`."""
 
 
-def read_version(store: Store, session: Session | None = None) -> Version:
+def read_version(reads: Reads) -> Version:
     """The version of the data as of now, or of a session's snapshot."""
-    return parse_version(_versions(store, session))
+    return parse_version(_versions(reads))
 
 
 def parse_version(documents: Sequence[Mapping[str, Any]]) -> Version:
@@ -51,13 +49,13 @@ def _main(documents: Iterable[Mapping[str, Any]]) -> Mapping[str, Any]:
     return next((each for each in documents if each["_id"] == DATA_VERSION), {})
 
 
-def _versions(store: Store, session: Session | None) -> list[Document]:
-    return list(store.db[STATUS.name].find({"_id": VERSIONS}, session=session, comment=comment()))
+def _versions(reads: Reads) -> list[Document]:
+    return reads.find(STATUS.name, {"_id": VERSIONS})
 
 
-def read_marked(store: Store, session: Session) -> set[str]:
+def read_marked(reads: Reads) -> set[str]:
     """The names of the periods that lanes have marked as stale."""
-    return marked(_versions(store, session))
+    return marked(_versions(reads))
 
 
 def marked(documents: Iterable[Mapping[str, Any]]) -> set[str]:
@@ -65,9 +63,7 @@ def marked(documents: Iterable[Mapping[str, Any]]) -> set[str]:
     return {name for document in documents for name in document.get("periods", ())}
 
 
-def read_directory(
-    store: Store, session: Session, known: Directory | None = None, *, is_named: bool = False
-) -> Directory:
+def read_directory(reads: Reads, known: Directory | None = None, *, is_named: bool = False) -> Directory:
     """The directory as of a session's snapshot; `known` itself where nothing has changed since.
 
     Attributes:
@@ -76,23 +72,22 @@ def read_directory(
     Raises:
         StoreUnavailable: what it says of itself was lost in part, and nothing would be right without that.
     """
-    versions = _versions(store, session)
+    versions = _versions(reads)
     version = parse_version(versions)
     if known and known.version == version:
         return known
     stale = marked(versions)
-    found = list(store.db[PERIODS.name].find({}, session=session, comment=comment()))
-    documents = {parse(each["_id"]): each for each in found}
+    documents = {parse(each["_id"]): each for each in reads.find(PERIODS.name)}
     if version == EMPTY:
-        if documents or _first_transaction(store, session):
+        if documents or _first_transaction(reads):
             raise StoreUnavailable(
                 "This database has transactions but no data version: its collection status was lost",
                 "Run `python -m pipelines refresh`, which creates a new one",
             )
-        return Directory(EMPTY, vocabulary=read_vocabulary(store, session))
+        return Directory(EMPTY, vocabulary=read_vocabulary(reads))
     unrecorded: frozenset[Period] = frozenset()
     if len(documents) != _main(versions).get("recorded", len(documents) or -1):
-        unrecorded = unrecorded_periods(store, session, documents)
+        unrecorded = unrecorded_periods(reads, documents)
     months: dict[Period, Month] = {}
     years: dict[bool, set[Period]] = {True: set(), False: set()}
     for period in sorted({*documents, *map(parse, stale), *unrecorded}):
@@ -103,7 +98,7 @@ def read_directory(
             years[state.stale].add(period)
         else:
             months[period] = state
-    verification = store.db[STATUS.name].find_one({"_id": VERIFICATION}, session=session, comment=comment())
+    verification = reads.find_one(STATUS.name, {"_id": VERIFICATION})
     counts = {
         period: Counts(document.get("rows", 0), document.get("counts", {}))
         for period, document in documents.items()
@@ -111,9 +106,9 @@ def read_directory(
     }
     if is_named:
         is_counted = not any(month.stale for month in months.values())
-        vocabulary = named(store, session, counts.values(), is_counted=is_counted)
+        vocabulary = _names(reads, counts.values(), is_counted=is_counted)
     else:
-        vocabulary = read_vocabulary(store, session)
+        vocabulary = read_vocabulary(reads)
     return Directory(
         version,
         months,
@@ -126,7 +121,7 @@ def read_directory(
     )
 
 
-def named(store: Store, session: Session, counts: Collection[Counts], *, is_counted: bool) -> Vocabulary:
+def _names(reads: Reads, counts: Collection[Counts], *, is_counted: bool) -> Vocabulary:
     """The vocabulary, which has a name for each code that transactions have.
 
     Attributes:
@@ -139,7 +134,7 @@ def named(store: Store, session: Session, counts: Collection[Counts], *, is_coun
     def in_use(dimension: str, codes: set[int]) -> bool:
         return not is_counted or not all(codes.isdisjoint(each.codes(dimension)) for each in counts)
 
-    vocabulary = read_vocabulary(store, session, in_use=in_use)
+    vocabulary = read_vocabulary(reads, in_use=in_use)
     for dimension in PURCHASES.references:
         most = 4 * len(vocabulary[dimension.name])
         if any(len(each.packed.get(dimension.name, b"")) > most for each in counts):
@@ -147,21 +142,19 @@ def named(store: Store, session: Session, counts: Collection[Counts], *, is_coun
     return vocabulary
 
 
-def unrecorded_periods(store: Store, session: Session, recorded: Collection[Period]) -> frozenset[Period]:
+def unrecorded_periods(reads: Reads, recorded: Collection[Period]) -> frozenset[Period]:
     """The months and years that have transactions and are not recorded; a look at the index for each month."""
     found: set[Period] = set()
-    first = _first_transaction(store, session)
+    first = _first_transaction(reads)
     while first:
         month = month_of(first[DATE.field].date())
         found |= {month, year_of(month.start)}
-        first = _first_transaction(store, session, {DATE.field: {"$gt": day_of(day_number(month.last))}})
+        first = _first_transaction(reads, {DATE.field: {"$gt": day_of(day_number(month.last))}})
     return frozenset(found.difference(recorded))
 
 
-def _first_transaction(store: Store, session: Session, condition: Mapping[str, Any] | None = None) -> Document | None:
-    return store.db[TRANSACTIONS.name].find_one(
-        condition or {}, {DATE.field: 1}, sort=[(DATE.field, 1)], session=session, comment=comment()
-    )
+def _first_transaction(reads: Reads, condition: Mapping[str, Any] | None = None) -> Document | None:
+    return reads.find_one(TRANSACTIONS.name, condition, {DATE.field: 1}, sort=[(DATE.field, 1)])
 
 
 def as_built(period: Mapping[str, Any]) -> int | None:
@@ -169,28 +162,27 @@ def as_built(period: Mapping[str, Any]) -> int | None:
     return period.get("built") if period.get("format") == PURCHASES.fingerprint else None
 
 
-def bump_version(store: Store, session: Session, day_numbers: Iterable[int]) -> int:
+def bump_version(transaction: Transaction, day_numbers: Iterable[int]) -> int:
     """Say, in the transaction that changes the transactions of these days, that it does.
 
     Returns:
         the new data version.
     """
-    return bump_version_of(store, session, period_names(day_numbers))
+    return bump_version_of(transaction, period_names(day_numbers))
 
 
-def bump_version_of(store: Store, session: Session, names: Iterable[str], commits: int = 1) -> int:
+def bump_version_of(transaction: Transaction, names: Iterable[str], commits: int = 1) -> int:
     """The same for periods by name, and for what several commits have changed."""
-    version = _bump(store, session, "version", commits)
+    version = _bump(transaction, "version", commits)
     updates = [
-        UpdateOne(
+        (
             {"_id": name},
             {"$set": {"changed": version}, "$setOnInsert": {"start": day_of(day_number(parse(name).start))}},
-            upsert=True,
         )
         for name in sorted(names)
     ]
-    if updates and store.db[PERIODS.name].bulk_write(updates, session=session).upserted_count:
-        _record(store, session)
+    if updates and transaction.upsert_each(PERIODS.name, updates):
+        _record(transaction)
     return version
 
 
@@ -200,57 +192,54 @@ def period_names(day_numbers: Iterable[int]) -> set[str]:
     return {period.name for day in days for period in (month_of(day), year_of(day))}
 
 
-def begin(store: Store, session: Session) -> None:
+def begin(transaction: Transaction) -> None:
     """Make sure that there is a version, with a name of its own for this database, and a mark of its vocabulary.
 
     Where it was lost nothing that was built is trusted any more: what lanes had marked as stale was lost with it.
     """
-    main = store.db[STATUS.name].find_one({"_id": DATA_VERSION}, session=session)
+    main = transaction.find_one(STATUS.name, {"_id": DATA_VERSION})
     if main is None:
-        periods = store.db[PERIODS.name]
-        newest = periods.find_one({}, sort=[("changed", -1)], session=session)
+        newest = transaction.find_one(PERIODS.name, sort=[("changed", -1)])
         version = newest["changed"] + 1 if newest else 0
         status = {"_id": DATA_VERSION, "epoch": ObjectId(), "version": version, "builds": 0, "schema": LAYOUT}
-        store.db[STATUS.name].insert_one(status | {"committed_at": datetime.now(UTC)}, session=session)
-        periods.update_many({}, {"$set": {"changed": version}}, session=session)
-        _record(store, session)
+        transaction.insert(STATUS.name, [status | {"committed_at": datetime.now(UTC)}])
+        transaction.update_all(PERIODS.name, {}, {"$set": {"changed": version}})
+        _record(transaction)
     noted = (main or {}).get(MEMBERS, {})
-    present = present_marks(store, session)
+    present = present_marks(transaction)
     if new := {f"{MEMBERS}.{name}": Int64(mark) for name, mark in present.items() if name not in noted}:
-        store.db[STATUS.name].update_one({"_id": DATA_VERSION}, {"$set": new}, session=session)
+        transaction.update(STATUS.name, {"_id": DATA_VERSION}, {"$set": new})
 
 
-def record(store: Store, session: Session) -> None:
+def record(transaction: Transaction) -> None:
     """In a transaction, make anew what the database has lost of what it says of itself: the version, and periods."""
-    if not _versions(store, session) and not _first_transaction(store, session):
+    if not _versions(transaction) and not _first_transaction(transaction):
         return
-    begin(store, session)
-    documents = store.db[PERIODS.name].find({}, {"_id": 1}, session=session).to_list()
-    if len(documents) != _main(_versions(store, session)).get("recorded"):
-        lost = unrecorded_periods(store, session, [parse(each["_id"]) for each in documents])
+    begin(transaction)
+    documents = transaction.find(PERIODS.name, fields={"_id": 1})
+    if len(documents) != _main(_versions(transaction)).get("recorded"):
+        lost = unrecorded_periods(transaction, [parse(each["_id"]) for each in documents])
         if lost:
-            bump_version_of(store, session, {period.name for period in lost})
-        _record(store, session)
+            bump_version_of(transaction, {period.name for period in lost})
+        _record(transaction)
 
 
-def _record(store: Store, session: Session) -> None:
+def _record(transaction: Transaction) -> None:
     """Note how many periods have a document, so that a lost one is missed."""
-    count = store.db[PERIODS.name].count_documents({}, session=session)
-    store.db[STATUS.name].update_one({"_id": DATA_VERSION}, {"$set": {"recorded": count}}, session=session)
+    count = transaction.count(PERIODS.name, {})
+    transaction.update(STATUS.name, {"_id": DATA_VERSION}, {"$set": {"recorded": count}})
 
 
-def bump_builds(store: Store, session: Session) -> None:
+def bump_builds(transaction: Transaction) -> None:
     """Say, in the transaction of a refresh, that rollups or pages are new."""
-    _bump(store, session, "builds")
+    _bump(transaction, "builds")
 
 
-def _bump(store: Store, session: Session, counter: str, by: int = 1) -> int:
+def _bump(transaction: Transaction, counter: str, by: int = 1) -> int:
     changes = {"$inc": {counter: by}, "$set": {"committed_at": datetime.now(UTC)}}
-    status = store.db[STATUS.name].find_one_and_update(
-        {"_id": DATA_VERSION}, changes, return_document=ReturnDocument.AFTER, session=session
-    )
+    status = transaction.find_and_update(STATUS.name, {"_id": DATA_VERSION}, changes)
     if status is None:
-        begin(store, session)
-        return _bump(store, session, counter, by)
+        begin(transaction)
+        return _bump(transaction, counter, by)
     check_layout(status)
     return int(status[counter])

@@ -12,7 +12,7 @@ from typing import Any
 from catalog.collections import CHECKPOINT, DATA_VERSION, LOADS, MEMBERS, STATUS
 from pipelines.state.directory import VERSIONS, begin, bump_version_of, marked
 from pipelines.state.members import marking, noted_marks
-from store.client import Document, Session, Store
+from store.client import Document, Reads, Transaction
 
 LANES = {"$gt": DATA_VERSION, "$lt": VERSIONS["$lt"]}
 """The ids of the lanes of all loads."""
@@ -23,42 +23,42 @@ def lane_id(load_id: str, number: int) -> str:
     return f"{DATA_VERSION}/{load_id}/{number}"
 
 
-def open_lanes(store: Store, session: Session, load: Mapping[str, Any], names: Sequence[Any]) -> None:
+def open_lanes(transaction: Transaction, load: Mapping[str, Any], names: Sequence[Any]) -> None:
     """In the transaction that claims a load, give it lanes, each of which only the session of that name may use."""
-    begin(store, session)
+    begin(transaction)
     stands = {field: load[field] for field in CHECKPOINT}
     noted = {"load_id": load["_id"], "version": 0, "periods": [], "adopted": load.get("adopted", 0)}
     documents = [{"_id": lane_id(load["_id"], number), "session": name, **noted} for number, name in enumerate(names)]
-    store.db[STATUS.name].insert_many([{**document, **stands} for document in documents], session=session)
+    transaction.insert(STATUS.name, [{**document, **stands} for document in documents])
 
 
-def lane_sessions(store: Store, load_id: str) -> list[Any]:
+def lane_sessions(reads: Reads, load_id: str) -> list[Any]:
     """The names of the sessions that a load's batches were written in."""
-    return [lane["session"] for lane in store.db[STATUS.name].find({"_id": LANES, "load_id": load_id})]
+    return [lane["session"] for lane in reads.find(STATUS.name, {"_id": LANES, "load_id": load_id})]
 
 
-def close_lanes(store: Store, session: Session, load_id: str) -> None:
+def close_lanes(transaction: Transaction, load_id: str) -> None:
     """In a transaction, fold a load's lanes and remove them: the load itself then says where it stands."""
-    lanes = store.db[STATUS.name].find({"_id": LANES, "load_id": load_id}, session=session).to_list()
+    lanes = transaction.find(STATUS.name, {"_id": LANES, "load_id": load_id})
     if lanes:
-        _fold(store, session, lanes)
-        store.db[STATUS.name].delete_many({"_id": LANES, "load_id": load_id}, session=session)
-        load = store.db[LOADS.name].find_one({"_id": load_id}, session=session) or {}
-        store.db[LOADS.name].update_one({"_id": load_id}, {"$set": _checkpoint(load, lanes)}, session=session)
+        _fold(transaction, lanes)
+        transaction.delete(STATUS.name, {"_id": LANES, "load_id": load_id})
+        load = transaction.find_one(LOADS.name, {"_id": load_id}) or {}
+        transaction.update(LOADS.name, {"_id": load_id}, {"$set": _checkpoint(load, lanes)})
 
 
-def fold_lanes(store: Store, session: Session) -> None:
+def fold_lanes(transaction: Transaction) -> None:
     """In a transaction, fold what the lanes of all loads have noted; they go on with nothing noted."""
-    lanes = store.db[STATUS.name].find({"_id": LANES}, session=session).to_list()
+    lanes = transaction.find(STATUS.name, {"_id": LANES})
     if any(lane["version"] for lane in lanes):
-        _fold(store, session, lanes)
+        _fold(transaction, lanes)
         nothing = {"version": 0, "periods": [], MEMBERS: {}}
-        store.db[STATUS.name].update_many({"_id": LANES}, {"$set": nothing}, session=session)
+        transaction.update_all(STATUS.name, {"_id": LANES}, {"$set": nothing})
 
 
-def read_loads(store: Store, found: Sequence[Document], session: Session | None = None) -> list[Document]:
+def read_loads(reads: Reads, found: Sequence[Document]) -> list[Document]:
     """Loads as they stand: with the checkpoint of that lane which is furthest."""
-    lanes = store.db[STATUS.name].find({"_id": LANES}, session=session).to_list()
+    lanes = reads.find(STATUS.name, {"_id": LANES})
     told = []
     for load in found:
         of_load = [lane for lane in lanes if lane["load_id"] == load["_id"]]
@@ -67,12 +67,12 @@ def read_loads(store: Store, found: Sequence[Document], session: Session | None 
     return told
 
 
-def _fold(store: Store, session: Session, lanes: Sequence[Document]) -> None:
+def _fold(transaction: Transaction, lanes: Sequence[Document]) -> None:
     commits = sum(lane["version"] for lane in lanes)
     if commits:
-        bump_version_of(store, session, marked(lanes), commits)
+        bump_version_of(transaction, marked(lanes), commits)
     if update := marking(noted_marks(lanes)):
-        store.db[STATUS.name].update_one({"_id": DATA_VERSION}, update, session=session)
+        transaction.update(STATUS.name, {"_id": DATA_VERSION}, update)
 
 
 def _checkpoint(load: Mapping[str, Any], lanes: Sequence[Document]) -> Document:

@@ -12,28 +12,22 @@ from bson.int64 import Int64
 from catalog.collections import DATA_VERSION, MEMBERS, STATUS
 from catalog.identity import Member, member_marks
 from catalog.purchases import PURCHASES
-from store.client import Document, Session, Store
+from store.client import Document, Reads, Transaction
 
 RENAMES = "renames"
 RENAMED = "renamed"
 """`_id` of the status document that lists the renames of members, and its field."""
 
 
-def stored_members(store: Store, session: Session) -> list[Member]:
+def stored_members(reads: Reads) -> list[Member]:
     """What the reference collections hold."""
     collections = [dimension.collection for dimension in PURCHASES.references]
-    return [
-        (name, document["_id"], document["name"])
-        for name in collections
-        for document in store.db[name].find({}, session=session)
-    ]
+    return [(name, document["_id"], document["name"]) for name in collections for document in reads.find(name)]
 
 
-def present_marks(store: Store, session: Session) -> dict[str, int]:
+def present_marks(reads: Reads) -> dict[str, int]:
     """The marks of what the reference collections hold."""
-    return dict.fromkeys((each.collection for each in PURCHASES.references), 0) | member_marks(
-        stored_members(store, session)
-    )
+    return dict.fromkeys((each.collection for each in PURCHASES.references), 0) | member_marks(stored_members(reads))
 
 
 def noting(members: Iterable[Member]) -> dict[str, Any]:
@@ -46,20 +40,19 @@ def marking(marks: Mapping[str, int]) -> dict[str, Any]:
     return {"$bit": {f"{MEMBERS}.{name}": {"xor": Int64(mark)} for name, mark in marks.items()}} if marks else {}
 
 
-def note_rename(store: Store, session: Session, former: Member, name: str) -> None:
+def note_rename(transaction: Transaction, former: Member, name: str) -> None:
     """Note, in the transaction that renames a member, its former and its new name."""
     collection, code, _ = former
-    status = store.db[STATUS.name]
-    kept = status.find_one({"_id": DATA_VERSION}, session=session)
-    if MEMBERS in (kept or {}):
-        status.update_one({"_id": DATA_VERSION}, noting([former, (collection, code, name)]), session=session)
+    this = {"_id": DATA_VERSION}
+    if MEMBERS in (transaction.find_one(STATUS.name, this) or {}):
+        transaction.update(STATUS.name, this, noting([former, (collection, code, name)]))
     noted = {"collection": collection, "code": code, "former": former[2], "name": name}
-    status.update_one({"_id": RENAMES}, {"$push": {RENAMED: noted}}, upsert=True, session=session)
+    transaction.update(STATUS.name, {"_id": RENAMES}, {"$push": {RENAMED: noted}}, upsert=True)
 
 
-def read_renames(store: Store, session: Session) -> list[Document]:
+def read_renames(reads: Reads) -> list[Document]:
     """The renames of members, in their order: each with collection, code, former and new name."""
-    renames: list[Document] = (store.db[STATUS.name].find_one({"_id": RENAMES}, session=session) or {}).get(RENAMED, [])
+    renames: list[Document] = (reads.find_one(STATUS.name, {"_id": RENAMES}) or {}).get(RENAMED, [])
     return renames
 
 

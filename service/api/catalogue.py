@@ -55,5 +55,5 @@ class Catalogue(MethodView):
 
 
 def no_such_query(slug: str) -> Response:
-    """Refuse a name that no query has, and name those that there are."""
+    """Refuse an unknown query; the error lists the known ones."""
     raise UnknownName("query", slug, BY_SLUG)

@@ -1,4 +1,4 @@
-"""The vocabulary: what can be grouped and filtered by, for whoever draws a form."""
+"""The vocabulary: the dimensions to group and filter by, and their members."""
 
 from typing import Any
 
@@ -19,16 +19,16 @@ blueprint = Blueprint("dimensions", __name__, url_prefix="/v1/dimensions", descr
 class DimensionSchema(Document):
     """A dimension and its members."""
 
-    name = fields.String(metadata={"description": "As a parameter and a column", "example": "payment_method"})
+    name = fields.String(metadata={"description": "As a parameter and as a column", "example": "payment_method"})
     label = fields.String(metadata={"example": "Payment method"})
     type = fields.String(metadata={"enum": ["string", "integer", "date"]})
     members = fields.List(
         fields.Raw(metadata={"type": ["string", "integer"]}),
         allow_none=True,
-        metadata={"description": "In the order of the vocabulary; null for dates, which have no list"},
+        metadata={"description": "In the order of the vocabulary; null for dates"},
     )
     is_open = fields.Boolean(metadata={"description": "Whether a load may add members"})
-    parameters = fields.List(fields.String(), metadata={"description": "What filters by it"})
+    parameters = fields.List(fields.String(), metadata={"description": "The parameters that filter by it"})
 
 
 class DimensionsSchema(Document):

@@ -6,8 +6,8 @@ from typing import Any
 from flask import Response, request
 from flask_smorest import Blueprint
 
-from pipelines.ask.queries import BY
-from pipelines.ask.question import find_exploration
+from pipelines.ask.explore import BY, find_exploration
+from pipelines.ask.queries import Query
 from service.api.formats import BY_SUFFIX
 from service.api.operations import any_of, operation
 from service.api.queries import explanation, resolve
@@ -23,8 +23,8 @@ _answered = partial(operation, blueprint, AnswerSchema, ExploreParametersSchema,
 def explore(_declared: Any) -> Response:
     """Purchases by any one to three dimensions.
 
-    `by` is repeated for each; without it the reply is the total. Rows with a date or an hour are in time, others have
-    the highest revenue first. What may have more than 100,000 groups is refused.
+    Repeat `by` for each dimension; without it the reply is the total. Rows with a date or an hour are in order of time,
+    others have the highest revenue first. A question that could have more than 100,000 groups is refused.
     """
     return answer(*resolve(_query()))
 
@@ -32,7 +32,7 @@ def explore(_declared: Any) -> Response:
 @blueprint.route(f"/explore.<{any_of(BY_SUFFIX)}:suffix>")
 @_answered()
 def download(_declared: Any, suffix: str) -> Response:
-    """The same in the form that the suffix names."""
+    """The same in the format that the suffix names."""
     return answer(*resolve(_query()), suffix)
 
 
@@ -43,5 +43,5 @@ def explain(_declared: Any) -> Reply:
     return explanation(*resolve(_query()))
 
 
-def _query() -> Any:
-    return find_exploration({BY: request.args.getlist(BY)})
+def _query() -> Query:
+    return find_exploration(request.args.getlist(BY))

@@ -1,4 +1,4 @@
-"""The forms that rows are sent in: JSON with all that is around them, or the rows alone for tables and programs."""
+"""The formats of a reply: JSON with totals and provenance, or the rows alone for spreadsheets and programs."""
 
 import csv
 import io
@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
-from importlib.util import find_spec
 from typing import Any
 
 from flask import request
@@ -18,56 +17,45 @@ from pipelines.answer.answer import Answer
 
 @dataclass(frozen=True)
 class Format:
-    """One form of an answer.
+    """One format of an answer.
 
     Attributes:
         suffix: what stands behind the path's dot, and names a download.
         mimetype: what stands in Accept and Content-Type.
         rows: makes the body of an answer's rows; None where the whole reply is sent, as JSON.
-        needs: the package that it is made with, where the service has no other use for it: it may be missing.
+        is_binary: whether the body is bytes, and no text.
     """
 
     suffix: str
     mimetype: str
     rows: Callable[[Answer], bytes] | None
-    needs: str | None = None
+    is_binary: bool = False
 
 
 class NotAcceptable(UnknownName):
-    """None of the forms that the client takes is one that there is."""
+    """The client accepts none of the formats; over HTTP a 406."""
 
     status = 406
 
-
-class NotInstalled(UnknownName):
-    """The form is known, but what makes it is not installed here."""
-
-    status = 406
-
-    def __init__(self, form: Format) -> None:
-        usual = [each.suffix for each in FORMATS if not each.needs]
-        super().__init__("format", form.suffix, usual)
-        self.args = (f"{form.suffix} needs {form.needs}, which is not installed here: pip install {form.needs}",)
+    def __init__(self, accepted: str) -> None:
+        supported = [each.mimetype for each in FORMATS]
+        super().__init__("Accept", accepted, supported)
+        self.args = (f"Unsupported format {accepted!r}. Supported: {', '.join(supported)}.",)
 
 
 def chosen(suffix: str | None) -> Format:
-    """The form that the path's suffix names, or else the one that the Accept header likes best; JSON by default.
+    """The format that the path's suffix names, or else the one that the Accept header prefers; JSON by default.
 
     Raises:
-        NotAcceptable: there is none.
-        NotInstalled: it cannot be made here.
+        NotAcceptable: the client accepts none of the formats.
     """
     accepted = request.accept_mimetypes
     if suffix or not accepted:
-        found = BY_SUFFIX[suffix or JSON.suffix]
-    else:
-        best = accepted.best_match([each.mimetype for each in FORMATS])
-        if best is None:
-            raise NotAcceptable("Accept", str(accepted), [each.mimetype for each in FORMATS])
-        found = next(each for each in FORMATS if each.mimetype == best)
-    if found.needs and find_spec(found.needs) is None:
-        raise NotInstalled(found)
-    return found
+        return BY_SUFFIX[suffix or JSON.suffix]
+    best = accepted.best_match([each.mimetype for each in FORMATS])
+    if best is None:
+        raise NotAcceptable(str(accepted))
+    return next(each for each in FORMATS if each.mimetype == best)
 
 
 def csv_rows(found: Answer) -> bytes:
@@ -89,7 +77,7 @@ def json_lines(found: Answer) -> bytes:
 
 def arrow_stream(found: Answer) -> bytes:
     """The rows as an Arrow IPC stream, with types that hold them exactly."""
-    import pyarrow as pa  # 100 MB that only those who ask for it need
+    import pyarrow as pa  # 100 MB that a worker needs only where somebody asks for it
 
     table, sink = _table(found), pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema) as writer:
@@ -128,7 +116,7 @@ FORMATS = (
     JSON,
     Format("csv", "text/csv", csv_rows),
     Format("ndjson", "application/x-ndjson", json_lines),
-    Format("arrow", "application/vnd.apache.arrow.stream", arrow_stream, needs="pyarrow"),
-    Format("parquet", "application/vnd.apache.parquet", parquet, needs="pyarrow"),
+    Format("arrow", "application/vnd.apache.arrow.stream", arrow_stream, is_binary=True),
+    Format("parquet", "application/vnd.apache.parquet", parquet, is_binary=True),
 )
 BY_SUFFIX = {each.suffix: each for each in FORMATS}

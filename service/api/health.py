@@ -1,4 +1,4 @@
-"""Whether the process lives, and whether it can answer."""
+"""Liveness and readiness."""
 
 from typing import Any
 
@@ -34,13 +34,13 @@ class HealthSchema(Document):
     status = fields.String(metadata={"enum": ["ok", "no data", "incomplete"]})
     data_version = fields.Integer()
     stale_months = fields.Integer(
-        metadata={"description": "Months that wait for a refresh; answered from transactions"}
+        metadata={"description": "Months that wait for a refresh; they are answered from the transactions"}
     )
     incomplete = fields.List(
         fields.String(),
         metadata={
-            "description": "Months and years of whose rollups, pages or records something is missing; their answers "
-            "are right, and slow. `python -m loader refresh` or `verify --repair` mends it"
+            "description": "Months and years whose rollups, pages or records are incomplete; their answers are right, "
+            "but slow. `python -m pipelines refresh` or `verify --repair` mends it"
         },
     )
     verified = fields.Boolean(
@@ -67,9 +67,9 @@ def healthz() -> dict[str, Any]:
 @blueprint.response(200, HealthSchema, examples=real_examples("/readyz"))
 @blueprint.alt_response(503, "SERVICE_UNAVAILABLE")
 def readyz() -> dict[str, Any]:
-    """Readiness: MongoDB answers, and what it holds can be answered from. 503 where not."""
-    with current_store().snapshot() as session:
-        directory = current_answerer().known.inspect(session)
+    """Readiness: MongoDB answers, and its data can be used. 503 otherwise."""
+    with current_store().snapshot() as snapshot:
+        directory = current_answerer().known.inspect(snapshot)
     version = directory.version.number
     incomplete = directory.incomplete | directory.unrecorded
     return {

@@ -14,7 +14,7 @@ from service.around.connection import current_answerer
 from service.settings import ServerSettings
 from store.watch import Watcher
 
-blueprint = Blueprint("live", __name__, url_prefix="/v1/live", description="News")
+blueprint = Blueprint("live", __name__, url_prefix="/v1/live", description="Changes of the data")
 
 PING_S = 1
 """A client that has left is noticed by the next thing that is sent to it."""
@@ -32,13 +32,13 @@ def install(app: Flask) -> None:
 @blueprint.response(200, content_type="text/event-stream", description="One event for each new data version")
 @blueprint.alt_response(503, "SERVICE_UNAVAILABLE")
 def live() -> Response:
-    """News of the data, as server-sent events.
+    """Changes of the data version, as server-sent events.
 
-    The event `version` carries `{"data_version": 7}`: the current one at once, then each new one.
+    The event `version` carries `{"data_version": 7}`: the current version at once, then each new one.
     """
     watcher, places = current_answerer().known.watcher, current_app.extensions["listeners"]
     if watcher is None or not places.acquire(blocking=False):
-        raise StoreUnavailable("Every place for listeners is taken", "Try again, or ask for /readyz from time to time")
+        raise StoreUnavailable("Too many clients are listening", "Try again later, or poll /readyz")
     response = Response(_events(watcher, current_app.extensions["stopping"]), mimetype="text/event-stream")
     response.headers["Cache-Control"] = "no-store"
     response.call_on_close(places.release)

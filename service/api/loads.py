@@ -1,4 +1,4 @@
-"""The history of loads, and what was missing or refused in each."""
+"""The history of loads, with the missing and the refused values of each."""
 
 from typing import Any
 
@@ -13,16 +13,18 @@ from service.api.operations import NOT_FOUND, operation
 from service.api.schemas import Document
 from service.around.connection import current_store
 from service.around.context import context
-from store.client import translated
 from store.layout import require_layout
 
-blueprint = Blueprint("loads", __name__, url_prefix="/v1/loads", description="Where the data come from")
+blueprint = Blueprint("loads", __name__, url_prefix="/v1/loads", description="The origin of the data")
 
 NEWEST = 1_000
 """So many loads are listed; an older one is found by its id."""
 
 # No raw row, no session, no process: what quarantine and holder tell is for admins.
 _SHOWN = ("file", "bytes", "status", "counts", "reasons", "missing", "seconds", "started_at", "updated_at", "adopted")
+
+
+_NEWEST_FIRST = (("started_at", -1), ("_id", 1))
 
 
 class CountsSchema(Document):
@@ -61,24 +63,25 @@ LoadsSchema = Document.from_dict({"loads": fields.List(fields.Nested(LoadSchema)
 @operation(blueprint, LoadsSchema, example="/v1/loads")
 def loads() -> dict[str, Any]:
     """The newest thousand loads: counts, refused rows by reason, missing values by column."""
-    with translated(), context().timer.stretch("mongo"):
+    with context().timer.stretch("mongo"):
         require_layout(current_store())
-        found = current_store().db[LOADS.name].find({}, _SHOWN).sort([("started_at", -1), ("_id", 1)]).limit(NEWEST)
-        return {"loads": [_told(each) for each in read_loads(current_store(), found.to_list())]}
+        outside = current_store().outside
+        found = outside.find(LOADS.name, fields=_SHOWN, sort=_NEWEST_FIRST, limit=NEWEST)
+        return {"loads": [_told(each) for each in read_loads(outside, found)]}
 
 
 @blueprint.route("/<load_id>")
 @operation(blueprint, LoadSchema, problems=NOT_FOUND, example="/v1/loads/<load_id>")
 def load(load_id: str) -> dict[str, Any]:
     """One load."""
-    with translated(), context().timer.stretch("mongo"):
+    with context().timer.stretch("mongo"):
         require_layout(current_store())
-        collection = current_store().db[LOADS.name]
-        found = collection.find_one({"_id": load_id}, _SHOWN)
+        outside = current_store().outside
+        found = outside.find_one(LOADS.name, {"_id": load_id}, _SHOWN)
         if not found:
-            newest = collection.find({}, {"_id": 1}).sort([("started_at", -1), ("_id", 1)]).limit(NEWEST)
+            newest = outside.find(LOADS.name, fields={"_id": 1}, sort=_NEWEST_FIRST, limit=NEWEST)
             raise NotFound("load", load_id, [each["_id"] for each in newest])
-        (found,) = read_loads(current_store(), [found])
+        (found,) = read_loads(outside, [found])
     return _told(found)
 
 

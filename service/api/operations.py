@@ -1,4 +1,4 @@
-"""What an operation declares: its parameters, its replies in every form, and its problems. OpenAPI is made of this."""
+"""What an operation declares: parameters, replies in every format, and problems. OpenAPI is made of this."""
 
 from collections.abc import Callable, Iterable, Sequence
 from http import HTTPStatus
@@ -13,7 +13,7 @@ from service.api.formats import FORMATS, JSON
 View = Callable[..., Any]
 NOT_FOUND = (HTTPStatus.NOT_FOUND,)
 ETAG = {"ETag": {"description": "Names data and question", "schema": {"type": "string"}}}
-DESCRIPTION = "The answer: as JSON with all that is around it, in other forms the rows alone"
+DESCRIPTION = "The answer: JSON with totals and provenance, other formats with the rows alone"
 
 
 def any_of(names: Iterable[str]) -> str:
@@ -36,9 +36,9 @@ def operation(
     Attributes:
         reply: the document of status 200.
         parameters: of the query; the view gets them, unparsed, as its first argument.
-        has_forms: whether the rows are there as CSV and the like, too.
+        has_forms: whether the rows are available as CSV and the like, too.
         is_conditional: whether the reply has an ETag and may be a 304.
-        problems: what can go wrong besides a wrong parameter and MongoDB's absence.
+        problems: the problems besides invalid parameters and an unavailable MongoDB.
         example: the name of the example of status 200.
     """
 
@@ -46,13 +46,13 @@ def operation(
         for status in (*problems, HTTPStatus.SERVICE_UNAVAILABLE):
             view = blueprint.alt_response(status, status.name)(view)
         if is_conditional:
-            view = blueprint.alt_response(304, description="The client has this reply already", headers=ETAG)(view)
+            view = blueprint.alt_response(304, description="The client already has this reply", headers=ETAG)(view)
         for form in FORMATS if has_forms else ():
             if form is not JSON:
                 view = blueprint.alt_response(406, HTTPStatus.NOT_ACCEPTABLE.name)(view)
                 view = blueprint.response(
                     200,
-                    {"type": "string", **({"format": "binary"} if form.needs else {})},
+                    {"type": "string", **({"format": "binary"} if form.is_binary else {})},
                     content_type=form.mimetype,
                     description=DESCRIPTION,
                 )(view)

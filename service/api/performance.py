@@ -25,13 +25,15 @@ class MeasuredSchema(Document):
 
     slug = fields.String(metadata={"example": "top-states"})
     source = fields.String(
-        metadata={"description": "What was read; `kept` if the answer was known already, `unchanged` if it was a 304"}
+        metadata={"description": "What was read; `kept` if the answer was known before, `unchanged` if it was a 304"}
     )
-    count = fields.Integer(metadata={"description": "Answers since the process began"})
-    recent = fields.Integer(metadata={"description": "The last ones, which the percentiles are of", "maximum": RECENT})
+    count = fields.Integer(metadata={"description": "Answers since the process started"})
+    recent = fields.Integer(
+        metadata={"description": "The latest ones, of which the percentiles are", "maximum": RECENT}
+    )
     mongo_ms = fields.Nested(PercentilesSchema, metadata={"description": "Waiting for MongoDB"})
     total_ms = fields.Nested(PercentilesSchema, metadata={"description": "From the request to its reply"})
-    estimate_ms = fields.List(fields.Integer(), allow_none=True, metadata={"description": "The time to beat"})
+    estimate_ms = fields.List(fields.Integer(), allow_none=True, metadata={"description": "The milliseconds to beat"})
 
 
 class PerformanceSchema(Document):
@@ -45,9 +47,9 @@ class PerformanceSchema(Document):
 @blueprint.route("")
 @blueprint.response(200, PerformanceSchema, examples=real_examples("/v1/performance"))
 def performance() -> dict[str, Any]:
-    """Measured times of each query, by what it was read from.
+    """Measured times of each query, by source.
 
-    They are of the worker process that answers this request; other workers have their own.
+    They are those of the worker process that answers this request; other workers have their own.
     """
     found = measurements()
     return {"scope": "this worker process", "since": found.since, "measured": found.summary()}

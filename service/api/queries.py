@@ -75,5 +75,5 @@ for each in QUERIES:
 @blueprint.route(f"/<{any_of(BY_SLUG)}:slug>.<{any_of(BY_SUFFIX)}:suffix>")
 @operation(blueprint, AnswerSchema, ParametersSchema, has_forms=True, is_conditional=True)
 def download(_declared: Any, slug: str, suffix: str) -> Response:
-    """An answer in the form that the suffix names."""
+    """An answer in the format that the suffix names."""
     return answer(*resolve(BY_SLUG[slug]), suffix)

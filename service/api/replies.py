@@ -78,16 +78,16 @@ def _is_verified(found: Answer, directory: Directory) -> bool | None:
 
 
 def etag(questions: Sequence[Question], vocabulary: Vocabulary, version: Version, form: Format = JSON) -> str:
-    """Names a reply: the data it is of, what is asked, and its form. The same names stand for the same rows."""
+    """The name of a reply: its data version, its questions and its format. The same name stands for the same rows."""
     asked = [form.suffix, *([each.query.slug, each.echo(vocabulary), each.source] for each in questions)]
     return f"{version.epoch[-8:]}-{version.number}-{hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:16]}"
 
 
 def answer(question: Question, directory: Directory, suffix: str | None = None) -> Response:
-    """The response to a question: rows in the form that is asked for, or 304 where the client has them.
+    """The response to a question: rows in the requested format, or 304 if the client has them.
 
     Raises:
-        NotAcceptable: there is no such form.
+        NotAcceptable: the client accepts none of the formats.
     """
     form = chosen(suffix)
     source = UNCHANGED

@@ -1,4 +1,4 @@
-"""What requests and replies look like, as marshmallow schemas: they write the replies and the OpenAPI document."""
+"""Requests and replies as marshmallow schemas, which write the replies and the OpenAPI document."""
 
 from collections.abc import Iterable
 from functools import cache
@@ -9,7 +9,8 @@ from marshmallow import INCLUDE, RAISE, Schema, fields
 from catalog.dimensions import Dimension
 from catalog.measures import MEASURES, Measure
 from catalog.purchases import PURCHASES
-from pipelines.ask.queries import BY, MOST_DIMENSIONS, Query
+from pipelines.ask.explore import BY, MOST_DIMENSIONS
+from pipelines.ask.queries import Query
 from pipelines.ask.question import (
     DASHBOARD_PARAMETERS,
     EXPLORE_PARAMETERS,
@@ -43,7 +44,7 @@ def _declared() -> dict[str, fields.Field[Any]]:
         BY: fields.List(
             fields.String(metadata={"enum": list(PURCHASES.by_name)}),
             metadata={
-                "description": "Group by these, in this order; none gives the total",
+                "description": "Group by these, in this order; without any the reply is the total",
                 "maxItems": MOST_DIMENSIONS,
                 "uniqueItems": True,
                 "example": ["segment", "payment_method"],
@@ -65,7 +66,7 @@ def _declared() -> dict[str, fields.Field[Any]]:
     )
     declared["compare"] = fields.String(
         metadata={
-            "description": "Beside the same days of an earlier period: as many just before, or a year before",
+            "description": "Compare with an earlier period: as many days just before, or the same days a year before",
             "enum": [each.value for each in Comparison],
         }
     )
@@ -74,7 +75,7 @@ def _declared() -> dict[str, fields.Field[Any]]:
             "type": "integer",
             "minimum": 1,
             "maximum": MAX_REPLY_ROWS,
-            "description": "At most so many rows, in each interval if there are intervals",
+            "description": "The maximum number of rows, in each interval if there are intervals",
         }
     )
     declared["source"] = fields.String(
@@ -103,7 +104,7 @@ class TimingSchema(Document):
 
     plan = fields.Float()
     mongo = fields.Float(metadata={"description": "Waiting for MongoDB"})
-    compute = fields.Float(metadata={"description": "Adding up pages"})
+    compute = fields.Float(metadata={"description": "Computing with pages"})
     shape = fields.Float()
     total = fields.Float()
 
@@ -111,9 +112,9 @@ class TimingSchema(Document):
 class ProofSchema(Document):
     """The last `loader verify`."""
 
-    ok = fields.Boolean(metadata={"description": "Whether it found no difference"})
-    version = fields.Integer(metadata={"description": "The data version that it is of"})
-    at = fields.AwareDateTime(metadata={"description": "When it was"})
+    ok = fields.Boolean(metadata={"description": "Whether it found no differences"})
+    version = fields.Integer(metadata={"description": "The data version that it verified"})
+    at = fields.AwareDateTime(metadata={"description": "When it finished"})
 
 
 class MetaSchema(Document):
@@ -122,22 +123,22 @@ class MetaSchema(Document):
     source = fields.String(metadata={"example": "raw"})
     reads = fields.List(fields.String(), metadata={"description": "What was read"})
     refused = fields.Dict(
-        keys=fields.String(), values=fields.String(), metadata={"description": "What was not, and why"}
+        keys=fields.String(), values=fields.String(), metadata={"description": "What was not read, and why"}
     )
     data_version = fields.Integer(metadata={"description": "Grows with each commit that changes an answer"})
     as_of = fields.AwareDateTime(metadata={"description": "The moment at which the answer is exact"})
     verified = fields.Boolean(
         allow_none=True,
         metadata={
-            "description": "Whether the last verification found no difference and nothing that was read here has "
+            "description": "Whether the last verification found no differences and nothing that was read here has "
             "changed since; null before the first"
         },
     )
     verification = fields.Nested(ProofSchema, allow_none=True)
     warnings = fields.List(
-        fields.String(), metadata={"description": "What is incomplete in the database and was made up for"}
+        fields.String(), metadata={"description": "What is incomplete in the database and was compensated for"}
     )
-    estimate_ms = fields.List(fields.Integer(), allow_none=True, metadata={"description": "The time to beat"})
+    estimate_ms = fields.List(fields.Integer(), allow_none=True, metadata={"description": "The milliseconds to beat"})
     timing_ms = fields.Nested(TimingSchema)
     request_id = fields.String()
 
@@ -167,7 +168,7 @@ class AskedSchema(Document):
     title = fields.String()
     question = fields.String()
     answer = fields.String()
-    filters = fields.Dict(metadata={"description": "The parameters as they were understood"})
+    filters = fields.Dict(metadata={"description": "The parameters in canonical form"})
     compared_with = fields.Nested(
         SpanSchema, allow_none=True, metadata={"description": "The earlier period; null where there are no data"}
     )
@@ -202,7 +203,9 @@ def _compared() -> dict[str, fields.Field[Any]]:
     """What a comparison adds to a row and to the totals."""
     return {
         "previous": fields.Nested(
-            MeasuresSchema, allow_none=True, metadata={"description": "The earlier period; null where nothing was"}
+            MeasuresSchema,
+            allow_none=True,
+            metadata={"description": "The earlier period; null if the group is not in it"},
         ),
         "change_percent": fields.Nested(ChangesSchema, metadata={"description": "The change since, in percent"}),
     }
@@ -248,11 +251,11 @@ AnswerSchema = reply_schema("Answer", PURCHASES.dimensions)
 
 
 class ReadSchema(Document):
-    """One thing that a question reads."""
+    """One read of a question."""
 
     source = fields.String(metadata={"enum": ["rollup", "pages", "raw"]})
     reads = fields.String()
-    cost_us = fields.Float(metadata={"description": "What the planner thought it would cost"})
+    cost_us = fields.Float(metadata={"description": "The planner's estimate of the cost, in microseconds"})
     collection = fields.String()
     pipeline = fields.Raw(metadata={"type": "array", "items": {"type": "object"}})
     stages = fields.List(fields.String(), metadata={"description": "MongoDB's winning plan, from the outside in"})

@@ -1,4 +1,4 @@
-"""How much a request may bring: the length of its address, and of its body."""
+"""Bounds of a request: the length of its URL and of its body."""
 
 from flask import Flask, request
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, RequestURITooLarge
@@ -9,15 +9,15 @@ MAX_URL_BYTES = 8_000
 
 
 def install(app: Flask) -> None:
-    """Refuse what is too long, unread, before anything else looks at the request."""
+    """Refuse requests that are too long, unread, before anything else looks at them."""
 
     def check() -> None:
         environ = request.environ
         if len(environ.get("RAW_URI", environ["PATH_INFO"] + environ["QUERY_STRING"])) > MAX_URL_BYTES:
-            raise RequestURITooLarge(f"The address is longer than {MAX_URL_BYTES:,} bytes.")
+            raise RequestURITooLarge(f"The URL is longer than {MAX_URL_BYTES:,} bytes.")
         most = policy(request.path).max_body_bytes
         if "Transfer-Encoding" in request.headers:  # whoever reads it waits for as long as the client likes
-            raise BadRequest("A body in chunks is not accepted. " + _remedy(most))
+            raise BadRequest("Chunked bodies are not accepted. " + _remedy(most))
         if (request.content_length or 0) > most:
             raise RequestEntityTooLarge(_remedy(most))
 

@@ -48,7 +48,9 @@ class Connection:
         """
         with self._lock:
             if self._store is None:
-                self._store = Store(self._settings, pool_size=POOL_SIZE, patience_ms=PATIENCE_MS, admit=self.admit)
+                self._store = Store(
+                    self._settings, pool_size=POOL_SIZE, patience_ms=PATIENCE_MS, admit=self.admit, comment="service"
+                )
             return self._store
 
     def warm(self) -> None:

@@ -9,7 +9,7 @@ from service.keys import ApiKey, find_key
 
 
 class Unauthorized(UserError):
-    """No key was given, or one that is not known."""
+    """The request has no API key, or an unknown one."""
 
     status = 401
 
@@ -26,7 +26,7 @@ def install(app: Flask, keys: tuple[ApiKey, ...]) -> None:
 
 
 def require(app: Flask) -> None:
-    """Refuse each request without a known key, the ones of health aside."""
+    """Refuse each request without a known key, except for open paths."""
     app.before_request(_require)
 
 
@@ -36,8 +36,8 @@ def _require() -> None:
         return
     scheme, _, text = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not text.strip():
-        raise Unauthorized("A key is needed. Send it as `Authorization: Bearer KEY`.")
-    raise Unauthorized("This key is not known.")
+        raise Unauthorized("Missing API key. Send it as `Authorization: Bearer KEY`.")
+    raise Unauthorized("Unknown API key.")
 
 
 def client() -> str:

@@ -14,6 +14,7 @@ from typing import Any
 
 from flask import Flask, Response, request
 
+from catalog.printable import printable
 from pipelines.ask.question import EXPLORE_PARAMETERS
 from service.around import requests
 from service.around.context import context
@@ -47,8 +48,8 @@ class TextFormatter(logging.Formatter):
         time, level, _, message, pid = (told.pop(name) for name in ("time", "level", "logger", "message", "pid"))
         trace = told.pop("exception", None)
         more = "".join(f" {name}={_bare(value)}" for name, value in told.items() if value not in (None, {}, []))
-        below = "".join(f"\n    {_escaped(line)}" for line in trace.splitlines()) if trace else ""
-        return masked(f"{time} {level} [{pid}] {_escaped(message)}{more}{below}")
+        below = "".join(f"\n    {printable(line)}" for line in trace.splitlines()) if trace else ""
+        return masked(f"{time} {level} [{pid}] {printable(message)}{more}{below}")
 
 
 def configuration() -> dict[str, Any]:
@@ -143,9 +144,4 @@ def _told(record: logging.LogRecord) -> dict[str, Any]:
 
 
 def _bare(value: Any) -> str:
-    return _escaped(value) if isinstance(value, str) else json.dumps(value, default=str)
-
-
-def _escaped(text: str) -> str:
-    """Text without line ends and other control characters: what a client sends cannot start a line of its own."""
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+    return printable(value) if isinstance(value, str) else json.dumps(value, default=str)

@@ -135,7 +135,7 @@ def page() -> Response:
 
 def _directory() -> Directory | None:
     try:
-        with current_store().snapshot() as session:
-            return current_answerer().known.inspect(session)
+        with current_store().snapshot() as snapshot:
+            return current_answerer().known.inspect(snapshot)
     except AnalyticsError:
         return None

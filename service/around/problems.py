@@ -1,4 +1,4 @@
-"""Errors as RFC 9457 problem details. A failure is never sent as 200, and never shows our insides."""
+"""Errors as RFC 9457 problem details. A failure never has status 200, and never exposes internals."""
 
 import logging
 from http import HTTPStatus
@@ -19,7 +19,7 @@ RETRY_OVERLOAD_AFTER_SECONDS = 1
 
 
 class Overloaded(AnalyticsError):
-    """More is asked at once than this process takes on; over HTTP a 503."""
+    """This process has too many requests at once; over HTTP a 503."""
 
     def __init__(self) -> None:
         super().__init__("The service is overloaded. Try again.")
@@ -28,14 +28,14 @@ class Overloaded(AnalyticsError):
 class ProblemSchema(Schema):
     """An error (RFC 9457)."""
 
-    type = fields.String(metadata={"description": "What kind of problem this is", "example": "about:blank"})
+    type = fields.String(metadata={"description": "The kind of problem", "example": "about:blank"})
     title = fields.String(metadata={"example": "Unprocessable Content"})
     status = fields.Integer(metadata={"example": 422})
-    detail = fields.String(metadata={"description": "What is wrong here, and what to do"})
+    detail = fields.String(metadata={"description": "What is wrong, and what to do"})
     parameter = fields.String(metadata={"description": "The parameter at fault"})
-    value = fields.String(metadata={"description": "What was given for it"})
-    allowed = fields.List(fields.String(), metadata={"description": "What may be given"})
-    nearest = fields.String(allow_none=True, metadata={"description": "The allowed value most like the given one"})
+    value = fields.String(metadata={"description": "Its value"})
+    allowed = fields.List(fields.String(), metadata={"description": "The allowed values"})
+    nearest = fields.String(allow_none=True, metadata={"description": "The most similar allowed value"})
     request_id = fields.String()
     timing_ms = fields.Dict(keys=fields.String(), values=fields.Float())
 

@@ -20,7 +20,7 @@ from pipelines.answer.answerer import Answerer
 from pipelines.ask.queries import BY_SLUG
 from pipelines.ask.question import ask
 from pipelines.derived.verify import verify
-from store.client import Store, translated
+from store.client import Store
 from store.schema import read_vocabulary
 from store.settings import Settings
 from store.timing import Timer
@@ -241,8 +241,7 @@ def filled(mongod: Mongod, small_file: Path) -> Settings:
 
 def asked(store: Store) -> list[Any]:
     """Every question, twice: a second time what is kept of the directory is used."""
-    with translated():
-        vocabulary = read_vocabulary(store)
+    vocabulary = read_vocabulary(store.outside)
     questions = [ask(BY_SLUG[slug], given, vocabulary) for slug, given in QUESTIONS]
     answerer = Answerer(store, answer_rows=0)
     return [content(answerer.answer([each], Timer())[0]) for each in questions * 2]

@@ -27,14 +27,14 @@ def said_by(*arguments: str) -> str:
 @pytest.mark.parametrize(
     "words",
     [
-        pytest.param(("again", "goes on where it was", "no row counts twice"), id="resume"),
-        pytest.param(("loaded before", "passed over"), id="the same file again"),
-        pytest.param(("quarantine LOAD", "--csv", "mended", "python -m loader status"), id="quarantine"),
+        pytest.param(("again", "continues where it stopped", "no row counts twice"), id="resume"),
+        pytest.param(("already loaded", "skipped"), id="the same file again"),
+        pytest.param(("quarantine LOAD", "--csv", "corrected", "python -m loader status"), id="quarantine"),
         pytest.param(("--new-members", "refuse", "add", "check"), id="new members"),
         pytest.param(("--customers", "profile", "gender, age and marital status"), id="customers"),
         pytest.param(("STORE_TIMEZONE", "UTC", "offset"), id="time zone"),
         pytest.param(("MONGODB_URI ", "MONGODB_URI_FILE", "MONGODB_DATABASE", "DATA_DIR"), id="environment"),
-        pytest.param(("0 done", "1 fault", "2 usage", "3 file refused", "4 too many"), id="exit codes"),
+        pytest.param(("0 done", "1 failure", "2 usage", "3 file refused", "4 too many"), id="exit codes"),
         pytest.param(("--max-quarantined", "1%", "10,000", "higher share"), id="too many refused"),
         pytest.param(COLUMNS, id="columns"),
         pytest.param(("remove LOAD", "gzip", "UTF-8", "--json"), id="the rest"),
@@ -62,7 +62,7 @@ def test_a_check_does_not_send_its_reader_to_a_quarantine(tmp_path: Path) -> Non
     path.write_bytes(text(changed("Age", "x")))
     error = CliRunner().invoke(main, ["check", str(path)]).exception
     assert isinstance(error, TooManyQuarantined)
-    assert "1 of 1 rows were refused, 1.00% are allowed. The report counts them by reason" in str(error)
+    assert "1 of 1 rows were refused, more than the 1.00% allowed. The report counts them by reason" in str(error)
     assert "loader quarantine" not in str(error)
 
 

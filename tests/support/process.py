@@ -96,7 +96,7 @@ def committed_rows(store: Store, file: str) -> int:
     """How many rows of a file are read and committed; -1 where MongoDB is away."""
     try:
         load = store.db.loads.find_one({"file": file})
-        stands = read_loads(store, [load]) if load else []
+        stands = read_loads(store.outside, [load]) if load else []
     except PyMongoError:
         return -1
     return int(stands[0]["counts"]["read"]) if stands else 0

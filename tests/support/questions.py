@@ -7,7 +7,7 @@ from random import Random
 from typing import Any
 
 from catalog.dimensions import Vocabulary
-from catalog.measures import AVERAGE_SPEND, REVENUE, TRANSACTIONS
+from catalog.measures import AVERAGE_SPEND, REVENUE, TRANSACTION_COUNT
 from catalog.purchases import PURCHASES
 from pipelines.answer.answer import Answer
 from pipelines.ask.queries import QUERIES, ByKey, Descending, Query
@@ -50,8 +50,8 @@ def random_query(random: Random) -> Query:
     if random.random() < 0.7:
         return random.choice(QUERIES)
     by = tuple(random.sample(PURCHASES.dimensions, random.choice((2, 2, 2, 3))))
-    order = random.choice((ByKey(), *(Descending(each) for each in (REVENUE, TRANSACTIONS, AVERAGE_SPEND))))
-    return Query("of-the-moment", "", "", by, TRANSACTIONS, order, Leader(TRANSACTIONS, "{} leads"), limit=50)
+    order = random.choice((ByKey(), *(Descending(each) for each in (REVENUE, TRANSACTION_COUNT, AVERAGE_SPEND))))
+    return Query("of-the-moment", "", "", by, order, Leader(TRANSACTION_COUNT, "{} leads"), limit=50)
 
 
 def with_source(question: Question, source: Source) -> Question:

@@ -23,8 +23,8 @@ def new_store(data_dir: Path) -> Iterator[Store]:
 
 def directory(store: Store) -> Directory:
     """The directory as it is now."""
-    with store.snapshot() as session:
-        return read_directory(store, session)
+    with store.snapshot() as snapshot:
+        return read_directory(snapshot)
 
 
 def make_all_stale(store: Store) -> None:

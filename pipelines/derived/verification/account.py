@@ -27,25 +27,24 @@ from pipelines.derived.verification.repeats import differing_repeats
 from pipelines.derived.verification.strays import differing_periods
 from pipelines.derived.verification.vocabulary import differing_vocabulary
 from pipelines.state.lanes import LANES, read_loads
-from store.client import Document, Session, Store
+from store.client import Document, Reads, Store
 
 
 def check_account(store: Store) -> Checked:
     """Compare what the documents of one moment say of each other."""
     checked = Checked()
-    with store.snapshot() as session:
-        every = store.db[LOADS.name].find({}, session=session).to_list()
-        loads = {load["_id"]: load for load in read_loads(store, every, session)}
-        stored = _stored(store, session)
+    with store.snapshot() as reads:
+        loads = {load["_id"]: load for load in read_loads(reads, reads.find(LOADS.name))}
+        stored = _stored(reads)
         checked.differences += [
-            *_malformed(store, session),
+            *_malformed(reads),
             *_loads(loads, stored.loads),
-            *_quarantine(store, session, loads),
-            *_profiles(store, session, stored.profiles, loads, checked),
-            *_lanes(store, session, loads),
-            *differing_repeats(store, session, loads),
-            *differing_vocabulary(store, session),
-            *differing_periods(store, session, stored.months, checked),
+            *_quarantine(reads, loads),
+            *_profiles(reads, stored.profiles, loads, checked),
+            *_lanes(reads, loads),
+            *differing_repeats(reads, loads),
+            *differing_vocabulary(reads),
+            *differing_periods(reads, stored.months, checked),
         ]
     return checked
 
@@ -64,13 +63,13 @@ class _Stored:
     months: dict[Period, Parts] = field(default_factory=dict)
 
 
-def _stored(store: Store, session: Session) -> _Stored:
+def _stored(reads: Reads) -> _Stored:
     """All transactions are looked at once, and once more where customers are profiles."""
-    transactions, stored = store.db[TRANSACTIONS.name], _Stored()
+    stored = _Stored()
     key = {"load": "$load_id", "day": f"${DATE.field}"}
     least = 0
-    for each in transactions.aggregate(
-        [{"$group": {"_id": key, **LIFT, "least": {"$min": "$customer_id"}}}], session=session
+    for each in reads.aggregate(
+        TRANSACTIONS.name, [{"$group": {"_id": key, **LIFT, "least": {"$min": "$customer_id"}}}]
     ):
         stored.loads[each["_id"].get("load", "")] += each["n"]
         least = min(least, each["least"] if isinstance(each["least"], int) else 0)
@@ -82,17 +81,15 @@ def _stored(store: Store, session: Session) -> _Stored:
             {"$match": {"customer_id": {"$lt": 0}}},
             {"$group": {"_id": "$customer_id", "n": {"$sum": 1}}},
         ]
-        stored.profiles.update({each["_id"]: each["n"] for each in transactions.aggregate(by_profile, session=session)})
+        stored.profiles.update({each["_id"]: each["n"] for each in reads.aggregate(TRANSACTIONS.name, by_profile)})
     return stored
 
 
-def _malformed(store: Store, session: Session) -> Iterator[Difference]:
+def _malformed(reads: Reads) -> Iterator[Difference]:
     """Documents that their validator would refuse; those of the big collections are looked at row by row."""
     for each in COLLECTIONS:
         if each not in (TRANSACTIONS, CUSTOMERS, ROLLUPS):
-            for document in (
-                store.db[each.name].find({"$nor": [each.validator]}, {"_id": 1}, session=session).limit(SHOWN)
-            ):
+            for document in reads.find(each.name, {"$nor": [each.validator]}, {"_id": 1}, limit=SHOWN):
                 derived = each in (PERIODS, PAGES)
                 yield Difference(
                     each.name, f"document {document['_id']}", "fails its validator", "a valid document",
@@ -127,18 +124,15 @@ def _of_load(load_id: str, load: Document, stored: int) -> Iterator[tuple[str, A
         yield "transactions stored", stored, counts["inserted"]
 
 
-def _quarantine(store: Store, session: Session, loads: Mapping[str, Document]) -> Iterator[Difference]:
+def _quarantine(reads: Reads, loads: Mapping[str, Document]) -> Iterator[Difference]:
     """Each refused row belongs to a load, is named after it and its line, and is counted there."""
-    quarantine = store.db[QUARANTINE.name]
     named = {"$concat": ["$load_id", ":", {"$toString": "$line"}]}
-    for each in quarantine.aggregate(
-        [{"$match": {"$expr": {"$ne": ["$_id", named]}}}, {"$limit": SHOWN}], session=session
-    ):
+    for each in reads.aggregate(QUARANTINE.name, [{"$match": {"$expr": {"$ne": ["$_id", named]}}}, {"$limit": SHOWN}]):
         right = f"{each['load_id']}:{each['line']}"
         yield Difference(QUARANTINE.name, f"_id of {each['_id']}", str(each["_id"]), right, reload(each["load_id"]))
     key = {name: f"${name}" for name in ("load_id", "reason", "file")}
     found: dict[str, Counter[str]] = {}
-    for each in quarantine.aggregate([{"$group": {"_id": key, "n": {"$sum": 1}}}], session=session):
+    for each in reads.aggregate(QUARANTINE.name, [{"$group": {"_id": key, "n": {"$sum": 1}}}]):
         load_id, reason = each["_id"]["load_id"], each["_id"]["reason"]
         found.setdefault(load_id, Counter())[reason] += each["n"]
         load = loads.get(load_id)
@@ -158,10 +152,10 @@ def _quarantine(store: Store, session: Session, loads: Mapping[str, Document]) -
             )
 
 
-def _lanes(store: Store, session: Session, loads: Mapping[str, Document]) -> Iterator[Difference]:
+def _lanes(reads: Reads, loads: Mapping[str, Document]) -> Iterator[Difference]:
     """Lanes are those of loads, and those of one load were opened at once."""
     adopted: dict[str, set[int]] = {}
-    for each in store.db[STATUS.name].find({"_id": LANES}, session=session):
+    for each in reads.find(STATUS.name, {"_id": LANES}):
         if each.get("load_id") in loads:
             adopted.setdefault(each["load_id"], set()).add(each.get("adopted", 0))
         else:
@@ -175,10 +169,10 @@ def _lanes(store: Store, session: Session, loads: Mapping[str, Document]) -> Ite
 
 
 def _profiles(
-    store: Store, session: Session, used: Counter[int], loads: Mapping[str, Document], checked: Checked
+    reads: Reads, used: Counter[int], loads: Mapping[str, Document], checked: Checked
 ) -> Iterator[Difference]:
     """Customers that are profiles: those that transactions name, each what its id stands for."""
-    stored = {each["_id"]: each for each in store.db[CUSTOMERS.name].find({"_id": {"$lt": 0}}, session=session)}
+    stored = {each["_id"]: each for each in reads.find(CUSTOMERS.name, {"_id": {"$lt": 0}})}
     for customer_id in sorted(used.keys() - stored.keys()):
         checked.customerless.append(customer_id)
         yield Difference(CUSTOMERS.name, f"profile {customer_id}", "missing", "the customer of a profile")

@@ -1,5 +1,7 @@
 """Mend what can be mended exactly: mark periods as stale, delete strays, make customers again that are gone."""
 
+from functools import partial
+
 from bson.int64 import Int64
 
 from catalog.calendar import year_of
@@ -7,7 +9,7 @@ from catalog.collections import CUSTOMERS, TRANSACTIONS
 from catalog.identity import profile_attributes
 from pipelines.derived.verification.findings import Checked
 from pipelines.state.directory import bump_version_of
-from store.client import Session, Store, any_of, in_transaction, translated
+from store.client import Store, Transaction, any_of
 
 BATCH = 10_000
 
@@ -19,31 +21,31 @@ def mend(store: Store, found: Checked) -> int:
     """
     names = {each.name for period in found.wrong for each in (period, year_of(period.start))}
     mended = len(names) + len(found.strays)
-    with translated(), store.client.start_session() as session:
+    with store.session() as session:
         if mended:
-            in_transaction(session, lambda inner: _mark(store, inner, names, found))
+            session.transaction(lambda transaction: _mark(transaction, names, found))
         for begin in range(0, len(found.customerless), BATCH):
             ids = found.customerless[begin : begin + BATCH]
-            mended += in_transaction(session, lambda inner, ids=ids: _make_again(store, inner, ids))  # type: ignore[misc]
+            mended += session.transaction(partial(_make_again, ids))
     return mended
 
 
-def _mark(store: Store, session: Session, names: set[str], found: Checked) -> None:
+def _mark(transaction: Transaction, names: set[str], found: Checked) -> None:
     for collection, condition in found.strays:
-        store.db[collection].delete_many(condition, session=session)
-    bump_version_of(store, session, names)
+        transaction.delete(collection, condition)
+    bump_version_of(transaction, names)
 
 
-def _make_again(store: Store, session: Session, ids: list[int]) -> int:
+def _make_again(ids: list[int], transaction: Transaction) -> int:
     """Customers from the transactions that name them, and profiles from their ids; one that is there stays as it is."""
     customers = [
         {"_id": each["_id"], **{name: each[name] for name in CUSTOMERS.properties if name != "_id" and name in each}}
-        for each in store.db[TRANSACTIONS.name].find(any_of(ids), session=session)
+        for each in transaction.find(TRANSACTIONS.name, any_of(ids))
         if each["customer_id"] == each["_id"]
     ]
     customers += [{"_id": Int64(each), **profile_attributes(each)} for each in ids if each < 0]
-    there = {each["_id"] for each in store.db[CUSTOMERS.name].find(any_of(ids), {"_id": 1}, session=session)}
+    there = {each["_id"] for each in transaction.find(CUSTOMERS.name, any_of(ids), {"_id": 1})}
     missing = [each for each in customers if each["_id"] not in there]
     if missing:
-        store.db[CUSTOMERS.name].insert_many(missing, session=session)
+        transaction.insert(CUSTOMERS.name, missing)
     return len(missing)

@@ -2,8 +2,7 @@
 the pages of its months.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
 
 import bson
 import bson.errors
@@ -20,7 +19,7 @@ from pipelines.derived.pages import CENTS, PART_ROWS, read_pages, unpack
 from pipelines.derived.slices import Slices, decode, of_month, of_year
 from pipelines.derived.verification.findings import RESTORE, Checked, Difference
 from pipelines.state.directory import as_built, read_marked
-from store.client import Document, Session, Store
+from store.client import Document, Reads, Store
 
 Cells = Mapping[str, Mapping[int, Parts]]
 UNREADABLE = (ValueError, KeyError, TypeError, ZeroDivisionError)
@@ -29,32 +28,32 @@ UNREADABLE = (ValueError, KeyError, TypeError, ZeroDivisionError)
 def check_period(store: Store, period: Period) -> Checked:
     """Compare one period as of one snapshot; a stale one has nothing to compare."""
     checked = Checked()
-    with store.snapshot() as session:
-        state = store.db[PERIODS.name].find_one({"_id": period.name}, session=session) or {}
-        if not state or as_built(state) != state["changed"] or period.name in read_marked(store, session):
+    with store.snapshot() as reads:
+        state = reads.find_one(PERIODS.name, {"_id": period.name}) or {}
+        if not state or as_built(state) != state["changed"] or period.name in read_marked(reads):
             checked.stale = int(period.grain is Grain.MONTH)
             return checked
         if period.grain is Grain.YEAR:
             checked.years = 1
-            checked.differences += _differing_year(store, session, period, state, checked)
+            checked.differences += _differing_year(reads, period, state, checked)
         else:
             checked.months = 1
-            _check_month(store, session, period, state, checked)
+            _check_month(reads, period, state, checked)
     if any(not each.remedy for each in checked.differences):
         checked.wrong.append(period)
     return checked
 
 
-def _check_month(store: Store, session: Session, month: Period, state: Document, checked: Checked) -> None:
+def _check_month(reads: Reads, month: Period, state: Document, checked: Checked) -> None:
     try:
-        columns = read_columns(store, session, month.start, month.last)
+        columns = read_columns(reads, month.start, month.last)
     except (InternalError, *UNREADABLE) as error:  # the rows themselves are told where each is compared
         checked.differences.append(Difference(month.name, "transactions", f"unreadable ({error})", "rows", RESTORE))
         return
     checked.differences += _differing_count(month, state, len(columns))
-    checked.differences += _differing_cells(store, session, month, of_month(columns, month), checked)
-    checked.differences += _differing_page(store, session, month, columns)
-    checked.differences += _differing_parts(store, session, month, state)
+    checked.differences += _differing_cells(reads, month, of_month(columns, month), checked)
+    checked.differences += _differing_page(reads, month, columns)
+    checked.differences += _differing_parts(reads, month, state)
 
 
 def _differing_count(period: Period, state: Document, rows: int) -> Iterator[Difference]:
@@ -62,16 +61,14 @@ def _differing_count(period: Period, state: Document, rows: int) -> Iterator[Dif
         yield Difference(period.name, "rows of the period", str(state.get("rows")), str(rows))
 
 
-def _differing_year(
-    store: Store, session: Session, year: Period, state: Document, checked: Checked
-) -> Iterator[Difference]:
+def _differing_year(reads: Reads, year: Period, state: Document, checked: Checked) -> Iterator[Difference]:
     """A year against its months' pages, which are compared with the transactions."""
     rows = 0
 
     def counted() -> Iterator[Columns]:
         nonlocal rows
         for month in year.months:
-            page = read_pages(store, session, [month])
+            page = read_pages(reads, [month])
             rows += len(page)
             yield page
 
@@ -81,19 +78,17 @@ def _differing_year(
         yield Difference(year.name, "page of a month", f"unreadable ({error})", "a page")
         return
     yield from _differing_count(year, state, rows)
-    yield from _differing_cells(store, session, year, expected, checked)
+    yield from _differing_cells(reads, year, expected, checked)
 
 
-def _differing_cells(
-    store: Store, session: Session, period: Period, expected: Slices, checked: Checked
-) -> Iterator[Difference]:
+def _differing_cells(reads: Reads, period: Period, expected: Slices, checked: Checked) -> Iterator[Difference]:
     """Equal documents are equal bytes, as one encoder writes both; only differing ones are taken apart."""
     days = period.days if period.grain is Grain.MONTH else ()
     names = [period.name, *(day.name for day in days)]
-    replies: Iterable[Any] = store.db[ROLLUPS.name].find_raw_batches({"period": {"$in": names}}, session=session)
+    replies = reads.raw_batches(ROLLUPS.name, {"period": {"$in": names}})
     stored = {name: document for reply in replies for name, document in _split(reply)}
     checked.cells += expected.cells
-    state = store.db[PERIODS.name].find_one({"_id": period.name}, session=session) or {}
+    state = reads.find_one(PERIODS.name, {"_id": period.name}) or {}
     if state.get("counts") != expected.counts:
         yield Difference(period.name, "counts in periods", "different", "the counts of the transactions")
     for document in expected.documents:
@@ -134,9 +129,9 @@ def _differences(period: Period, name: str, stored: Cells, right: Cells) -> Iter
                 yield Difference(period.name, f"rollup {name}, {by} {code}", str(here.get(code)), str(there.get(code)))
 
 
-def _differing_page(store: Store, session: Session, month: Period, columns: Columns) -> Iterator[Difference]:
+def _differing_page(reads: Reads, month: Period, columns: Columns) -> Iterator[Difference]:
     try:
-        page = read_pages(store, session, [month])
+        page = read_pages(reads, [month])
     except UNREADABLE as error:
         yield Difference(month.name, "page", f"unreadable ({error})", f"{len(columns)} rows")
         return
@@ -152,10 +147,10 @@ def _differing_page(store: Store, session: Session, month: Period, columns: Colu
         )
 
 
-def _differing_parts(store: Store, session: Session, month: Period, state: Document) -> Iterator[Difference]:
+def _differing_parts(reads: Reads, month: Period, state: Document) -> Iterator[Difference]:
     """What a page says of itself: the columns are compared as what they hold."""
     begin, first = 0, day_number(month.start)
-    found = store.db[PAGES.name].find({"month": day_of(first)}, session=session).sort("part", 1)
+    found = reads.find(PAGES.name, {"month": day_of(first)}, sort=[("part", 1)])
     last = -1
     for part, page in enumerate(found):
         rows = min(PART_ROWS, max(state.get("rows", 0) - begin, 0))

@@ -12,7 +12,7 @@ from catalog.collections import LOADS, REPEATS, TRANSACTIONS
 from catalog.status import LoadStatus
 from pipelines.derived.columns import Array
 from pipelines.derived.verification.findings import RESTORE, Difference, reload
-from store.client import Document, Session, Store, any_of
+from store.client import Document, Reads, any_of
 
 BATCH = 10_000
 
@@ -23,19 +23,19 @@ def unpacked(note: Document) -> Array:
     return np.frombuffer(ids if isinstance(ids, bytes) and len(ids) % 8 == 0 else b"", "<i8")
 
 
-def noted_ids(store: Store, session: Session, load_id: str) -> Array:
+def noted_ids(reads: Reads, load_id: str) -> Array:
     """The ids that a load has noted, each once, in ascending order."""
-    notes = store.db[REPEATS.name].find({"load_id": load_id}, session=session)
+    notes = reads.find(REPEATS.name, {"load_id": load_id})
     return _merged([unpacked(each) for each in notes])
 
 
-def differing_repeats(store: Store, session: Session, loads: Mapping[str, Document]) -> Iterator[Difference]:
+def differing_repeats(reads: Reads, loads: Mapping[str, Document]) -> Iterator[Difference]:
     """Notes that are of no load, or not in order; loads that say otherwise; noted rows that are gone.
 
     A load that is being removed gives its rows away before its notes.
     """
     notes: dict[str, list[Array]] = {load_id: [] for load_id in loads}
-    for each in store.db[REPEATS.name].find({}, session=session):
+    for each in reads.each(REPEATS.name):
         if not isinstance(load_id := each.get("load_id"), str):
             continue  # not what its validator allows: told already
         if load_id in loads:
@@ -43,7 +43,7 @@ def differing_repeats(store: Store, session: Session, loads: Mapping[str, Docume
         yield from _of_note(each, load_id, loads)
     for load_id, load in loads.items():
         if load["status"] != LoadStatus.REMOVED:
-            yield from _of_load(store, session, load, notes[load_id])
+            yield from _of_load(reads, load, notes[load_id])
 
 
 def _of_note(note: Document, load_id: str, loads: Mapping[str, Document]) -> Iterator[Difference]:
@@ -66,7 +66,7 @@ def _of_note(note: Document, load_id: str, loads: Mapping[str, Document]) -> Ite
             yield Difference(REPEATS.name, f"{what} of {name}", str(note.get(what)), str(right), reload(load_id))
 
 
-def _of_load(store: Store, session: Session, load: Document, notes: list[Array]) -> Iterator[Difference]:
+def _of_load(reads: Reads, load: Document, notes: list[Array]) -> Iterator[Difference]:
     """A load's notes beside what it counts: each noted row was present then, and is its own once it is adopted."""
     load_id, adopted = load["_id"], load.get("adopted", 0)
     noted, present = sum(map(len, notes)), load["counts"]["already_present"] + adopted
@@ -75,7 +75,7 @@ def _of_load(store: Store, session: Session, load: Document, notes: list[Array])
         yield Difference(LOADS.name, what, str(present), right, reload(load_id))
     if load["status"] == LoadStatus.REMOVING:
         return
-    own, gone = _look_up(store, session, load_id, _merged(notes))
+    own, gone = _look_up(reads, load_id, _merged(notes))
     if own != adopted:
         yield Difference(LOADS.name, f"{load_id}: adopted rows", str(adopted), str(own), reload(load_id))
     if gone:
@@ -83,18 +83,18 @@ def _of_load(store: Store, session: Session, load: Document, notes: list[Array])
         yield Difference(TRANSACTIONS.name, what, "missing", f"present, as load {load_id} recorded it", reload(load_id))
 
 
-def _look_up(store: Store, session: Session, load_id: str, ids: Array) -> tuple[int, list[int]]:
+def _look_up(reads: Reads, load_id: str, ids: Array) -> tuple[int, list[int]]:
     """Of these transactions, how many are the load's own, and which are not stored."""
-    transactions, own = store.db[TRANSACTIONS.name], 0
+    own = 0
     gone: list[int] = []
     by_owner = {"_id": {"$eq": ["$load_id", {"$literal": load_id}]}, "n": {"$sum": 1}}
     for begin in range(0, len(ids), BATCH):
         wanted = ids[begin : begin + BATCH].tolist()
-        counted = transactions.aggregate([{"$match": any_of(wanted)}, {"$group": by_owner}], session=session)
+        counted = reads.aggregate(TRANSACTIONS.name, [{"$match": any_of(wanted)}, {"$group": by_owner}])
         found = {each["_id"]: each["n"] for each in counted}
         own += found.get(True, 0)
         if sum(found.values()) != len(wanted):
-            there = {each["_id"] for each in transactions.find(any_of(wanted), {"_id": 1}, session=session)}
+            there = {each["_id"] for each in reads.find(TRANSACTIONS.name, any_of(wanted), {"_id": 1})}
             gone += [each for each in wanted if each not in there]
     return own, gone
 

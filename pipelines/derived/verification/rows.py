@@ -16,7 +16,7 @@ from catalog.purchases import PURCHASES
 from pipelines.derived.columns import Array
 from pipelines.derived.rows import Rows, read_rows
 from pipelines.derived.verification.findings import RESTORE, SHOWN, Checked, Difference, reload
-from store.client import Document, Session, Store
+from store.client import Document, Reads, Store
 
 ROWS = 50_000
 """Of a range: 16 MB of transactions and 9 MB of customers in memory."""
@@ -36,8 +36,9 @@ def ranges(store: Store) -> Iterator[Range]:
     """All ids in ranges of at most ROWS transactions: where each begins, and before which it ends."""
     begin = _LEAST
     while True:
-        ids = store.db[TRANSACTIONS.name].find({"_id": {"$gte": begin}}, {"_id": 1}).sort("_id", 1)
-        end = next((each["_id"] for each in ids.skip(ROWS).limit(1)), None)
+        condition = {"_id": {"$gte": begin}}
+        found = store.outside.find(TRANSACTIONS.name, condition, {"_id": 1}, sort=[("_id", 1)], skip=ROWS, limit=1)
+        end = next((each["_id"] for each in found), None)
         yield begin, end
         if end is None:
             return
@@ -47,17 +48,17 @@ def ranges(store: Store) -> Iterator[Range]:
 def check_rows(store: Store, span: Range) -> Checked:
     """Compare the rows of a range of ids with themselves and with their customers."""
     checked = Checked()
-    with store.snapshot() as session:
-        known = _members(store, session)  # first: of a snapshot's first reply the driver decodes every document
-        rows = read_rows(store, session, TRANSACTIONS, _between(*span))
-        customers = read_rows(store, session, CUSTOMERS, _between(max(span[0], 0), span[1]))
+    with store.snapshot() as reads:
+        known = _members(reads)  # first: of a snapshot's first reply the driver decodes every document
+        rows = read_rows(reads, TRANSACTIONS, _between(*span))
+        customers = read_rows(reads, CUSTOMERS, _between(max(span[0], 0), span[1]))
         checked.rows = len(rows) + len(rows.malformed)
         found = [*_malformed(rows, TRANSACTIONS.name), *_malformed(customers, CUSTOMERS.name)]
         found += _differing_from_itself(rows)
         found += [each for table in (rows, customers) for each in _strangers(table, known)]
         found += _differing_profiles(rows)
         found += _differing_customers(rows, customers, checked)
-        checked.differences = [_told(store, session, *each) for each in found]
+        checked.differences = [_told(reads, *each) for each in found]
     return checked
 
 
@@ -69,11 +70,10 @@ def _between(begin: int, end: int | None) -> Document:
     return {"_id": {"$gte": begin} if end is None else {"$gte": begin, "$lt": end}}
 
 
-def _members(store: Store, session: Session) -> dict[str, int]:
+def _members(reads: Reads) -> dict[str, int]:
     """How many members each reference has, if its codes have no gap."""
     last = {
-        each.field: store.db[each.collection].find_one({}, {"_id": 1}, sort=[("_id", -1)], session=session)
-        for each in PURCHASES.references
+        each.field: reads.find_one(each.collection, {}, {"_id": 1}, sort=[("_id", -1)]) for each in PURCHASES.references
     }
     return {name: document["_id"] + 1 if document else 0 for name, document in last.items()}
 
@@ -149,15 +149,13 @@ def _text(name: str, value: Any) -> str:
     return "null" if value == NULL else f"{value}"
 
 
-def _told(
-    store: Store, session: Session, collection: str, name: str, ids: Array, stored: str, right: str
-) -> Difference:
+def _told(reads: Reads, collection: str, name: str, ids: Array, stored: str, right: str) -> Difference:
     """A finding with what mends it: the load of its first transaction."""
     first = ids[:1].tolist()[0]
     count = f"{len(ids)} documents, first " if len(ids) > 1 else ""
     what = f"{name} of {count}{first}" if name else f"{count}{first}"
     if not name:
         return Difference(collection, f"customer {what}", stored, right)
-    load = store.db[TRANSACTIONS.name].find_one({"_id": first}, {"load_id": 1}, session=session) or {}
+    load = reads.find_one(TRANSACTIONS.name, {"_id": first}, {"load_id": 1}) or {}
     remedy = reload(load["load_id"]) if "load_id" in load else RESTORE
     return Difference(collection, what, stored, right, remedy)

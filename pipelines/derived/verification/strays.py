@@ -11,12 +11,10 @@ from pipelines.derived.slices import slice_id
 from pipelines.derived.verification.findings import RESTORE, Checked, Difference
 from pipelines.plan.rollups import ALL, TOTAL
 from pipelines.state.directory import VERSIONS, as_built, marked, parse_version
-from store.client import Session, Store
+from store.client import Reads
 
 
-def differing_periods(
-    store: Store, session: Session, months: Mapping[Period, Parts], checked: Checked
-) -> Iterator[Difference]:
+def differing_periods(reads: Reads, months: Mapping[Period, Parts], checked: Checked) -> Iterator[Difference]:
     """Months and years that lack a document or have a wrong one or a wrong total; slices and pages of no period.
 
     What is to be built anew, and what is to be deleted, is noted in `checked`.
@@ -24,19 +22,19 @@ def differing_periods(
     Attributes:
         months: those that have transactions, with what these add up to.
     """
-    lanes = store.db[STATUS.name].find({"_id": VERSIONS}, session=session).to_list()
+    lanes = reads.find(STATUS.name, {"_id": VERSIONS})
     version = parse_version(lanes).number
     stale = {parse(name) for name in marked(lanes)}
     known, fresh = set(stale), set()
     main = next((each for each in lanes if each["_id"] == DATA_VERSION), None)
     if main is None and months:
         yield Difference(
-            STATUS.name, "data version", "missing", "one", "run `python -m loader refresh`, which makes one"
+            STATUS.name, "data version", "missing", "one", "run `python -m pipelines refresh`, which creates one"
         )
-    count = store.db[PERIODS.name].count_documents({}, session=session)
+    count = reads.count(PERIODS.name)
     if main and main.get("recorded", count) != count:
         yield Difference(STATUS.name, "recorded", str(main["recorded"]), str(count))
-    for each in store.db[PERIODS.name].find({}, session=session):
+    for each in reads.find(PERIODS.name):
         period = named_period(each["_id"])
         if period is None or each.get("start") != day_of(day_number(period.start)):
             yield Difference(PERIODS.name, f"document {each['_id']}", str(each.get("start")), "the period's first day")
@@ -56,28 +54,26 @@ def differing_periods(
     for period in sorted(each for each in known - right if not _is_month(each)):
         yield Difference(period.name, "year", "present", "absent, as it has no months")
         checked.strays.append((PERIODS.name, {"_id": period.name}))
-    yield from _totals(store, session, months, fresh, checked)
-    yield from _without_period(store, session, known, checked)
+    yield from _totals(reads, months, fresh, checked)
+    yield from _without_period(reads, known, checked)
 
 
-def _without_period(store: Store, session: Session, known: set[Period], checked: Checked) -> Iterator[Difference]:
+def _without_period(reads: Reads, known: set[Period], checked: Checked) -> Iterator[Difference]:
     months = [each for each in known if _is_month(each)]
     names = {each.name for each in known} | {day.name for month in months for day in month.days}
-    if lost := sorted(set(store.db[ROLLUPS.name].distinct("period", session=session)) - names):
+    if lost := sorted(set(reads.distinct(ROLLUPS.name, "period")) - names):
         yield Difference(ROLLUPS.name, f"slices of {lost[0]}", "present", "absent, as the period is unknown")
         checked.strays.append((ROLLUPS.name, {"period": {"$in": lost}}))
     elsewhere: dict[str, Any] = {"month": {"$nin": [day_of(day_number(month.start)) for month in months]}}
-    for page in store.db[PAGES.name].find(elsewhere, {"_id": 1}, session=session):
+    for page in reads.find(PAGES.name, elsewhere, {"_id": 1}):
         yield Difference(PAGES.name, f"page {page['_id']}", "present", "absent, as the month is unknown")
         checked.strays.append((PAGES.name, {"_id": page["_id"]}))
 
 
-def _totals(
-    store: Store, session: Session, months: Mapping[Period, Parts], fresh: set[Period], checked: Checked
-) -> Iterator[Difference]:
+def _totals(reads: Reads, months: Mapping[Period, Parts], fresh: set[Period], checked: Checked) -> Iterator[Difference]:
     """What MongoDB itself adds up, beside the totals that its months keep."""
     ids = [slice_id(ALL, 0, month) for month in fresh]
-    found = store.db[ROLLUPS.name].find({"_id": {"$in": ids}}, {"period": 1, f"cells.{TOTAL}": 1}, session=session)
+    found = reads.find(ROLLUPS.name, {"_id": {"$in": ids}}, {"period": 1, f"cells.{TOTAL}": 1})
     totals = {each["period"]: each.get("cells", {}).get(TOTAL) for each in found}
     for month in sorted(fresh):
         cells, right = totals.get(month.name), months.get(month, NOTHING)

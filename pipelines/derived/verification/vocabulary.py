@@ -11,14 +11,14 @@ from catalog.purchases import PURCHASES
 from pipelines.derived.verification.findings import RESTORE, Difference
 from pipelines.state.directory import VERSIONS
 from pipelines.state.members import noted_marks, present_marks
-from store.client import Session, Store
+from store.client import Reads
 
 
-def differing_vocabulary(store: Store, session: Session) -> Iterator[Difference]:
+def differing_vocabulary(reads: Reads) -> Iterator[Difference]:
     """References: 0 is Unknown, no gap, no name twice, and the members that were noted."""
     for dimension in PURCHASES.references:
         name = dimension.collection
-        members = {each["_id"]: each["name"] for each in store.db[name].find({}, session=session).sort("_id", 1)}
+        members = {each["_id"]: each["name"] for each in reads.find(name, sort=[("_id", 1)])}
         if list(members) != list(range(len(members))):
             gap = next(code for code in range(len(members)) if code not in members)
             yield Difference(name, f"_id {gap}", "missing", f"{len(members)} consecutive ids", RESTORE)
@@ -27,19 +27,17 @@ def differing_vocabulary(store: Store, session: Session) -> Iterator[Difference]
         folded = Counter(key(str(each)) for each in members.values())
         for each in (each for each, count in folded.items() if count > 1):
             yield Difference(name, f"name {each!r}", f"{folded[each]} members", "one member", RESTORE)
-    noted = noted_marks(store.db[STATUS.name].find({"_id": VERSIONS}, session=session).to_list())
-    present = present_marks(store, session)
+    noted = noted_marks(reads.find(STATUS.name, {"_id": VERSIONS}))
+    present = present_marks(reads)
     for dimension in PURCHASES.references:
         name = dimension.collection
         if name in noted and noted[name] != present[name]:
-            yield Difference(
-                name, "names", _suspects(store, session, dimension), "the names as they were added", RESTORE
-            )
+            yield Difference(name, "names", _suspects(reads, dimension), "the names as they were added", RESTORE)
 
 
-def _suspects(store: Store, session: Session, dimension: Referred) -> str:
+def _suspects(reads: Reads, dimension: Referred) -> str:
     """The mark says that the names are not right, not which; those that the catalog declares are looked at first."""
-    names = {each["_id"]: each["name"] for each in store.db[dimension.collection].find({}, session=session)}
+    names = {each["_id"]: each["name"] for each in reads.find(dimension.collection)}
     others = [(code, right) for code, right in enumerate(dimension.members) if names.get(code) != right]
     told = [f"{code} is {names.get(code)!r}, not {right!r}" for code, right in others[:3]]
     return "; ".join(told) or f"one of {len(names)} names was changed"

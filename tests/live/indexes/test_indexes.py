@@ -218,7 +218,7 @@ def test_the_count_of_an_index_rises_when_a_question_uses_it(
     filled: Store, index: tuple[str, str], slug: str, given: dict[str, list[str]]
 ) -> None:
     """What `usage` counts is what questions do."""
-    question = ask(BY_SLUG[slug], given | {"source": ["raw"]}, read_vocabulary(filled))
+    question = ask(BY_SLUG[slug], given | {"source": ["raw"]}, read_vocabulary(filled.outside))
     before = {(collection, name): uses for collection, name, uses in usage(filled)}
     for _ in range(3):
         Answerer(filled).answer([question], Timer())[0]

@@ -39,8 +39,8 @@ def dated(number: int, **changes: str) -> str:
 
 def seen(store: Store) -> Directory:
     """The directory as it is now."""
-    with store.snapshot() as session:
-        return read_directory(store, session)
+    with store.snapshot() as snapshot:
+        return read_directory(snapshot)
 
 
 def loaded(store: Store, path: Path, then: Callable[[int, int], None] = quietly) -> LoadReport:
@@ -98,11 +98,10 @@ def test_after_each_commit_a_load_tells_what_is_there(store: Store, tmp_path: Pa
     versions: list[int] = []
 
     def look(done: int, total: int) -> None:
-        with store.snapshot() as session:
-            found = store.db.loads.find({}, session=session).to_list()
-            (state,) = read_loads(store, found, session)
-            there = store.db.transactions.count_documents({}, session=session)
-            directory = read_directory(store, session)
+        with store.snapshot() as snapshot:
+            (state,) = read_loads(snapshot, snapshot.find("loads"))
+            there = snapshot.count("transactions")
+            directory = read_directory(snapshot)
         assert state["counts"]["inserted"] == there
         assert state["offset"] == done
         assert set(directory.stale_months) == set(directory.months) != set()
@@ -111,7 +110,7 @@ def test_after_each_commit_a_load_tells_what_is_there(store: Store, tmp_path: Pa
     report = loaded(store, write(tmp_path / "a.csv", [dated(number) for number in range(ROWS)]), look)
     assert report.inserted == ROWS
     assert versions == list(range(versions[0], versions[0] + ROWS // BATCH_ROWS))
-    assert read_version(store).number == versions[-1]
+    assert read_version(store.outside).number == versions[-1]
     assert store.db.status.count_documents({"load_id": {"$exists": True}}) == 0, "a lane is left"
     assert not seen(store).stale_months
 

@@ -53,12 +53,12 @@ def run(
 
 def load_of(store: Store) -> dict[str, Any]:
     """The one load as it stands; empty before there is one."""
-    return next(iter(read_loads(store, store.db.loads.find().to_list())), {})
+    return next(iter(read_loads(store.outside, store.db.loads.find().to_list())), {})
 
 
 def data_version(store: Store) -> int:
     """The data version; 0 before the first load."""
-    return read_version(store).number
+    return read_version(store.outside).number
 
 
 class Totals(NamedTuple):

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import permutations
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from pipelines.ask.queries import BY_SLUG
 from pipelines.ask.question import Question
 from pipelines.derived.verify import verify
 from pipelines.state.directory import read_directory
-from store.client import Store, in_transaction
+from store.client import Store
 from store.holder import _born, myself
 from store.timing import Timer
 from tests.support.process import Process
@@ -93,8 +94,8 @@ def test_a_new_member_is_refused_or_added_as_asked(store: Store, tmp_path: Path)
     run(store, path)
     assert total(store) == (0, 0, 0)
     run(store, path, Options(new_members="add"))
-    with store.snapshot() as session:
-        vocabulary = read_directory(store, session).vocabulary
+    with store.snapshot() as snapshot:
+        vocabulary = read_directory(snapshot).vocabulary
     assert vocabulary["state"][-1] == "Puerto Rico"
     found = Answerer(store).answer([Question(BY_SLUG["top-states"])], Timer())[0]
     assert [(key, parts.transactions) for key, parts in found.rows] == [(("Puerto Rico",), 2)]
@@ -335,8 +336,8 @@ def test_a_removal_that_another_process_has_gone_on_with_writes_nothing_more(sto
     overtaken = {"_id": first, "status": "removing", "session": store.db.loads.find_one()["session"]}  # type: ignore[index]
     remove(store, first, quietly)
     run(store, tmp_path / "first.csv")
-    with store.client.start_session() as session, pytest.raises(LoadError, match="taken over this removal"):
-        in_transaction(session, lambda inner: _remove_batch(store, overtaken, inner))
+    with pytest.raises(LoadError, match="taken over this removal"):
+        store.transaction(partial(_remove_batch, store, overtaken))
     assert account(store) == {"first.csv": (2, 0, 0)}
 
 

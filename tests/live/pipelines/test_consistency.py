@@ -25,7 +25,7 @@ from pipelines.derived.refresh import refresh
 from pipelines.derived.verify import verify
 from pipelines.state.directory import bump_version
 from pipelines.state.lanes import lane_sessions
-from store.client import Session, Store
+from store.client import Store, Transaction
 from store.schema import read_vocabulary
 from store.settings import Settings
 from store.timing import Timer
@@ -88,8 +88,7 @@ class Writers:
                 load(store, path, Options(random.choice(("transaction", "profile"))), 0.0, quietly)
                 self.done["batches"] += 1
                 if random.random() < 0.3:
-                    with store.client.start_session() as session:
-                        session.with_transaction(lambda inner: _touch(store, inner))
+                    store.transaction(_touch)
                     time.sleep(random.random() * 0.3)
                     refresh(store)
                     self.done["refreshes"] += 1
@@ -118,13 +117,13 @@ class Writers:
         """End what a killed loader has left open, as its successor would; it blocks the others for a minute."""
         with Store(self._settings) as store:
             for state in store.db.loads.find({"file": file}):
-                for name in (state["session"], *lane_sessions(store, state["_id"])):
+                for name in (state["session"], *lane_sessions(store.outside, state["_id"])):
                     store.client.admin.command("killSessions", [{"id": name}])
 
 
-def _touch(store: Store, session: Session) -> None:
+def _touch(transaction: Transaction) -> None:
     """Make three months stale without changing anything, as a batch of nothing would."""
-    bump_version(store, session, [day_number(FIRST + timedelta(days=days)) for days in (3, 95, 190)])
+    bump_version(transaction, [day_number(FIRST + timedelta(days=days)) for days in (3, 95, 190)])
 
 
 @contextmanager
@@ -162,7 +161,7 @@ def compare_while_busy(data_dir: Path, folder: Path, comparisons: int, seconds: 
     random, told = Random(SEED + 3), Counter[str]()
     versions: set[int] = set()
     with busy(data_dir, folder) as (store, writers):
-        vocabulary = read_vocabulary(store)
+        vocabulary = read_vocabulary(store.outside)
         answerers = [
             Answerer(store),
             Answerer(store, answer_rows=0),

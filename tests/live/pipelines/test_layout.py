@@ -180,6 +180,5 @@ def test_a_new_database_has_the_layout_from_its_first_commit_on(store: Store) ->
     """Without data there is nothing to be of a layout."""
     apply(store)
     assert store.db.status.find_one() is None
-    with store.client.start_session() as session:
-        begin(store, session)
+    store.transaction(begin)
     assert store.db.status.find_one({"_id": DATA_VERSION})["schema"] == LAYOUT

@@ -19,7 +19,7 @@ from pipelines.derived import refresh as refreshing
 from pipelines.derived.refresh import refresh
 from pipelines.derived.verify import Verification, verify
 from pipelines.state.directory import bump_version
-from store.client import Store
+from store.client import Reads, Store, Transaction
 from store.settings import Settings
 from tests.support.places import ROOT
 from tests.support.rows import quietly, row, write
@@ -126,11 +126,12 @@ def test_a_batch_that_fails_makes_nothing_stale(filled: Store, tmp_path: Path, m
 
 def test_marks_are_seen_with_their_transactions_and_never_before(filled: Store) -> None:
     """Within an open transaction nobody else sees the marks; after it all do."""
-    with filled.client.start_session() as session:
-        session.start_transaction()
-        bump_version(filled, session, [day_number(date(2023, 1, 5))])
+
+    def mark(transaction: Transaction) -> None:
+        bump_version(transaction, [day_number(date(2023, 1, 5))])
         assert stale(filled) == ([], [])
-        session.commit_transaction()
+
+    filled.transaction(mark)
     assert stale(filled) == (["2023-01"], ["2023"])
 
 
@@ -156,7 +157,7 @@ def test_a_month_that_comes_in_many_replies_is_built_the_same(filled: Store, mon
     """One document a reply, then eleven: a month's rows come from several, with positions of one and two digits."""
     before = dump(filled)
     for size in (1, 11):
-        monkeypatch.setattr("pipelines.derived.columns._BATCH", size)
+        monkeypatch.setattr("store.replies.BATCH", size)
         make_all_stale(filled)
         refresh(filled)
         after = dump(filled)
@@ -181,9 +182,9 @@ def test_a_refresh_reads_only_what_is_stale(filled: Store, tmp_path: Path, monke
     read: list[str] = []
     original = refreshing.read_columns
 
-    def spy(store: Store, session: Any, first: date, last: date) -> Any:
+    def spy(reads: Reads, first: date, last: date) -> Any:
         read.append(f"{first} {last}")
-        return original(store, session, first, last)
+        return original(reads, first, last)
 
     add_batch(filled, tmp_path / "d.csv", [date(2022, 12, 24)], 40_000)
     monkeypatch.setattr(refreshing, "read_columns", spy)
@@ -298,7 +299,7 @@ def test_refreshing_beside_a_load_leaves_everything_right(filled: Store, data_di
 
 
 def kill_refreshes(store: Store, data_dir: Path, kills: int) -> None:
-    """Kill `python -m loader refresh` at random moments; what is fresh is right after each, and all in the end."""
+    """Kill `python -m pipelines refresh` at random moments; what is fresh is right after each, and all in the end."""
     random = Random(SEED)
     environment = os.environ | {"DATA_DIR": str(data_dir), "MONGODB_DATABASE": store.settings.database}
     environment = {name: value for name, value in environment.items() if not name.startswith("MONGODB_URI")}
@@ -349,7 +350,7 @@ import time
 from pipelines.derived import refresh
 from store.client import Store
 from store.settings import Settings
-def bump_builds(store, session):
+def bump_builds(transaction):
     print("in the transaction", flush=True)
     time.sleep(600)
 refresh.bump_builds = bump_builds
@@ -382,9 +383,12 @@ def test_a_refresh_after_one_that_was_killed_within_its_transaction_is_not_held_
 def test_a_month_that_has_lost_all_its_transactions_is_built_empty(filled: Store) -> None:
     """No slices, no page, no rows; the year is the sum of the others."""
     january = {"day": {"$gte": date_time(2023, 1, 1), "$lt": date_time(2023, 2, 1)}}
-    with filled.client.start_session() as session, session.start_transaction():
-        filled.db.transactions.delete_many(january, session=session)
-        bump_version(filled, session, [day_number(date(2023, 1, 1))])
+
+    def lose(transaction: Transaction) -> None:
+        transaction.delete("transactions", january)
+        bump_version(transaction, [day_number(date(2023, 1, 1))])
+
+    filled.transaction(lose)
     refresh(filled)
     assert stale(filled) == ([], [])
     assert all(each.remedy for each in verify(filled, quietly).shown)  # the load and customers miss them, no sum does

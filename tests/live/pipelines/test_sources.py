@@ -58,7 +58,7 @@ class Checked:
                 report = load(self.store, path, Options(random.choice(("transaction", "profile"))), 0.0, quietly)
                 assert report.quarantined == 0
         refresh(self.store)
-        self.vocabulary = read_vocabulary(self.store)
+        self.vocabulary = read_vocabulary(self.store.outside)
         self.answerers = (
             Answerer(self.store, answer_rows=0),
             Answerer(self.store),
@@ -145,7 +145,7 @@ def test_a_stale_month_is_answered_from_its_transactions_and_its_year_is_not_use
 ) -> None:
     """After a batch and before the refresh: the new rows count at once, and only their month is read from raw."""
     answerer = Answerer(two_years, answer_rows=0)
-    vocabulary = read_vocabulary(two_years)
+    vocabulary = read_vocabulary(two_years.outside)
     question = ask(QUERIES[0], {}, vocabulary)
     before = answerer.answer([question], Timer())[0]
     assert before.plan.source == "rollup"
@@ -170,7 +170,7 @@ def test_a_stale_month_is_answered_from_its_transactions_and_its_year_is_not_use
 def test_an_undeclared_query_is_answered_alike_by_every_source(two_years: Store) -> None:
     """A pair of dimensions that no query has, on the real server, split by each interval."""
     by = (PURCHASES.by_name["segment"], PURCHASES.by_name["payment_method"])
-    query = Query("eleventh", "", "", by, REVENUE, Descending(REVENUE), Leader(REVENUE, "{} brings most"))
+    query = Query("eleventh", "", "", by, Descending(REVENUE), Leader(REVENUE, "{} brings most"))
     answerer = Answerer(two_years, answer_rows=0)
     for interval in (None, *Interval):
         answers = {}
@@ -188,7 +188,7 @@ def test_an_undeclared_query_is_answered_alike_by_every_source(two_years: Store)
 def test_a_wrong_cell_makes_the_sources_differ(two_years: Store) -> None:
     """The comparison can fail: a cent in one cell is seen, and gone again when it is put back."""
     answerer = Answerer(two_years, answer_rows=0)
-    question = ask(QUERIES[0], {"from": ["2022-02-01"], "to": ["2022-02-28"]}, read_vocabulary(two_years))
+    question = ask(QUERIES[0], {"from": ["2022-02-01"], "to": ["2022-02-28"]}, read_vocabulary(two_years.outside))
 
     def differs() -> bool:
         answers = answerer.answer((question, with_source(question, Source.RAW)), Timer())
@@ -203,7 +203,7 @@ def test_a_wrong_cell_makes_the_sources_differ(two_years: Store) -> None:
 
 def test_answers_asked_together_are_of_one_moment(two_years: Store) -> None:
     """The same version and the same cluster time for all."""
-    vocabulary = read_vocabulary(two_years)
+    vocabulary = read_vocabulary(two_years.outside)
     found = Answerer(two_years).answer([ask(query, {}, vocabulary) for query in QUERIES], Timer())
     assert len({(each.version, each.as_of) for each in found}) == 1
     assert len({each.total for each in found}) == 1
@@ -213,10 +213,24 @@ def test_the_answer_cache_is_asked_before_the_database(two_years: Store) -> None
     """The second time the same question costs no read of rollups; another version would be another answer."""
     told: list[bool] = []
     answerer = Answerer(two_years, tell=lambda _, kept: told.append(kept))
-    question = ask(QUERIES[0], {}, read_vocabulary(two_years))
+    question = ask(QUERIES[0], {}, read_vocabulary(two_years.outside))
     first, second = answerer.answer([question], Timer())[0], answerer.answer([question], Timer())[0]
     assert second is first
     assert told == [False, True]
+
+
+def test_each_question_is_told_once(two_years: Store) -> None:
+    """Made, then kept: a comparison as one answer and not as its halves, and several questions one by one."""
+    told: list[tuple[Question, bool]] = []
+    answerer = Answerer(two_years, tell=lambda answer, kept: told.append((answer.question, kept)))
+    now = answerer.known.now()
+    compared = ask(QUERIES[0], {"compare": ["previous_year"], "from": ["2021-01-01"]}, now.vocabulary)
+    for questions in ([compared], [ask(query, {}, now.vocabulary) for query in QUERIES[1:]]):
+        for kept in (False, True):
+            told.clear()
+            answers = answerer.answer(questions, Timer(), now)
+            assert [answer.question for answer in answers] == questions
+            assert told == [(question, kept) for question in questions]
 
 
 def test_the_oracle_reads_what_the_database_holds(server: Store, data_dir: Path, tmp_path: Path) -> None:

@@ -23,8 +23,7 @@ from pipelines.ask.queries import BY_SLUG
 from pipelines.ask.question import Question
 from pipelines.derived.verify import verify
 from pipelines.state.lanes import open_lanes
-from store.client import Store, in_transaction
-from store.holder import session_name
+from store.client import Store
 from store.timing import Timer
 from tests.support.places import ROOT
 from tests.support.rows import quietly, row, write
@@ -68,10 +67,10 @@ def filled(
         assert remove(store, removed.load_id, quietly).kept.total() == len(ADOPTED_IDS)
         code = store.db.transactions.find_one({"_id": 5})["state_id"]
         rename(store, "state", code, "A state of another name")
-        with store.client.start_session() as session:
+        with store.session() as session:
             third = store.db.loads.find_one({"file": "third.csv"})
             assert third
-            in_transaction(session, lambda inner: open_lanes(store, inner, third, [session_name(session)]))
+            session.transaction(lambda transaction: open_lanes(transaction, third, [session.name]))
         verify(store, quietly)
         yield store
 

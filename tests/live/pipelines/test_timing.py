@@ -61,7 +61,7 @@ def store() -> Iterator[Store]:
 def table(store: Store) -> dict[tuple[str, str], Row]:
     """All measurements, printed and written down."""
     answerer = Answerer(store, answer_rows=0)
-    assert not _directory(answerer, store).stale_months, "run `python -m loader refresh` first"
+    assert not _directory(answerer, store).stale_months, "run `python -m pipelines refresh` first"
     rows = {}
     for query in QUERIES:
         for scenario, questions in _scenarios(query).items():
@@ -101,8 +101,8 @@ def test_a_rollup_is_far_quicker_than_the_transactions(store: Store, table: dict
 
 
 def _directory(answerer: Answerer, store: Store):
-    with store.snapshot() as session:
-        return answerer.known.as_of(session)
+    with store.snapshot() as snapshot:
+        return answerer.known.as_of(snapshot)
 
 
 def _scenarios(query: Query) -> dict[str, list[Question]]:

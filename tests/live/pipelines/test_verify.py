@@ -329,8 +329,8 @@ def test_the_last_result_is_in_the_directory(own: Store) -> None:
     question = Question(BY_SLUG["overall-summary"])
 
     def seen() -> Any:
-        with own.snapshot() as session:
-            return answerer.known.as_of(session).verification
+        with own.snapshot() as snapshot:
+            return answerer.known.as_of(snapshot).verification
 
     answerer.answer([question], Timer())[0]
     assert seen() is None
@@ -390,7 +390,7 @@ def test_refresh_and_verify_are_commands_of_pipelines_too(
     assert (code, said.splitlines()[-1]) == (0, "no difference")
     cell("2022-12", "r")(own.db)
     code, said, error = both("verify")
-    assert (code, said.splitlines()[-1]) == (1, "1 differences")
+    assert (code, said.splitlines()[-1]) == (1, "1 difference")
     assert "python -m pipelines verify --repair" in error
     pointed = run(own, data_dir, environment, "pipelines", "verify", "--csv", str(csv_file))
     assert pointed.returncode == 2
@@ -427,10 +427,10 @@ def test_what_a_repair_cannot_mend_is_told_with_its_remedy_and_stays(
     assert found.lasting
     assert all(each.remedy for each in found.shown if each.period in ("transactions", "customers", "loads"))
     refresh(own)
-    version = read_version(own).number
+    version = read_version(own.outside).number
     again = verify(own, quietly, repair=True)
     assert (again.ok, again.lasting, again.differences, again.repaired) == (False, found.lasting, found.lasting, 0)
-    assert read_version(own).number == version
+    assert read_version(own.outside).number == version
     told = command(own, data_dir, environment, "--repair")
     assert told.returncode == 1
     assert "a refresh cannot repair that" in told.stderr

@@ -277,7 +277,7 @@ def test_any_slice_that_a_random_question_reads_is_missed(
 ) -> None:
     """Each read is tried whole, and with one of its slices gone: the answer stays, and the log says what is gone."""
     random = Random(SEED)
-    vocabulary = read_vocabulary(own)
+    vocabulary = read_vocabulary(own.outside)
     known = directory(own)
     kinds = set()
     for number in range(300):

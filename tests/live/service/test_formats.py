@@ -181,20 +181,6 @@ def test_etags_differ_by_form(client: FlaskClient) -> None:
             assert "Accept" in response.headers["Vary"]
 
 
-@pytest.mark.parametrize("suffix", ["arrow", "parquet"])
-def test_without_pyarrow_its_forms_are_a_406_that_says_what_to_install(
-    client: FlaskClient, monkeypatch: pytest.MonkeyPatch, suffix: str
-) -> None:
-    """And the others work."""
-    monkeypatch.setattr("service.api.formats.find_spec", lambda name: None)
-    response = client.get(f"/v1/queries/top-states.{suffix}")
-    assert response.status_code == 406
-    assert "pip install pyarrow" in response.json["detail"]
-    assert response.json["allowed"] == ["json", "csv", "ndjson"]
-    assert client.get("/v1/queries/top-states", headers={"Accept": BY_SUFFIX[suffix].mimetype}).status_code == 406
-    assert client.get("/v1/queries/top-states.csv").status_code == 200
-
-
 def test_a_worker_does_not_load_pyarrow_until_it_is_asked_for(loaded: Store) -> None:
     """It takes 100 MB. Asked in a process of its own, for this one has it loaded."""
     code = """if True:

@@ -90,7 +90,8 @@ def test_the_envelope_has_the_documented_keys(service: Service, query: Query) ->
     assert set(body["query"]) == {"slug", "title", "question", "answer", "filters"}
     assert set(body["totals"]) == {"transactions", "priced_transactions", "revenue", "average_spend"}
     assert set(body["meta"]) - {"verified"} == {
-        "source", "reads", "refused", "data_version", "as_of", "timing_ms", "estimate_ms", "request_id",
+        "source", "reads", "refused", "data_version", "as_of", "timing_ms", "estimate_ms", "request_id", "warnings",
+        "verification",
     }  # fmt: skip
     assert {"plan", "mongo", "shape", "total"} >= set(body["meta"]["timing_ms"]) - {"compute"}
     assert all(set(column) <= {"name", "type", "unit"} for column in body["columns"])

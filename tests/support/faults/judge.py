@@ -79,7 +79,7 @@ def judge(store: Store, files: Sequence[Path], output: str = "") -> list[str]:
 
 def judge_part(store: Store) -> list[str]:
     """What is wrong with one interrupted load, as of one moment: its checkpoint must account for all that is there."""
-    with store.snapshot() as session:
+    with store.client.start_session(snapshot=True) as session:
         load = store.db.loads.find_one({}, session=session)
         lanes = store.db.status.find({"load_id": load["_id"]}, session=session).to_list() if load else []
         load = max((load, *lanes), key=lambda each: each["offset"]) if load else None

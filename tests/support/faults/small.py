@@ -22,7 +22,7 @@ def plant(fault: str) -> None:
         loader.loads.remove.take_turn = lambda *_: None
     elif fault == "keeps-too-much":
         real = loader.loads.remove.find_heirs
-        loader.loads.remove.find_heirs = lambda *given: dict.fromkeys(real(*given), given[3])
+        loader.loads.remove.find_heirs = lambda *given: dict.fromkeys(real(*given), given[2])
     elif fault == "notes-no-repeats":
         loader.writing.batches.note_repeats = lambda *_: None
     elif fault == "forgets-the-version":

@@ -15,7 +15,7 @@ from catalog.measures import (
     NOTHING,
     PRICED_TRANSACTIONS,
     REVENUE,
-    TRANSACTIONS,
+    TRANSACTION_COUNT,
     Parts,
     average_cents,
     dollars,
@@ -80,7 +80,7 @@ def test_each_measure_reads_its_own_part() -> None:
     """COUNT(*), COUNT(x), SUM(x), AVG(x), in this order."""
     parts = Parts(transactions=3, priced=2, cents=25)
     assert [measure.finish(parts) for measure in MEASURES] == [3, 2, Decimal("0.25"), Decimal("0.13")]
-    assert MEASURES == (TRANSACTIONS, PRICED_TRANSACTIONS, REVENUE, AVERAGE_SPEND)
+    assert MEASURES == (TRANSACTION_COUNT, PRICED_TRANSACTIONS, REVENUE, AVERAGE_SPEND)
     assert [measure.name for measure in MEASURES] == ["transactions", "priced_transactions", "revenue", "average_spend"]
 
 

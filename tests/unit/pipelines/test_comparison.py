@@ -13,7 +13,8 @@ from catalog.measures import NOTHING, Parts
 from catalog.purchases import DATE, HOUR, PURCHASES, STATE
 from pipelines.answer.answer import Answer, Codes, arrange, change
 from pipelines.answer.comparison import Span, compare, counterpart, halves, spans
-from pipelines.ask.queries import BY_SLUG, exploration
+from pipelines.ask.explore import exploration
+from pipelines.ask.queries import BY_SLUG
 from pipelines.ask.question import Comparison, Interval, Question, ask
 from pipelines.plan.reads import Plan
 from pipelines.state.version import Version

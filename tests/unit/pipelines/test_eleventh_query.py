@@ -13,8 +13,7 @@ import pytest
 
 from catalog.calendar import Period, parse
 from catalog.dimensions import date_of, day_number
-from catalog.measures import AVERAGE_SPEND, REVENUE, Parts
-from catalog.measures import TRANSACTIONS as COUNT
+from catalog.measures import AVERAGE_SPEND, REVENUE, TRANSACTION_COUNT, Parts
 from catalog.purchases import AGE_GROUP, DATE, HOUR, PAYMENT_METHOD, PURCHASES, SEGMENT
 from pipelines.answer.answer import Answer, arrange
 from pipelines.answer.sources import parse_groups
@@ -38,12 +37,17 @@ ELEVENTH = Query(
     slug="revenue-by-segment-and-payment-method",
     title="Revenue by Segment and Payment Method",
     question="Which segment pays most by which method?",
-    by=(SEGMENT, PAYMENT_METHOD), primary=REVENUE, order=Descending(REVENUE),
+    by=(SEGMENT, PAYMENT_METHOD), order=Descending(REVENUE),
     sentence=Leader(REVENUE, "{} brings most"), limit=7,
 )  # fmt: skip
-BY_DAY = Query("hours-of-days", "", "", (DATE, HOUR), COUNT, ByKey(), Leader(COUNT, "{} is busiest"))
+BY_DAY = Query("hours-of-days", "", "", (DATE, HOUR), ByKey(), Leader(TRANSACTION_COUNT, "{} is busiest"))
 BY_THREE = Query(
-    "three", "", "", (AGE_GROUP, SEGMENT, HOUR), AVERAGE_SPEND, Descending(AVERAGE_SPEND), Leader(COUNT, "{}")
+    "three",
+    "",
+    "",
+    (AGE_GROUP, SEGMENT, HOUR),
+    Descending(AVERAGE_SPEND),
+    Leader(TRANSACTION_COUNT, "{}"),
 )
 NEW = (ELEVENTH, BY_DAY, BY_THREE)
 each_new = pytest.mark.parametrize("query", NEW, ids=lambda query: query.slug)

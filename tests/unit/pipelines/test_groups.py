@@ -9,8 +9,9 @@ import pytest
 from catalog.calendar import month_of
 from catalog.errors import BadValue, UnknownName
 from catalog.purchases import DATE, HOUR, PURCHASES, SEGMENT, STATE
-from pipelines.ask.queries import EXPLORE, QUERIES, ByKey, Descending, exploration
-from pipelines.ask.question import Filter, Interval, Question, ask, find_exploration
+from pipelines.ask.explore import EXPLORE, exploration, find_exploration
+from pipelines.ask.queries import QUERIES, ByKey, Descending
+from pipelines.ask.question import Filter, Interval, Question, ask
 from pipelines.plan.groups import TooManyGroups, check_groups, most_groups
 from pipelines.state.version import EMPTY, Directory, Month
 
@@ -59,10 +60,10 @@ def test_a_stale_month_may_hold_any_number() -> None:
 
 def test_the_same_dimensions_in_the_same_order_are_the_same_query() -> None:
     """Queries are compared by identity: an answer that is kept has to be found again."""
-    one = find_exploration({"by": ["segment", "hour"]})
-    assert find_exploration({"by": ["segment", "hour"]}) is one
-    assert find_exploration({"by": ["hour", "segment"]}) is not one
-    assert find_exploration({}).by == ()
+    one = find_exploration(["segment", "hour"])
+    assert find_exploration(["segment", "hour"]) is one
+    assert find_exploration(["hour", "segment"]) is not one
+    assert find_exploration([]).by == ()
 
 
 def test_no_more_explorations_are_kept_than_there_are_ways_to_order_three_dimensions() -> None:
@@ -90,7 +91,7 @@ def test_no_more_explorations_are_kept_than_there_are_ways_to_order_three_dimens
 def test_what_is_no_group_by_is_refused(names: list[str], error: type[Exception]) -> None:
     """At most three, each once, each a dimension."""
     with pytest.raises(error) as caught:
-        find_exploration({"by": names})
+        find_exploration(names)
     assert "by" in str(caught.value)
 
 
@@ -104,7 +105,7 @@ def test_an_exploration_is_in_time_where_it_has_time_and_by_revenue_otherwise() 
 def test_an_exploration_echoes_what_it_groups_by() -> None:
     """So that the reply and its ETag say the whole question; and only it takes `by`."""
     given = {"by": ["state", "hour"], "gender": ["male"]}
-    query = find_exploration(given)
+    query = find_exploration(given["by"])
     assert query.slug == EXPLORE
     assert ask(query, given, VOCABULARY).echo(VOCABULARY) == {"by": ["state", "hour"], "gender": ["Male"]}
     with pytest.raises(UnknownName):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from catalog.calendar import parse
 from catalog.dimensions import date_of, day_number
-from catalog.measures import TRANSACTIONS, Parts
+from catalog.measures import Parts
 from catalog.purchases import DATE, GENDER, MAX_AMOUNT_CENTS, PURCHASES, STATE
 from pipelines.ask.queries import ByKey, Query
 from pipelines.ask.question import Filter, Interval, Question
@@ -84,7 +84,7 @@ def test_no_rows_make_no_page_and_no_page_no_rows() -> None:
     """The empty month."""
     assert list(pack(columns_of([]), MARCH, 1)) == []
     assert len(unpack([])) == 0
-    question = Question(Query("any", "", "", (GENDER,), TRANSACTIONS, ByKey(), Summary()))
+    question = Question(Query("any", "", "", (GENDER,), ByKey(), Summary()))
     assert evaluate(unpack([]), question, 0, 99_999) == {}
 
 
@@ -119,7 +119,7 @@ def random_question(random: Random) -> Question:
         for each in random.sample(PURCHASES.filterable, random.choice((0, 0, 1, 2, 3)))
     )
     interval = random.choice((None, *Interval))
-    return Question(Query("any", "", "", by, TRANSACTIONS, ByKey(), Summary()), None, None, filters, interval)
+    return Question(Query("any", "", "", by, ByKey(), Summary()), None, None, filters, interval)
 
 
 @settings(max_examples=50, deadline=None)
@@ -141,7 +141,7 @@ def test_an_answer_from_pages_is_what_counting_row_by_row_gives(seed: int, is_pa
 def test_groups_too_many_for_a_table_are_counted_too(monkeypatch: pytest.MonkeyPatch) -> None:
     """The way for sparse groups gives the same as the way for dense ones."""
     rows = random_rows(Random(5), MARCH, 300)
-    query = Query("any", "", "", (STATE, DATE, GENDER), TRANSACTIONS, ByKey(), Summary())
+    query = Query("any", "", "", (STATE, DATE, GENDER), ByKey(), Summary())
     question = Question(query, interval=Interval.WEEK)
     dense = evaluate(columns_of(rows), question, 0, 99_999)
     monkeypatch.setattr(pages, "MAX_GROUPS", 10)
@@ -155,7 +155,7 @@ def test_pages_add_up_beyond_2_to_the_53_exactly() -> None:
     codes = {each.name: zeros for each in PURCHASES.dimensions} | {DATE.name: zeros + day_number(MARCH.start)}
     cents = np.full(count, MAX_AMOUNT_CENTS, np.int64)
     cents[-1] = 1
-    question = Question(Query("any", "", "", (), TRANSACTIONS, ByKey(), Summary()))
+    question = Question(Query("any", "", "", (), ByKey(), Summary()))
     found = evaluate(unpack(through_bson(Columns(codes, cents))), question, 0, 99_999)
     assert found == {(): Parts(count, count, MAX_AMOUNT_CENTS * 100_000 + 1)}
     assert found[()].cents > 2**53

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from catalog.calendar import Grain, Period, month_of, parse, year_of
 from catalog.errors import SourceRefused
-from catalog.measures import TRANSACTIONS
 from catalog.purchases import DATE, GENDER, HOUR, PAYMENT_METHOD, PURCHASES, SEGMENT, STATE
 from pipelines.ask.queries import BY_SLUG, QUERIES, ByKey, Query
 from pipelines.ask.question import Filter, Interval, Question, Source
@@ -22,8 +21,8 @@ from pipelines.plan.shape import needed_dimensions
 from pipelines.state.version import Directory, Month, Version
 
 ROWS = 20_000
-PAIR = Query("pair", "", "", (SEGMENT, PAYMENT_METHOD), TRANSACTIONS, ByKey(), Summary())
-TRIPLE = Query("triple", "", "", (SEGMENT, PAYMENT_METHOD, GENDER), TRANSACTIONS, ByKey(), Summary())
+PAIR = Query("pair", "", "", (SEGMENT, PAYMENT_METHOD), ByKey(), Summary())
+TRIPLE = Query("triple", "", "", (SEGMENT, PAYMENT_METHOD, GENDER), ByKey(), Summary())
 
 
 def directory(*names: str, stale: tuple[str, ...] = (), rows: int | Mapping[str, int] = ROWS) -> Directory:
@@ -255,7 +254,7 @@ def test_no_source_that_is_read_counts_as_refused() -> None:
 )  # fmt: skip
 def test_days_and_weeks_need_the_date(interval: Interval | None, by: Any, needed: Any) -> None:
     """A week crosses the ends of months; longer intervals are made of months."""
-    query = Query("any", "", "", by, TRANSACTIONS, ByKey(), Summary())
+    query = Query("any", "", "", by, ByKey(), Summary())
     assert needed_dimensions(Question(query, interval=interval)) == needed
 
 

@@ -3,16 +3,16 @@
 import pytest
 
 from catalog.dimensions import UNKNOWN
-from catalog.measures import NOTHING, REVENUE, TRANSACTIONS, Parts
+from catalog.measures import NOTHING, REVENUE, TRANSACTION_COUNT, Parts
 from pipelines.ask.queries import QUERIES
-from pipelines.ask.sentences import NONE, Groups, Leader, Sentence, Summary, Versus, money, percent
+from pipelines.ask.sentences import NONE, LabelledGroups, Leader, Sentence, Summary, Versus, money, percent
 
 EARNS = Leader(REVENUE, "{} earns most")
-USED = Leader(TRANSACTIONS, "{} is used most")
+USED = Leader(TRANSACTION_COUNT, "{} is used most")
 SPEND = Versus("Male", "Female", "male customers", "female customers")
 
 
-def total(groups: Groups) -> Parts:
+def total(groups: LabelledGroups) -> Parts:
     """The parts of all groups together."""
     result = NOTHING
     for _, parts in groups:
@@ -20,7 +20,7 @@ def total(groups: Groups) -> Parts:
     return result
 
 
-CASES: dict[str, tuple[Sentence, Groups, str]] = {
+CASES: dict[str, tuple[Sentence, LabelledGroups, str]] = {
     "the highest revenue leads": (
         EARNS,
         [("Basic", Parts(9, 9, 100)), ("Gold", Parts(1, 1, 155750))],

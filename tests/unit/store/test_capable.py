@@ -13,7 +13,7 @@ ABLE = {"setName": "rs0", "maxWireVersion": 17}
 
 def store_of(hello: dict[str, Any]) -> Any:
     """What `require_replica_set` sees of a store whose server says this."""
-    return SimpleNamespace(_capable=False, client=SimpleNamespace(admin=SimpleNamespace(command=lambda name: hello)))
+    return SimpleNamespace(_capable=False, outside=SimpleNamespace(admin=lambda name: hello))
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Every command line has the same base: --version, usage errors, and a fault as one line and an exit code."""
 
 import os
+import re
 import runpy
 import subprocess
 import sys
@@ -33,6 +34,12 @@ def test_every_command_tells_its_version(
     monkeypatch.setenv("MONGODB_URI", "nonsense")
     assert call(monkeypatch, module, "--version") == 0
     assert capsys.readouterr().out == f"customer-analytics {VERSION}\n"
+
+
+def test_the_version_is_that_of_the_latest_release_in_the_changelog() -> None:
+    """It is written in one place, and the changelog says what it contains."""
+    releases = re.findall(r"^## \[(\d+\.\d+\.\d+)\] - \d{4}-\d{2}-\d{2}$", (ROOT / "CHANGELOG.md").read_text(), re.M)
+    assert releases[0] == VERSION
 
 
 @pytest.mark.parametrize("module", MODULES)

@@ -12,7 +12,7 @@ from pymongo.errors import (
 )
 
 from catalog.errors import InternalError, StoreUnavailable
-from store.client import translated
+from store.faults import translated
 
 
 @pytest.mark.parametrize(

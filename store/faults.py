@@ -1,0 +1,173 @@
+"""The driver's errors in this project's words. No address and no credential gets into the text."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from pymongo.errors import (
+    ConfigurationError,
+    ConnectionFailure,
+    ExecutionTimeout,
+    NetworkTimeout,
+    OperationFailure,
+    PyMongoError,
+    WaitQueueTimeoutError,
+)
+
+from catalog.errors import AnalyticsError, InternalError, StoreUnavailable
+from store.embedded.server import held
+from store.scope import budget_ms
+
+CHECK = "Check that it runs and that MONGODB_URI names it"
+
+_UNAUTHORIZED, _LOGIN_FAILED, _NO_MECHANISM = 13, 18, 334
+_DUPLICATE_KEY, _WRITE_CONFLICT, _SNAPSHOT_TOO_OLD = 11000, 112, 239
+_CHANGING = {91, 189, 246, 10107, 11600, 13435}
+"""What a server says that shuts down, steps down or has not caught up."""
+
+_FORBIDDEN = re.compile(r"not authorized on (\S+) to execute command \{ (\w+): (?:\"([^\"]*)\")?")
+_UNVERIFIED = re.compile(r"certificate verify failed: ([^(]*?)\.? *\(_ssl")
+
+
+class DuplicateKey(AnalyticsError):
+    """A document has the key of another one, and the collection or a unique index allows one only.
+
+    Attributes:
+        documents: those that were refused, as far as MongoDB tells them.
+    """
+
+    def __init__(self, documents: Sequence[Mapping[str, Any]], where: str) -> None:
+        self.documents = tuple(documents)
+        super().__init__(
+            f"MongoDB has a document with the same key already, in {where}. "
+            "Another process may have been quicker: run the same command again."
+        )
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn the driver's errors into this project's.
+
+    Raises:
+        StoreUnavailable: MongoDB is away, refuses the login, or is too busy; trying later may help.
+        DuplicateKey: a document of that key is there.
+        InternalError: MongoDB refused a command of ours.
+    """
+    try:
+        yield
+    except PyMongoError as error:
+        raise _translation(error) from error
+
+
+def _translation(error: PyMongoError) -> AnalyticsError:
+    if isinstance(error, WaitQueueTimeoutError):
+        return StoreUnavailable("Every connection to MongoDB is in use", "Try again")
+    if isinstance(error, NetworkTimeout | ExecutionTimeout):
+        if isinstance(error.__cause__, ConnectionFailure) and not isinstance(error.__cause__, NetworkTimeout):
+            return _unreachable(error.__cause__)
+        budget = budget_ms()
+        when = f"within this request's {budget:,} ms" if budget else "in time"
+        return StoreUnavailable(f"MongoDB did not answer {when}", "Try again, or ask for less")
+    if isinstance(error, ConnectionFailure):
+        return _unreachable(error)
+    if isinstance(error, OperationFailure):
+        return _refused(error)
+    if isinstance(error, ConfigurationError):
+        return _misconfigured(error)
+    return StoreUnavailable(f"MongoDB failed ({type(error).__name__})", "Try again")
+
+
+def _unreachable(error: BaseException) -> StoreUnavailable:
+    """What to say of a server that cannot be reached: the embedded one starts again by itself, if its disk has room."""
+    for server in held():
+        if said := server.trouble():
+            return StoreUnavailable(said, "Try again, or look at its disk and its log")
+    text = str(error)
+    if found := _UNVERIFIED.search(text):
+        if "mismatch" in found[1]:
+            return StoreUnavailable(
+                "MongoDB's certificate is not for the host that MONGODB_URI names",
+                "Use a name that the certificate has",
+            )
+        return StoreUnavailable(
+            f"MongoDB's certificate cannot be trusted ({found[1]})",
+            "Set tlsCAFile in MONGODB_URI to the certificate of the authority that signed it",
+        )
+    for sign, problem, remedy in _SIGNS:
+        if sign in text:
+            return StoreUnavailable(problem, remedy)
+    return StoreUnavailable("MongoDB cannot be reached", CHECK)
+
+
+_OTHER_SET = "MongoDB's replica set has another name than MONGODB_URI says", "Check replicaSet in MONGODB_URI"
+_NO_HOST = "The host name in MONGODB_URI cannot be resolved", "Check the name, and this machine's DNS"
+_SIGNS = (
+    ("No replica set members available for replica set name", *_OTHER_SET),
+    ("but this node belongs to a set named", *_OTHER_SET),
+    ("SSL handshake failed", "The TLS handshake with MongoDB failed", "If it takes no TLS, remove tls=true"),
+    (
+        "connection closed",
+        "MongoDB closes each connection at once",
+        "If it wants TLS, add tls=true to MONGODB_URI; if it wants a client's certificate, tlsCertificateKeyFile",
+    ),
+    *((sign, *_NO_HOST) for sign in ("Name or service not known", "name resolution", "No address associated")),
+)
+"""What stands in the error of a server that was not found, what that means, and what to do."""
+
+
+def _refused(error: OperationFailure) -> AnalyticsError:
+    details: Mapping[str, Any] = error.details or {}
+    codes = {error.code, *(each.get("code") for each in details.get("writeConcernErrors", ()))}
+    if _UNAUTHORIZED in codes:
+        return _forbidden(str(error))
+    if _LOGIN_FAILED in codes:
+        return StoreUnavailable("MongoDB refused the login", "Check the user and the password in MONGODB_URI")
+    if _NO_MECHANISM in codes:  # also for an unknown user, where it takes SCRAM-SHA-256 only: drivers then try SHA-1
+        return StoreUnavailable(
+            "MongoDB does not know the user, or does not take this kind of login",
+            "Check the user, authSource and authMechanism in MONGODB_URI",
+        )
+    if _WRITE_CONFLICT in codes:
+        return StoreUnavailable("Another write to MongoDB was in the way", "Try again")
+    if _SNAPSHOT_TOO_OLD in codes:
+        return StoreUnavailable(
+            "MongoDB no longer keeps the moment as of which this was read", "Try again, or ask for less"
+        )
+    if error.has_error_label("TransientTransactionError") or codes & _CHANGING:
+        return StoreUnavailable("MongoDB is changing its primary", "Try again")
+    written = details.get("writeErrors", ())
+    if doubles := [each for each in written if each["code"] == _DUPLICATE_KEY]:
+        return DuplicateKey([each.get("op", {}) for each in doubles], _collection(doubles[0].get("errmsg", "")))
+    if _DUPLICATE_KEY in codes:
+        return DuplicateKey((), _collection(str(error)))
+    return InternalError(f"MongoDB refused a command: {details.get('codeName', error.code)}: {error}")
+
+
+def _forbidden(text: str) -> StoreUnavailable:
+    if found := _FORBIDDEN.search(text):
+        database, command, collection = found.groups()
+        where = f"{database}.{collection}" if collection else database
+        return StoreUnavailable(
+            f"The user may not `{command}` on {where}", f"Give the user a role with that privilege on {database}"
+        )
+    if "requires authentication" in text:
+        return StoreUnavailable("MongoDB wants a login", "Put a user and a password into MONGODB_URI")
+    return StoreUnavailable("The user lacks a privilege in MongoDB", "Check the roles of the user in MONGODB_URI")
+
+
+def _collection(text: str) -> str:
+    """The collection that a duplicate key error names; no value."""
+    found = re.search(r"collection: [^. ]+\.(\S+)", text)
+    return found[1] if found else "a collection"
+
+
+def _misconfigured(error: ConfigurationError) -> StoreUnavailable:
+    if type(error.__cause__).__module__.startswith("dns."):
+        return StoreUnavailable(
+            "The DNS record that MONGODB_URI (mongodb+srv) names cannot be resolved",
+            "Check the host name, and this machine's DNS",
+        )
+    if "but this node belongs to a set named" in str(error):
+        return StoreUnavailable(*_OTHER_SET)
+    return StoreUnavailable("MongoDB cannot be reached with this MONGODB_URI", "Check its host name and options")

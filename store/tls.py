@@ -1,0 +1,40 @@
+"""The files that a connection by TLS is made with."""
+
+import ssl
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from catalog.errors import StoreUnavailable
+
+
+def require_files(options: Mapping[str, Any]) -> None:
+    """Look into the files that a connection string's options name; PyMongo ends in a traceback where one is wrong.
+
+    Attributes:
+        options: by name in lower case.
+
+    Raises:
+        StoreUnavailable: one cannot be read, or holds something else.
+    """
+    context = ssl.create_default_context()
+    password = options.get("tlscertificatekeyfilepassword", "")
+    _require(options, "tlsCAFile", context.load_verify_locations, "it holds no certificate in PEM form")
+    _require(options, "tlsCRLFile", context.load_verify_locations, "it holds no revocation list in PEM form")
+    _require(
+        options, "tlsCertificateKeyFile", lambda path: context.load_cert_chain(path, password=password),
+        "it has to hold a certificate and its private key in PEM form, with the password in "
+        "tlsCertificateKeyFilePassword if it has one",
+    )  # fmt: skip
+
+
+def _require(options: Mapping[str, Any], name: str, load: Callable[[str], None], content: str) -> None:
+    path = options.get(name.lower())
+    if path is None:
+        return
+    try:
+        load(path)
+    except OSError as error:  # ssl.SSLError is one, too
+        reason = content if isinstance(error, ssl.SSLError) else error.strerror
+        raise StoreUnavailable(
+            f"The file {path}, {name} in MONGODB_URI, cannot be used: {reason}", "Name the right file there"
+        ) from None

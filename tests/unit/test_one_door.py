@@ -1,0 +1,64 @@
+"""Outside of `store` nothing can reach MongoDB but through its objects, which forget neither session nor comment."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = ("catalog", "pipelines", "indexes", "loader", "service", "bench")
+GIVEN = ("session", "comment")
+KEPT = {"db", "start_session", "start_transaction", "with_transaction", "_session", "client_session"}
+"""What leads past the objects. `client` is looked at with its owner: Flask and Werkzeug have clients, too."""
+
+ALLOWED = {
+    ("service/around/rates.py", "client"),  # the limiter's own counts, by a library that wants a client
+    ("bench/load.py", "db"),  # measures what MongoDB takes without us
+    ("bench/load.py", "client"),
+}
+
+
+def leaks(source: str) -> Iterator[str]:
+    """The names in a module that lead past the door."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Attribute):
+            owner = ast.unparse(node.value)
+            if node.attr in KEPT and not (node.attr == "_session" and owner == "self"):
+                yield node.attr
+            if node.attr == "client" and "store" in owner:
+                yield node.attr
+        elif isinstance(node, ast.arg) and node.annotation and "ClientSession" in ast.unparse(node.annotation):
+            yield "ClientSession"
+        elif isinstance(node, ast.ImportFrom | ast.Import):
+            yield from (each.name for each in node.names if each.name in ("translated", "ClientSession", "MongoClient"))
+        elif isinstance(node, ast.keyword) and node.arg in GIVEN and not isinstance(node.value, ast.Constant):
+            yield f"{node.arg}="
+
+
+def test_only_store_touches_the_driver() -> None:
+    """Each call of another package goes through a snapshot, a transaction or `outside`."""
+    found = {
+        (str(path.relative_to(ROOT)), name)
+        for package in PACKAGES
+        for path in (ROOT / package).rglob("*.py")
+        for name in leaks(path.read_text())
+    }
+    assert found == ALLOWED
+
+
+@pytest.mark.parametrize(
+    ("source", "leak"),
+    [
+        ("def f(store): return store.db['loads'].find_one()", "db"),
+        ("with store.client.start_session() as session: pass", "start_session"),
+        ("from store.faults import translated", "translated"),
+        ("def f(reads, session): reads.find('loads', session=session)", "session="),
+        ("def f(reads): reads.find('loads', comment=comment())", "comment="),
+        ("def f(session: ClientSession): pass", "ClientSession"),
+        ("current_store().client.admin.command('ping')", "client"),
+    ],
+)
+def test_a_way_past_the_door_is_noticed(source: str, leak: str) -> None:
+    """What the check is for."""
+    assert leak in set(leaks(source))
