@@ -37,8 +37,9 @@ lint: setup
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 
+# What needs a server stands in other rooms, whose libraries take seconds to import.
 unit: setup
-	$(PY) -m pytest tests -m "not live and not slow and not faults" -q
+	$(PY) -m pytest tests/unit tests/malformed -p no:schemathesis -m "not live and not slow and not faults" -q
 
 live: setup
 	$(PY) -m pytest tests -m "live and not slow and not timing and not faults" -q

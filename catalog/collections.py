@@ -1,4 +1,4 @@
-"""The six collections and the operational ones beside them, each with the validator that MongoDB enforces."""
+"""The six collections and the operational ones, each with the validator that MongoDB enforces."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -78,11 +78,11 @@ _CHECKPOINT: Schema = {
     "updated_at": _DATE,
 }
 CHECKPOINT = tuple(_CHECKPOINT)
-"""How far a load is, and what it has counted so far."""
+"""How far a load has come, and what it has counted so far."""
 
 CLUSTERED = (TRANSACTIONS, CUSTOMERS)
-"""Stored in the order of their ids, without an index by id beside: rows come mostly in that order, and are written 1.3
-times as fast.
+"""Stored in the order of their ids, without a separate index on the id: rows mostly arrive in that order, and are
+written 1.3 times as fast.
 """
 
 LOADS = Collection(
@@ -132,13 +132,13 @@ REPEATS = Collection(
         "ids": {"bsonType": "binData"},
     },
 )
-"""Which rows of other loads a load's file also brought, so that removing those loads keeps them."""
+"""Which rows of other loads the file of a load also contains, so that a removal keeps them."""
 
 MEMBERS = "members"
-"""The field of a status document that holds marks of the reference collections, by their names."""
+"""The field of a status document with the marks (checksums) of the reference collections, by name."""
 
 LAYOUT = 2
-"""The layout of the whole database. A program that knows another one would read or write it wrongly.
+"""The layout of the whole database. A program that knows only another one would read or write it wrongly.
 
 1, without a mark, had the counter `layout` in the status document of the data version; 2 has `schema` and `builds`, so
 that programs which know no lanes fail on it.
@@ -184,7 +184,7 @@ PAGES = Collection(
         "columns": {"bsonType": "object"},
     },
 )
-"""The transactions of a month as packed columns."""
+"""The transactions of a month as compact columns."""
 
 STATUS = Collection(
     "status",
@@ -242,6 +242,6 @@ VERIFICATION = "verification"
 """`_id` of the status document that holds the last verification's result."""
 
 PRESENCE = "presence"
-"""`_id` of the status document that is written by whoever relies on other loads' rows or takes rows away, so that they
-take turns.
+"""`_id` of the status document that is written by every transaction that relies on rows of other loads or deletes rows,
+so that they take turns.
 """

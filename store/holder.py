@@ -40,9 +40,7 @@ def end_session(store: Store, name: Any) -> None:
     try:
         store.outside.admin("killSessions", [{"id": name}])
     except InternalError as error:
-        raise LoadError(
-            "The session of a killed process cannot be ended", "Try again in a minute", retryable=True
-        ) from error
+        raise LoadError("The session of a killed process cannot be ended", "Try again in a minute") from error
 
 
 def _born(pid: int) -> str:

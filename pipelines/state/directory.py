@@ -63,8 +63,11 @@ def marked(documents: Iterable[Mapping[str, Any]]) -> set[str]:
     return {name for document in documents for name in document.get("periods", ())}
 
 
-def read_directory(reads: Reads, known: Directory | None = None) -> Directory:
+def read_directory(reads: Reads, known: Directory | None = None, *, is_named: bool = False) -> Directory:
     """The directory as of a session's snapshot; `known` itself where nothing has changed since.
+
+    Attributes:
+        is_named: whether each code has to have a name, as it must for whoever shows answers.
 
     Raises:
         StoreUnavailable: what it says of itself was lost in part, and nothing would be right without that.
@@ -101,21 +104,37 @@ def read_directory(reads: Reads, known: Directory | None = None) -> Directory:
         for period, document in documents.items()
         if as_built(document) is not None
     }
+    if is_named:
+        is_counted = not any(month.stale for month in months.values())
+        vocabulary = _names(reads, counts.values(), is_counted=is_counted)
+    else:
+        vocabulary = read_vocabulary(reads)
     return Directory(
         version,
         months,
         frozenset(years[False]),
         frozenset(years[True]),
-        _names(reads, counts.values()),
+        vocabulary,
         (verification or {}).get("result"),
         counts,
         unrecorded,
     )
 
 
-def _names(reads: Reads, counts: Iterable[Counts]) -> Vocabulary:
-    """The vocabulary, which has a name for each code that is counted."""
-    vocabulary = read_vocabulary(reads, is_whole=True)
+def _names(reads: Reads, counts: Collection[Counts], *, is_counted: bool) -> Vocabulary:
+    """The vocabulary, which has a name for each code that transactions have.
+
+    Attributes:
+        is_counted: whether the counts tell of all transactions; otherwise no code may be without a name.
+
+    Raises:
+        StoreUnavailable: it has not.
+    """
+
+    def in_use(dimension: str, codes: set[int]) -> bool:
+        return not is_counted or not all(codes.isdisjoint(each.codes(dimension)) for each in counts)
+
+    vocabulary = read_vocabulary(reads, in_use=in_use)
     for dimension in PURCHASES.references:
         most = 4 * len(vocabulary[dimension.name])
         if any(len(each.packed.get(dimension.name, b"")) > most for each in counts):

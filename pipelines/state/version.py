@@ -1,6 +1,6 @@
 """What the database holds at one moment, as the planner and the caches see it. Pure."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import cached_property
@@ -73,6 +73,10 @@ class Counts:
             packed = self.packed.get(dimension, b"")
             found = self._unpacked[dimension] = unpack(f"<{len(packed) // 4}I", packed)
         return found
+
+    def codes(self, dimension: str) -> Iterator[int]:
+        """Those that transactions had."""
+        return (code for code, rows in enumerate(self.of(dimension)) if rows)
 
 
 @dataclass(frozen=True)

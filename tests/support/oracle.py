@@ -1,8 +1,8 @@
 """An independent reference: answers any question from a CSV alone, with pandas, Decimal and whole numbers.
 
-It shares no code with the product, and of its declarations only the labels that the README lists, and what a
-query beyond the first eleven groups and orders by. A question is given as the product gets it: a slug, and
-parameter names with their values as text.
+It shares no code with the product and none of its declarations: labels and the first eleven queries are written down
+here, and what a later query groups and orders by is put into `QUESTIONS` by whoever asks for it. Do not make it import
+the product. A question is given as the product gets it: a slug, and parameter names with their values as text.
 """
 
 from collections import Counter
@@ -16,23 +16,23 @@ from typing import Any
 
 import pandas as pd
 
-from pipelines.ask.queries import BY_SLUG, Descending
-
 REVENUE, TRANSACTIONS, AVERAGE, KEY = "revenue", "transactions", "average_spend", None
 
-# slug: grouped by, ordered by (highest first; by the group itself where None), rows shown by default
-QUESTIONS: Mapping[str, tuple[str | None, str | None, int | None]] = {
-    "revenue-by-segment": ("segment", REVENUE, None),
-    "transactions-by-payment-method": ("payment_method", TRANSACTIONS, None),
-    "average-spend-by-gender": ("gender", AVERAGE, None),
-    "revenue-by-marital-status": ("marital_status", REVENUE, None),
-    "top-states": ("state", REVENUE, 5),
-    "referral-comparison": ("referral", AVERAGE, None),
-    "revenue-by-employment-status": ("employment_status", REVENUE, None),
-    "revenue-by-age-group": ("age_group", REVENUE, None),
-    "hourly-sales": ("hour", KEY, None),
-    "daily-sales": ("date", KEY, None),
-    "overall-summary": (None, KEY, None),
+Shape = tuple[tuple[str, ...], str | None, int | None]
+"""Grouped by; ordered by, highest first (by the group itself where None); rows shown by default."""
+
+QUESTIONS: dict[str, Shape] = {
+    "revenue-by-segment": (("segment",), REVENUE, None),
+    "transactions-by-payment-method": (("payment_method",), TRANSACTIONS, None),
+    "average-spend-by-gender": (("gender",), AVERAGE, None),
+    "revenue-by-marital-status": (("marital_status",), REVENUE, None),
+    "top-states": (("state",), REVENUE, 5),
+    "referral-comparison": (("referral",), AVERAGE, None),
+    "revenue-by-employment-status": (("employment_status",), REVENUE, None),
+    "revenue-by-age-group": (("age_group",), REVENUE, None),
+    "hourly-sales": (("hour",), KEY, None),
+    "daily-sales": (("date",), KEY, None),
+    "overall-summary": ((), KEY, None),
 }
 FILTERS = (
     "segment", "payment_method", "gender", "marital_status", "state", "referral", "employment_status", "age_group",
@@ -136,9 +136,7 @@ def _days(first: date, last: date) -> list[date]:
     return [first + timedelta(days=number) for number in range((last - first).days + 1)]
 
 
-def _compared(
-    frame: pd.DataFrame, slug: str, parameters: Parameters, declared: tuple[tuple[str, ...], str | None, int | None]
-) -> Answer:
+def _compared(frame: pd.DataFrame, slug: str, parameters: Parameters, declared: Shape) -> Answer:
     """Both periods' groups side by side. Days and intervals are written down and paired one by one."""
     by, order, limit = declared
     first = date.fromisoformat(parameters["from"][0]) if "from" in parameters else min(frame["date"])
@@ -276,17 +274,11 @@ def _sums(frame: pd.DataFrame) -> tuple[int, int, int]:
     return len(frame), int(frame["cents"].count()), int(frame["cents"].sum())
 
 
-def _declared(slug: str, parameters: Parameters) -> tuple[tuple[str, ...], str | None, int | None]:
-    """Grouped by, ordered by, rows shown. The first eleven are written down here; a later one is taken as declared."""
+def _declared(slug: str, parameters: Parameters) -> Shape:
     if slug == "explore":
         by = tuple(parameters.get("by", ()))
         return by, KEY if not by or {"date", "hour"} & set(by) else REVENUE, None
-    if slug in QUESTIONS:
-        by, order, limit = QUESTIONS[slug]
-        return ((by,) if by else (), order, limit)
-    query = BY_SLUG[slug]
-    measure = query.order.measure.name if isinstance(query.order, Descending) else KEY
-    return tuple(dimension.name for dimension in query.by), measure, query.limit
+    return QUESTIONS[slug]
 
 
 def _rank(key: tuple[Any, ...], figures: Row, by: int, order: str | None) -> tuple[Any, ...]:

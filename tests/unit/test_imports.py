@@ -4,9 +4,16 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 from tests.support.places import ROOT
 
 TESTS = ROOT / "tests"
+PRODUCT = {path.parent.name for path in ROOT.glob("*/__init__.py")}
+"""The packages of the product, and `bench` and `tests`."""
+
+INDEPENDENT = [TESTS / "support" / "oracle.py", TESTS / "support" / "malformed" / "reader.py"]
+"""What the product is held against."""
 
 
 def imported(source: str) -> Iterator[str]:
@@ -52,3 +59,21 @@ def test_an_import_from_a_test_module_is_found(tmp_path: Path) -> None:
         "tests.unit.test_two", "tests.unit.test_two.a", "tests.unit.test_three", "tests.unit.test_four",
         ".test_five", ".test_five.b", "tests.conftest", "tests.conftest.c",
     }  # fmt: skip
+
+
+def of_the_product(source: str) -> set[str]:
+    """The packages of ours that a source imports from."""
+    return {module.partition(".")[0] for module in imported(source)} & {*PRODUCT, ""}
+
+
+@pytest.mark.parametrize("path", INDEPENDENT, ids=lambda path: path.stem)
+def test_what_the_product_is_held_against_shares_nothing_with_it(path: Path) -> None:
+    """No function and no declaration, of the packages or of other tests: else both could be wrong alike."""
+    assert {"catalog", "loader", "pipelines", "service", "store", "tests"} <= PRODUCT
+    assert of_the_product(path.read_text()) == set()
+
+
+@pytest.mark.parametrize("line", ["import catalog.labels", "from pipelines.ask import queries", "from . import rows"])
+def test_an_import_of_the_product_is_found(line: str) -> None:
+    """Also one in the middle of a function."""
+    assert of_the_product(f"import csv\ndef f():\n    {line}\n")

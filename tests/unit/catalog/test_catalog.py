@@ -1,18 +1,17 @@
 """The vocabulary of the data: dimensions and their codes, measures, collections, errors."""
 
 from datetime import UTC, date, datetime
-from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from catalog import errors, measures
+from catalog import errors
 from catalog.collections import COLLECTIONS, CUSTOMERS, SIX, TRANSACTIONS
 from catalog.dimensions import UNKNOWN, Dimension, date_of, day_number, day_of
 from catalog.kinds import NULL
-from catalog.measures import MEASURES, NOTHING, Parts, average_cents, dollars
+from catalog.measures import Parts
 from catalog.purchases import AGE_GROUP, DATE, EMPLOYMENT_STATUS, HOUR, PURCHASES, REFERRAL, STATES
 
 VOCABULARY = PURCHASES.vocabulary
@@ -112,55 +111,6 @@ def test_a_validator_names_every_field_and_no_other(collection: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("cents", "count", "average"),
-    [
-        pytest.param(0, 0, None, id="nothing priced"),
-        pytest.param(0, 3, 0, id="all free"),
-        pytest.param(5, 2, 3, id="half goes up"),
-        pytest.param(7, 2, 4, id="half goes up from odd"),
-        pytest.param(1, 3, 0, id="a third goes down"),
-        pytest.param(2, 3, 1, id="two thirds go up"),
-        pytest.param(10**17 + 1, 2, 5 * 10**16 + 1, id="more than a double holds"),
-    ],
-)
-def test_an_average_is_rounded_half_away_from_zero(cents: int, count: int, average: int | None) -> None:
-    """By hand, ties among them."""
-    assert average_cents(cents, count) == average
-
-
-@given(st.integers(0, 10**18), st.integers(1, 10**9))
-def test_an_average_is_the_decimal_one(cents: int, count: int) -> None:
-    """Python's decimals, rounding half up, say the same for any sums."""
-    exact = (Decimal(cents) / Decimal(count)).quantize(Decimal(1), ROUND_HALF_UP)
-    assert average_cents(cents, count) == int(exact)
-
-
-@given(parts, parts, parts)
-def test_parts_merge_in_any_order(a: Parts, b: Parts, c: Parts) -> None:
-    """Merging is adding: neither order nor grouping matters, and nothing adds nothing."""
-    assert a.merge(b) == b.merge(a)
-    assert a.merge(b).merge(c) == a.merge(b.merge(c))
-    assert a.merge(NOTHING) == a
-
-
-def test_the_four_measures_finish_exactly() -> None:
-    """Counts are whole, money has two places, and the average of nothing is unknown."""
-    assert [measure.name for measure in MEASURES] == [
-        "transactions", "priced_transactions", "revenue", "average_spend",
-    ]  # fmt: skip
-    assert [str(measure.finish(Parts(3, 2, 155751))) for measure in MEASURES] == ["3", "2", "1557.51", "778.76"]
-    assert [measure.finish(Parts(1, 0, 0)) for measure in MEASURES] == [1, 0, Decimal("0.00"), None]
-    assert set(measures.LIFT) == {"n", "p", "r"}
-
-
-@given(st.integers(0, 10**18))
-def test_dollars_are_exact_with_two_places(cents: int) -> None:
-    """Every amount keeps its cents, written with two decimals."""
-    text = f"{dollars(cents):f}"
-    assert text == f"{cents // 100}.{cents % 100:02}"
-
-
-@pytest.mark.parametrize(
     ("value", "allowed", "found"),
     [
         ("texs", ("Texas", "Ohio"), "Texas"),
@@ -186,8 +136,8 @@ def test_the_nearest_name_is_found_in_any_letter_case(value: str, allowed: tuple
         ),
         pytest.param(errors.SourceRefused("rollup", ["no"]), 2, "Use source=auto", id="source refused"),
         pytest.param(errors.FileRefused("a.csv", "line 1", "it is bad", "Mend it"), 3, "a.csv, line 1:", id="file"),
-        pytest.param(errors.LoadError("It stopped", "Go on", retryable=True), 1, "It stopped. Go on.", id="load"),
-        pytest.param(errors.TooManyQuarantined("Many", "Look", retryable=False), 4, "Many. Look.", id="quarantine"),
+        pytest.param(errors.LoadError("It stopped", "Go on"), 1, "It stopped. Go on.", id="load"),
+        pytest.param(errors.TooManyQuarantined("Many", "Look"), 4, "Many. Look.", id="quarantine"),
         pytest.param(errors.StoreUnavailable("Away", "Start it"), 1, "Away. Start it.", id="store"),
         pytest.param(errors.InternalError("Ours"), 1, "Ours", id="internal"),
     ],

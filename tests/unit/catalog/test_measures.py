@@ -62,6 +62,12 @@ def test_the_average_of_nothing_is_null_and_not_zero() -> None:
     assert AVERAGE_SPEND.finish(Parts(transactions=3, priced=1, cents=0)) == Decimal("0.00")
 
 
+@given(st.integers(0, 10**18))
+def test_dollars_keep_every_cent(cents: int) -> None:
+    """Whatever the amount."""
+    assert f"{dollars(cents):f}" == f"{cents // 100}.{cents % 100:02}"
+
+
 @pytest.mark.parametrize(
     ("cents", "text"),
     [(0, "0.00"), (1, "0.01"), (10, "0.10"), (100, "1.00"), (155750, "1557.50"), (10**18 + 1, "10000000000000000.01")],
@@ -82,6 +88,7 @@ def test_each_measure_reads_its_own_part() -> None:
     assert [measure.finish(parts) for measure in MEASURES] == [3, 2, Decimal("0.25"), Decimal("0.13")]
     assert MEASURES == (TRANSACTION_COUNT, PRICED_TRANSACTIONS, REVENUE, AVERAGE_SPEND)
     assert [measure.name for measure in MEASURES] == ["transactions", "priced_transactions", "revenue", "average_spend"]
+    assert [measure.finish(Parts(1, 0, 0)) for measure in MEASURES] == [1, 0, Decimal("0.00"), None]
 
 
 @pytest.mark.parametrize("measure", MEASURES, ids=lambda measure: measure.name)
