@@ -1,7 +1,7 @@
-"""Periods, and a range of days tiled by the fewest of them. Pure.
+"""Periods, and the smallest tiling of a date range with them. Pure.
 
-A year is made of its months and a month of its days, so the greedy tiling is the smallest one: a whole
-year where it lies within the range, else its whole months, and the rest as a cut of one month.
+A year consists of its months and a month of its days, so the greedy tiling is the smallest one: whole
+years that lie within the range, then whole months, and the rest as parts of a month.
 """
 
 from calendar import monthrange
@@ -35,7 +35,7 @@ class Period:
     grain: Grain
 
     def __hash__(self) -> int:
-        """Of the day alone, which keeps its own: a plan looks up hundreds of periods, and the grain takes longest."""
+        """The hash of the day alone: a plan looks up hundreds of periods, and hashing the grain is slow."""
         return hash(self.start)
 
     @cached_property
@@ -54,7 +54,7 @@ class Period:
 
     @cached_property
     def months(self) -> tuple["Period", ...]:
-        """The months of a year; a month is its own."""
+        """The months of a year; of a month, itself."""
         if self.grain is Grain.YEAR:
             return tuple(Period(self.start.replace(month=month), Grain.MONTH) for month in range(1, 13))
         return (month_of(self.start),)
@@ -67,7 +67,7 @@ class Period:
 
 @dataclass(frozen=True, order=True)
 class Piece:
-    """The part of a range that lies in one period; the whole period, or a cut of a month."""
+    """The part of a range that lies in one period: the whole period, or some days of a month."""
 
     first: date
     last: date
@@ -75,7 +75,7 @@ class Piece:
 
     @property
     def is_whole(self) -> bool:
-        """Whether it is all of its period."""
+        """Whether it covers its whole period."""
         return self.first == self.period.start and self.last == self.period.last
 
 
@@ -98,10 +98,10 @@ def parse(name: str) -> Period:
 
 
 def tile(first: date, last: date, usable: Callable[[Period], bool] = lambda year: True) -> Iterator[Piece]:
-    """Tile the days from `first` to `last`, both inclusive, by whole years, whole months and cuts of months.
+    """Tile the days from `first` to `last`, both inclusive, by whole years, whole months and parts of months.
 
     Attributes:
-        usable: whether a whole year may be taken as one; its months are taken otherwise.
+        usable: whether a whole year may be used as one piece; otherwise its months are.
     """
     day = first
     while day <= last:

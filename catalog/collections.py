@@ -1,4 +1,4 @@
-"""The six collections and the operational ones beside them, each with the validator that MongoDB enforces."""
+"""The six collections and the operational ones, each with the validator that MongoDB enforces."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -19,13 +19,11 @@ class Collection:
 
     Attributes:
         name: its name in the database.
-        purpose: one line for people.
         properties: field name to its schema.
         optional: the fields that a document may lack.
     """
 
     name: str
-    purpose: str
     properties: Schema
     optional: tuple[str, ...] = field(default=())
 
@@ -48,7 +46,6 @@ def _fields(attributes: Iterable[Attribute]) -> dict[str, Any]:
 
 TRANSACTIONS = Collection(
     "transactions",
-    "One purchase each, with the customer's attributes as they were at the sale",
     {
         **PURCHASES.key.properties,
         "customer_id": {"bsonType": "long"},
@@ -59,16 +56,16 @@ TRANSACTIONS = Collection(
     },
     optional=tuple(PURCHASES.absent),
 )
+"""One purchase each, with the customer's attributes as they were at the sale."""
+
 CUSTOMERS = Collection(
     "customers",
-    "One customer each: of a single purchase, or of all purchases of one profile",
     {"_id": {"bsonType": "long"}, **_fields(PURCHASES.customer)},
     optional=tuple(_fields(each for each in PURCHASES.customer if each.home is Home.CUSTOMER or each.optional)),
 )
-REFERENCE_COLLECTIONS = tuple(
-    Collection(each.collection, f"{each.label}: the names behind the ids", {"_id": ID, "name": _TEXT})
-    for each in PURCHASES.references
-)
+"""One customer each: of a single purchase, or of all purchases of one profile."""
+
+REFERENCE_COLLECTIONS = tuple(Collection(each.collection, {"_id": ID, "name": _TEXT}) for each in PURCHASES.references)
 SIX = (TRANSACTIONS, CUSTOMERS, *REFERENCE_COLLECTIONS)
 
 _CHECKPOINT: Schema = {
@@ -81,16 +78,15 @@ _CHECKPOINT: Schema = {
     "updated_at": _DATE,
 }
 CHECKPOINT = tuple(_CHECKPOINT)
-"""How far a load is, and what it has counted so far."""
+"""How far a load has come, and what it has counted so far."""
 
 CLUSTERED = (TRANSACTIONS, CUSTOMERS)
-"""Stored in the order of their ids, without an index by id beside: rows come mostly in that order, and are written 1.3
-times as fast.
+"""Stored in the order of their ids, without a separate index on the id: rows mostly arrive in that order, and are
+written 1.3 times as fast.
 """
 
 LOADS = Collection(
     "loads",
-    "One load of one file each: its checkpoint and its report",
     {
         "_id": _TEXT,
         "file": _TEXT,
@@ -108,9 +104,10 @@ LOADS = Collection(
     },
     optional=("runs", "adopted"),  # a load that an earlier release began lacks them
 )
+"""One load of one file each: its checkpoint and its report."""
+
 QUARANTINE = Collection(
     "quarantine",
-    "Every refused row with the reason, so that nothing is lost",
     {
         "_id": _TEXT,
         "load_id": _TEXT,
@@ -123,9 +120,10 @@ QUARANTINE = Collection(
         "raw": _TEXT,
     },
 )
+"""Every refused row with the reason, so that nothing is lost."""
+
 REPEATS = Collection(
     "repeats",
-    "Which rows of other loads a load's file also brought, so that removing those loads keeps them",
     {
         "_id": {"bsonType": "objectId"},
         "load_id": _TEXT,
@@ -134,11 +132,13 @@ REPEATS = Collection(
         "ids": {"bsonType": "binData"},
     },
 )
+"""Which rows of other loads the file of a load also contains, so that a removal keeps them."""
+
 MEMBERS = "members"
-"""The field of a status document that holds marks of the reference collections, by their names."""
+"""The field of a status document with the marks (checksums) of the reference collections, by name."""
 
 LAYOUT = 2
-"""The layout of the whole database. A program that knows another one would read or write it wrongly.
+"""The layout of the whole database. A program that knows only another one would read or write it wrongly.
 
 1, without a mark, had the counter `layout` in the status document of the data version; 2 has `schema` and `builds`, so
 that programs which know no lanes fail on it.
@@ -147,7 +147,6 @@ that programs which know no lanes fail on it.
 _CODE: Schema = {"bsonType": "int", "minimum": 0}
 PERIODS = Collection(
     "periods",
-    "Each month and year that has transactions: what changed it last, and as of what its rollups were built",
     {
         "_id": _TEXT,
         "start": _DATE,
@@ -159,9 +158,10 @@ PERIODS = Collection(
     },
     optional=("built", "format", "rows", "counts"),
 )
+"""Each month and year that has transactions: what changed it last, and as of what its rollups were built."""
+
 ROLLUPS = Collection(
     "rollups",
-    "Sums of one period, for one member of a dimension or for all, by each other dimension",
     {
         "_id": _TEXT,
         "period": _TEXT,
@@ -171,9 +171,10 @@ ROLLUPS = Collection(
         "cells": {"bsonType": "object"},
     },
 )
+"""Sums of one period, for one member of a dimension or for all, by each other dimension."""
+
 PAGES = Collection(
     "pages",
-    "The transactions of a month as packed columns",
     {
         "_id": _TEXT,
         "month": _DATE,
@@ -183,9 +184,10 @@ PAGES = Collection(
         "columns": {"bsonType": "object"},
     },
 )
+"""The transactions of a month as compact columns."""
+
 STATUS = Collection(
     "status",
-    "Single documents about the whole database: the data version, the last verification",
     {
         "_id": _TEXT,
         "epoch": {"bsonType": "objectId"},
@@ -222,6 +224,8 @@ STATUS = Collection(
         *_CHECKPOINT,
     ),
 )
+"""Single documents about the whole database: the data version, the last verification."""
+
 OPERATIONAL = (LOADS, QUARANTINE, REPEATS, PERIODS, ROLLUPS, PAGES, STATUS)
 COLLECTIONS = (*SIX, *OPERATIONAL)
 DATA_VERSION = "data"
@@ -238,6 +242,6 @@ VERIFICATION = "verification"
 """`_id` of the status document that holds the last verification's result."""
 
 PRESENCE = "presence"
-"""`_id` of the status document that is written by whoever relies on other loads' rows or takes rows away, so that they
-take turns.
+"""`_id` of the status document that is written by every transaction that relies on rows of other loads or deletes rows,
+so that they take turns.
 """

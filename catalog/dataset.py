@@ -1,4 +1,4 @@
-"""A data set: one declaration, from which follow header, cleaning, documents, validators, sample and dimensions."""
+"""A data set: one declaration from which header, cleaning, documents, validators, sample and dimensions follow."""
 
 import hashlib
 import json
@@ -11,17 +11,17 @@ from catalog.dimensions import DatePart, Dimension, Vocabulary
 from catalog.kinds import Attribute, Banded, Clock, Column, Enumerated, Home, Key, Money, Referred
 
 FORM = 2
-"""How rollups, pages and counts are laid out; it grows with what lays them out."""
+"""The version of the encoding of rollups, pages and counts; increase it when that changes."""
 
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Purchases as a file has them, one a row.
+    """The purchases of a file, one per row.
 
     Attributes:
         key, clock, amount: the id, the moment and the amount of a purchase.
-        attributes: what else is known of it, in the order of the columns of a sample.
-        parts: what follows from the date beside.
+        attributes: what else is known about it, in the order of the columns of a sample.
+        parts: further dimensions that are computed from the date.
     """
 
     key: Key
@@ -42,32 +42,32 @@ class Dataset:
 
     @cached_property
     def filterable(self) -> tuple[Dimension, ...]:
-        """The dimensions that have members to filter by; a date is filtered by `from` and `to` instead."""
+        """The dimensions with members to filter by; dates are filtered by `from` and `to` instead."""
         return (*(each.dimension for each in self.attributes), self.clock.hour, *self.parts)
 
     @cached_property
     def dimensions(self) -> tuple[Dimension, ...]:
-        """All of them."""
+        """All dimensions."""
         return (*self.filterable, self.clock.date)
 
     @cached_property
     def stored(self) -> tuple[Dimension, ...]:
-        """Those that are fields of a transaction."""
+        """The dimensions that are fields of a transaction."""
         return tuple(each for each in self.dimensions if each.is_stored)
 
     @cached_property
     def by_name(self) -> Mapping[str, Dimension]:
-        """All of them by name."""
+        """All dimensions by name."""
         return {each.name: each for each in self.dimensions}
 
     @cached_property
     def references(self) -> tuple[Referred, ...]:
-        """Those whose members are in a collection."""
+        """The attributes whose members are in a reference collection."""
         return tuple(each for each in self.attributes if isinstance(each, Referred))
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
-        """The members that a new database begins with."""
+        """The members of a new database."""
         return {each.name: each.members for each in self.filterable}
 
     @cached_property
@@ -77,32 +77,32 @@ class Dataset:
         return tuple(each for kind in kinds for each in self.attributes if isinstance(each, kind))
 
     def at_home(self, *homes: Home) -> tuple[Attribute, ...]:
-        """Those of these homes, in the same order."""
+        """The attributes with these homes, in the same order."""
         return tuple(each for each in self.stored_attributes if each.home in homes)
 
     @cached_property
     def profile(self) -> tuple[Attribute, ...]:
-        """Those that identify a customer who is a profile."""
+        """The attributes that identify a profile."""
         return self.at_home(Home.PROFILE)
 
     @cached_property
     def customer(self) -> tuple[Attribute, ...]:
-        """Those of a customer."""
+        """The attributes of a customer."""
         return self.at_home(Home.PROFILE, Home.CUSTOMER)
 
     @cached_property
     def optional(self) -> frozenset[Dimension]:
-        """The dimensions whose field a transaction may lack: their code is then 0."""
+        """The dimensions whose field may be missing from a transaction: their code is then 0."""
         return frozenset(each.dimension for each in self.attributes if each.optional)
 
     @cached_property
     def absent(self) -> Mapping[str, Any]:
-        """The fields that a transaction may lack, and what it then stands for."""
+        """The fields that may be missing from a transaction, and the values they then stand for."""
         some = (each for each in self.attributes if each.optional)
         return {name: value for each in some for name, value in each.document(each.empty).items()}
 
     @cached_property
     def fingerprint(self) -> str:
-        """Names what rollups and pages are made of: what was built under another one is stale."""
+        """Identifies the declaration that rollups and pages are built from; those built from another one are stale."""
         form = json.dumps([FORM, [each.form for each in self.dimensions]])
         return hashlib.sha256(form.encode()).hexdigest()[:16]

@@ -1,8 +1,8 @@
-"""Dimensions: ways to group and filter purchases. `catalog.purchases` declares which there are.
+"""Dimensions: ways to group and filter purchases. `catalog.purchases` declares them.
 
 Everything below the labels works on *codes*: small integers, one for each member of a dimension. A
-reference id is its own code, an hour too, a fixed label's code is its position here, and a date's
-code is its day number (days since 1970-01-01).
+reference id or an hour is its own code, the code of a fixed label is its position here, and the code of a
+date is its day number (days since 1970-01-01).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -22,7 +22,7 @@ Vocabulary = Mapping[str, Sequence[str]]
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Dimension:
-    """One way to group and filter transactions. Each is itself only: compared, and hashed, by identity.
+    """One way to group and filter transactions, compared and hashed by identity.
 
     This one has a fixed list of labels, which transactions store as text. Hours, days and what follows from the date
     are below; those that are columns of the file in `catalog.kinds`.
@@ -30,13 +30,13 @@ class Dimension:
     Attributes:
         name: the parameter and the column, such as `payment_method`.
         label: what a person reads.
-        members: the labels in the order of their codes; those a new database begins with, where it is open.
+        members: the labels ordered by code; of an open dimension, the initial ones.
         type: the type of its column in a reply: `string`, `integer` or `date`.
         bson: the type that a transaction stores it as: `string`, `int` or `date`.
         is_open: whether a load may add members.
         is_date: whether its members are the days themselves, filtered by `from` and `to`.
-        in_time: whether its members follow each other in time.
-        is_stored: whether it is a field of a transaction; otherwise it follows from the date.
+        in_time: whether its members are ordered in time.
+        is_stored: whether it is a field of a transaction; otherwise it is computed from the date.
     """
 
     name: str
@@ -61,16 +61,16 @@ class Dimension:
 
     @property
     def expression(self) -> Any:
-        """What an aggregation pipeline has for it."""
+        """Its expression in an aggregation pipeline."""
         return f"${self.field}"
 
     @property
     def form(self) -> list[Any]:
-        """What its codes mean and where they are, as JSON; what was built under another form is stale."""
+        """The meaning and location of its codes, as JSON; data built under another form are stale."""
         return [type(self).__name__, self.name, self.expression, [] if self.is_open else self.members]
 
     def code(self, stored: Any) -> int:
-        """The code of a value as a transaction stores it; None is a field that is not there."""
+        """The code of a stored value; None means that the field is missing."""
         return 0 if stored is None else self.members.index(stored)
 
     def stored(self, code: int) -> Any:
@@ -78,7 +78,7 @@ class Dimension:
         return self.members[code]
 
     def labels(self, vocabulary: Vocabulary) -> Callable[[int], str | int]:
-        """What turns a code into what a reply shows: a label, an hour 0-23, or a date YYYY-MM-DD."""
+        """A function from a code to what a reply shows: a label, an hour 0-23, or a date YYYY-MM-DD."""
         return vocabulary[self.name].__getitem__
 
     def label_of(self, code: int, vocabulary: Vocabulary) -> str | int:
@@ -144,11 +144,11 @@ class Day(Dimension):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class DatePart(Dimension):
-    """What follows from the date, such as its quarter: declared at any time, as no transaction stores it.
+    """A dimension computed from the date, such as its quarter. It is not stored, so it can be added at any time.
 
     Attributes:
         part: the code of a date.
-        formula: the same for MongoDB, made of the expression for the date.
+        formula: the same as a MongoDB expression, given the expression for the date.
     """
 
     part: Callable[[date], int]

@@ -1,17 +1,17 @@
-"""The one error tree. Its branches say whose turn it is: the user's, a retry's, or ours."""
+"""The error classes. Their branches say who has to act: the user, a retry, or we."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
 
 MOST_SHOWN = 50
-"""So many allowed names stand in an error."""
+"""The number of allowed names that an error lists."""
 
 _MOST_COMPARED = 2_000
-"""Comparing with so many names takes some 20 ms; of more, those that begin with the same letter are compared."""
+"""Comparing with this many names takes about 20 ms; beyond it, only names with the same first letter are compared."""
 
 
 class AnalyticsError(Exception):
-    """Anything this project raises on purpose. Its text is one line that names the place and the remedy."""
+    """Any error that this project raises on purpose. Its text is one line that names the place and the remedy."""
 
     exit_code = 1
 
@@ -24,17 +24,17 @@ class UserError(AnalyticsError):
 
 
 class UnknownName(UserError):
-    """A name that the vocabulary does not hold.
+    """A name that is not in the vocabulary.
 
     Attributes:
         parameter: where the name was given, such as `segment`.
         value: what was given.
         allowed: the names that would have been accepted, MOST_SHOWN of them at most.
-        nearest: the name that looks most like it of all that would have been accepted, or None.
+        nearest: the accepted name most similar to it, or None.
     """
 
     def __init__(self, parameter: str, value: str, allowed: Iterable[str], where: str = "") -> None:
-        """Take the names in their order, and where the whole list of them is found."""
+        """Take the allowed names in order, and `where` they are all listed."""
         every = tuple(allowed)
         self.parameter = parameter
         self.value = value
@@ -49,7 +49,7 @@ class UnknownName(UserError):
 
 
 class NotFound(UnknownName):
-    """A name in a path that nothing has; over HTTP a 404."""
+    """An unknown name in a path; over HTTP a 404."""
 
     status = 404
 
@@ -98,7 +98,7 @@ class FileRefused(UserError):
 
 
 class LoadError(AnalyticsError):
-    """A load stopped. What was committed stays; `retryable` tells whether the same command can go on."""
+    """A load stopped. What was committed stays; `retryable` says whether the same command can continue it."""
 
     def __init__(self, problem: str, remedy: str, *, retryable: bool) -> None:
         self.retryable = retryable
@@ -120,7 +120,7 @@ class StoreUnavailable(AnalyticsError):
 
 
 class InternalError(AnalyticsError):
-    """A promise of this project is broken: a defect of ours, never the user's."""
+    """A guarantee of this project is broken: our defect, never the user's."""
 
 
 def nearest(value: str, allowed: Iterable[str]) -> str | None:

@@ -1,4 +1,4 @@
-"""Names and marks that are made from content, so that whoever has the content can check them. Pure."""
+"""Ids and checksums derived from content, so that they can be verified from the content. Pure."""
 
 import hashlib
 import json
@@ -12,18 +12,18 @@ Member = tuple[str, int, str]
 
 
 def load_name(sha256: str, options: Mapping[str, Any]) -> str:
-    """The id of the load of a file with some options."""
+    """The id of the load of a file with these options."""
     text = json.dumps([sha256, dict(options)], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def profile_id(numbers: Mapping[str, Any]) -> Any:
-    """The customer of a row where customers are profiles: one id for each, made of what identifies them.
+    """The customer id of a row with `--customers profile`, computed from the attributes that identify a profile.
 
-    They are negative, so that they never meet the id of a transaction.
+    These ids are negative, so that they never collide with a transaction id.
 
     Attributes:
-        numbers: what each attribute of a profile is read to, by name: a number, or a column of them.
+        numbers: the code of each profile attribute by name: a number, or a column of them.
     """
     code: Any = 0
     for each in PURCHASES.profile:
@@ -32,7 +32,7 @@ def profile_id(numbers: Mapping[str, Any]) -> Any:
 
 
 def profile_attributes(customer_id: int) -> dict[str, Any]:
-    """What a profile's id stands for, as its customer document says it."""
+    """The attributes that a profile id encodes, as in its customer document."""
     code = -1 - customer_id
     numbers = []
     for each in reversed(PURCHASES.profile[1:]):
@@ -46,10 +46,10 @@ def profile_attributes(customer_id: int) -> dict[str, Any]:
 
 
 def member_marks(members: Iterable[Member]) -> dict[str, int]:
-    """A mark of each reference collection's members: the exclusive or of one number below 2^63 for each.
+    """A checksum of the members of each reference collection: the XOR of one 63-bit hash for each member.
 
-    Adding a member is one more exclusive or, so nothing has to be read for it; another name at some code, or two
-    names at each other's code, make another mark.
+    Adding a member is one more XOR, so nothing has to be read; a changed name, or two swapped names, change the
+    checksum.
     """
     marks: dict[str, int] = {}
     for collection, code, name in members:

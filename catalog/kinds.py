@@ -1,4 +1,4 @@
-"""The kinds of columns and dimensions that a data set is declared of: what each is in the file, stored and shown."""
+"""The kinds of columns and dimensions of a data set: how each appears in the file, in the database and in replies."""
 
 from bisect import bisect_right
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ CODES = 2**16
 """Codes of an open dimension fit an unsigned 16-bit column."""
 
 MAX_MEMBERS = 1_000
-"""So many members an open dimension can have; a database that holds more keeps them, and gets no new ones.
+"""The most members of an open dimension; a database with more keeps them, but no new ones are added.
 
 Reading them is linear (100,000 rows with 20,000 new names: 1.2 s, with as many as 100,000: 3.4), but each period keeps
 a slice for every member and a table for every pair of dimensions. 200,000 rows with 1,000 states make 92,000 slices in
@@ -23,7 +23,7 @@ A table of two dimensions of 1,000 takes 24 MB in a refresh; one of two of 65,53
 """
 
 NULL = -1
-"""What stands for an unknown number in a column of numbers, which are never negative."""
+"""Stands for an unknown number in a column of numbers, which are never negative."""
 
 Schema = Mapping[str, Any]
 ID: Schema = {"bsonType": "int", "minimum": 0, "maximum": CODES - 1}
@@ -31,16 +31,16 @@ _DATE: Schema = {"bsonType": "date"}
 
 
 class Home(StrEnum):
-    """Where an attribute is at home. A transaction holds all of them, as they were at the sale."""
+    """Where an attribute is stored besides the transaction, which has all of them, as they were at the sale."""
 
     PROFILE = "profile"
-    """On the customer, whom it identifies where customers are profiles: their ids are made of these."""
+    """On the customer; with `--customers profile`, it is part of the customer id."""
 
     CUSTOMER = "customer"
-    """On the customer, but not on one who is a profile."""
+    """On the customer, unless the customer is a profile."""
 
     TRANSACTION = "transaction"
-    """On the transaction alone."""
+    """On the transaction only."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -48,14 +48,14 @@ class Column:
     """A column of the file.
 
     Attributes:
-        name: what its numbers are called, once it is read.
+        name: the name of its codes or numbers, once read.
         label: what a person reads.
         column: its name in the header.
-        spellings: other names that it may have there.
-        optional: whether a file may lack it, which is as if each of its fields were empty; and so may a transaction
-            that was loaded before it was declared.
+        spellings: other accepted names in the header.
+        optional: whether it may be missing from a file (as if all its fields were empty), and from transactions loaded
+            before it was declared.
         missing: the share of empty fields in the sample.
-        empty: the number that an empty field is read to; None where it must not be empty.
+        empty: the number for an empty field; None if the field must not be empty.
     """
 
     name: str
@@ -78,7 +78,7 @@ class Column:
 
 
 class Key(Column):
-    """The transaction's id, a whole number; the rows of one id are one transaction."""
+    """The transaction id, a whole number; rows with the same id are one transaction."""
 
     @property
     def field(self) -> str:
@@ -136,10 +136,10 @@ class Money(Column):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Attribute(Column):
-    """A column that says something of the customer or of the purchase.
+    """A column that describes the customer or the purchase.
 
     Attributes:
-        home: where it is at home.
+        home: where it is stored besides the transaction.
     """
 
     home: Home
@@ -152,11 +152,11 @@ class Attribute(Column):
 
     @property
     def size(self) -> int:
-        """How many numbers it may be read to, from `empty` up."""
+        """How many different numbers it can have, starting with `empty`."""
         raise NotImplementedError
 
     def document(self, number: int) -> dict[str, Any]:
-        """The fields of a transaction, or of a customer, for what it is read to."""
+        """The fields of a transaction, or of a customer, for a number."""
         return {self.field: self.dimension.stored(number)}
 
 
@@ -221,8 +221,8 @@ class Listed(Dimension, Attribute):
     """A column of names, each of which is a member; code 0 is `Unknown`, an empty field.
 
     Attributes:
-        written: what the file has for each member, where it is not its label; the usual text first.
-        shares: the share of each text in the sample; empty where all members are as frequent.
+        written: the texts for each member in a file, if they are not its label; the usual one first.
+        shares: the share of each text in the sample; empty if all members are equally frequent.
     """
 
     written: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -240,23 +240,23 @@ class Listed(Dimension, Attribute):
 
     @property
     def texts(self) -> tuple[str, ...]:
-        """What the file usually has for each member that is known."""
+        """The usual text of each member but `Unknown`."""
         return tuple(texts[0] for texts in self.written.values()) or self.members[1:]
 
     @cached_property
     def codes(self) -> Mapping[str, int]:
-        """The code of all that is written, without letter case; an empty field is `Unknown`, and may say so."""
+        """The code of every accepted text, ignoring case; an empty field and `Unknown` are 0."""
         known = {self.members[0]: ("", self.members[0]), **self.written}
         return {text.casefold(): self.members.index(member) for member, texts in known.items() for text in texts}
 
 
 class Enumerated(Listed):
-    """A column of few names that never change, stored as text."""
+    """A column with a few fixed names, stored as text."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Referred(Listed):
-    """A column of names that a load may add to, stored as the id of a document in a reference collection.
+    """A column of names to which a load may add, stored as the id of a document in a reference collection.
 
     Attributes:
         collection: the reference collection.

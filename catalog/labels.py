@@ -1,8 +1,8 @@
-"""When two names are one: the key that a member is found by, and the skeleton that no two members may share.
+"""When two names are the same: the key by which a member is found, and the skeleton that no two members may share.
 
-Texts of one *key* are the same name: they differ in letter case or in how Unicode composes them (NFC, NFD), and have
-one code. Texts of one *skeleton* only look the same: full-width forms, other spaces, dashes or digits, the other kana,
-letters of another script. Nothing is guessed there: the later one is refused, and told which name it looks like.
+Texts with the same *key* are the same name: they differ only in letter case or Unicode composition (NFC, NFD), and have
+one code. Texts with the same *skeleton* only look the same: full-width forms, other spaces, dashes or digits, the other
+kana, letters of another script. Nothing is guessed: the later one is refused, with the name that it looks like.
 
 A skeleton is Unicode's NFKC_Casefold with single spaces, one dash, one set of digits and one kana, and with the
 letters of Cyrillic, Greek and Armenian that pass for Latin ones (in either case) made Latin. Letters of one script are
@@ -13,7 +13,7 @@ import unicodedata
 from functools import lru_cache
 
 _EAST_ASIAN = frozenset(("LATIN", "CJK", "HIRAGANA", "KATAKANA", "HANGUL", "BOPOMOFO"))
-"""What one name may mix; all others stand alone."""
+"""The scripts that one name may mix; any other must be the only one."""
 
 _SCRIPTS = _EAST_ASIAN | {
     "ARABIC", "ARMENIAN", "BENGALI", "CYRILLIC", "DEVANAGARI", "ETHIOPIC", "GEORGIAN", "GREEK", "GUJARATI", "GURMUKHI",
@@ -25,7 +25,7 @@ _SCRIPTS = _EAST_ASIAN | {
 _HIDDEN = frozenset(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"))
 _LETTERS = frozenset(("Lu", "Ll", "Lt", "Lo"))
 _BLANK = frozenset(map(chr, (0x34F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x2800, 0x3164, 0xFFA0)))
-"""Letters, marks and symbols that show nothing, besides the variation selectors."""
+"""Letters, marks and symbols that are invisible, besides the variation selectors."""
 
 _LOOK_ALIKES = str.maketrans(
     # small letters: each looks like the Latin one below it, or its capital like that one's capital
@@ -36,14 +36,14 @@ _KANA_APART = ord("ァ") - ord("ぁ")
 
 
 def key(text: str) -> str:
-    """What a name is found by: without letter case, in one Unicode form."""
+    """The form by which a name is found: case-folded, in one Unicode composition."""
     if text.isascii():
         return text.casefold()
     return unicodedata.normalize("NFC", unicodedata.normalize("NFD", text).casefold())
 
 
 def skeleton(text: str) -> str:
-    """What a name looks like; empty for one that shows nothing."""
+    """What a name looks like; empty if nothing is visible."""
     if text.isascii():
         return " ".join(text.casefold().split())
     folded = text
@@ -53,7 +53,7 @@ def skeleton(text: str) -> str:
 
 
 def fault(text: str) -> str | None:
-    """Why a text cannot be the name of a new member, or None where it can."""
+    """Why a text cannot be the name of a new member, or None if it can."""
     for character in text:
         if unicodedata.category(character) in _HIDDEN or _shows_nothing(character):
             return f"it contains the hidden character U+{ord(character):04X}"
@@ -69,7 +69,7 @@ def fault(text: str) -> str | None:
 
 @lru_cache(maxsize=64)
 def index(names: tuple[str, ...]) -> dict[str, tuple[int, ...]]:
-    """The codes of each key, where a name's code is its place; several for a name that a database holds twice."""
+    """The codes of each key, where a name's code is its position; several if a database contains a name twice."""
     found: dict[str, tuple[int, ...]] = {}
     for code, name in enumerate(names):
         found[key(name)] = (*found.get(key(name), ()), code)
@@ -77,7 +77,7 @@ def index(names: tuple[str, ...]) -> dict[str, tuple[int, ...]]:
 
 
 def stored(text: str) -> str:
-    """A name as it is stored: composed, and otherwise as it was given."""
+    """A name as it is stored: in composed form, otherwise unchanged."""
     return unicodedata.normalize("NFC", text)
 
 

@@ -61,7 +61,7 @@ class Measure:
         label: what a person reads.
         type: `integer` or `decimal`.
         unit: `USD` or None.
-        whole: parts to the figure as a whole number, of cents if it is money; None where there is nothing to average.
+        whole: the figure of some parts as a whole number, in cents if it is money; None if there is nothing to average.
     """
 
     name: str
@@ -75,7 +75,7 @@ class Measure:
         return dollars(self.whole(parts)) if self.type == "decimal" else self.whole(parts)
 
     def show(self, parts: Parts) -> int | str | None:
-        """The figure as JSON has it: money is text. It takes a third of the time of `finish` and `str`."""
+        """The figure for JSON, with money as text, in a third of the time of `finish` and `str`."""
         value = self.whole(parts)
         return value if value is None or self.type == "integer" else f"{value // 100}.{value % 100:02}"
 

@@ -5,7 +5,7 @@ from catalog.dimensions import UNKNOWN, Day, Hour
 from catalog.kinds import Banded, Bands, Clock, Enumerated, Home, Key, Money, Referred
 
 MAX_AMOUNT_CENTS = 10**11
-"""A single purchase above a billion dollars is a typing error; the cap also keeps every sum exact."""
+"""A purchase above a billion dollars is a typing error; the cap also keeps every sum exact."""
 
 STATES = tuple(
     """Alabama|Alaska|Arizona|Arkansas|California|Colorado|Connecticut|Delaware|Florida|Georgia|Hawaii|Idaho|Illinois|

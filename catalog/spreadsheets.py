@@ -1,4 +1,4 @@
-"""Text that is safe to open in a spreadsheet: nothing that a client or a file brought runs there as a formula."""
+"""Text that is safe to open in a spreadsheet: nothing from a client or a file runs there as a formula."""
 
 import re
 import unicodedata
@@ -9,9 +9,9 @@ _NEGATIVE = re.compile(r"-[0-9]+(\.[0-9]+)?", re.ASCII)
 
 
 def harmless(text: str) -> str:
-    """The text with an apostrophe before it where a spreadsheet would run it; a negative number stays as it is.
+    """The text, with an apostrophe in front if a spreadsheet would run it; negative numbers are unchanged.
 
-    Blanks and invisible characters before a sign do not hide it, nor does a full-width form of the sign: programs drop
+    Blanks or invisible characters before a sign do not hide it, nor does a full-width form of the sign: programs drop
     the former and normalize the latter. See https://owasp.org/www-community/attacks/CSV_Injection.
     """
     if _NEGATIVE.fullmatch(text):

@@ -1,1 +1,1 @@
-"""Index specifications, each naming what it serves; apply, verify and usage."""
+"""Index specifications, each with the queries it serves; apply, verify and usage."""

@@ -1,4 +1,4 @@
-"""Make the database's indexes what the specifications say, show that each is used, and count its uses."""
+"""Make the indexes of the database match the specifications, check that each is used, and count its uses."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -18,9 +18,9 @@ class Change:
     """A difference between the specifications and the database.
 
     Attributes:
-        kind: `missing`, `extra` or `changed`; of what `apply` could not do, `refused`.
+        kind: `missing`, `extra` or `changed`; `refused` if `apply` could not make the change.
         collection, index: where.
-        why: what stands in the way of a refused one, and what to do.
+        why: the reason for a refusal, and what to do.
     """
 
     kind: str
@@ -53,15 +53,15 @@ def differences(store: Store) -> list[Change]:
 def apply(
     store: Store, kinds: Sequence[str] = ("missing", "changed", "extra"), specs: Sequence[IndexSpec] = INDEXES
 ) -> list[Change]:
-    """Create missing indexes, make changed ones anew, and drop those that no specification names.
+    """Create missing indexes, rebuild changed ones, and drop those that are not specified.
 
     Attributes:
-        kinds: the kinds of differences to mend; a load only adds what is missing.
+        kinds: the kinds of differences to fix; a load only creates missing indexes.
         specs: those that may be created.
 
     Returns:
-        what was changed, and as `refused` each unique index that a database with repeated names cannot have yet:
-        it answers and loads all the same, as the loader looks after the names too.
+        the changes, and as `refused` each unique index that cannot be built because names are repeated:
+        answers and loads still work, as the loader checks the names, too.
     """
     apply_schema(store)
     changes = [change for change in differences(store) if change.kind in kinds]
@@ -90,7 +90,7 @@ def apply(
 
 
 def _repeated_names(store: Store, collection: str) -> str:
-    """Which members of a reference collection have one name, and what to do; empty where none have."""
+    """Which members of a reference collection have the same name, and what to do; empty if none have."""
     dimension = next((each.name for each in PURCHASES.references if each.collection == collection), None)
     pipeline: list[Document] = [{"$sort": {"_id": 1}}, {"$group": {"_id": "$name", "members": {"$push": "$$ROOT"}}}]
     groups = store.outside.aggregate(collection, pipeline, collation=IGNORING_CASE) if dimension else ()
@@ -111,7 +111,7 @@ _TOLD = 5
 
 
 def verify(store: Store) -> Iterator[tuple[IndexSpec, Use, str | None]]:
-    """Explain each use of each index: what MongoDB reads instead, or None where it uses the index."""
+    """Explain each use of each index: what MongoDB reads instead, or None if it uses the index."""
     require_layout(store)
     for spec in INDEXES:
         for use in spec.serves:
@@ -132,7 +132,7 @@ def usage(store: Store) -> list[tuple[str, str, int]]:
 
 
 _KNOWN = {"v", "key", "ns", "unique", "collation"}
-"""What an index of ours may say of itself; a partial, sparse or hidden one says more."""
+"""The properties that our indexes may have; partial, sparse or hidden ones have others."""
 
 
 def _same(spec: IndexSpec, existing: Document) -> bool:

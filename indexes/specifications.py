@@ -1,7 +1,7 @@
-"""The indexes, each with the uses that justify its cost: about 3 s for a million transactions, and 10 MB.
+"""The indexes, each with the queries that justify its cost: about 3 s for a million transactions, and 10 MB.
 
 There is no covering index for the ten unfiltered questions: a `$group` over all transactions is faster as a
-collection scan. There is none with all dimensions either: after `(day, hour)` a month's question takes 27 ms,
+collection scan. There is no index with all dimensions either: after `(day, hour)` a month's question takes 27 ms,
 covered by all eleven fields 25 ms, for six times the size. Segment, payment method and the like are
 not indexed: a filter that keeps a fifth of all rows is answered no faster through an index.
 """
@@ -32,7 +32,7 @@ from pipelines.plan.reads import RollupRead
 from pipelines.plan.rollups import BY_DIMENSIONS
 
 IGNORING_CASE = {"locale": "en", "strength": 2}
-"""Letter case, and nearly all that `catalog.labels` takes for one name: composed or not, full-width, the other kana."""
+"""Ignores case, and nearly all that `catalog.labels` treats as the same: composition, full-width forms, kana."""
 
 
 @dataclass(frozen=True)
@@ -56,9 +56,9 @@ class IndexSpec:
         collection: where it is.
         keys: field and direction, in order.
         serves: the uses that `verify` shows it in.
-        unique: whether it also forbids a second document of the same key.
+        unique: whether it forbids a second document with the same key.
         ignoring_case: whether letter case is ignored.
-        late: whether a first load makes it after its rows, as building it at once is cheaper than keeping it up.
+        late: whether a first load builds it after its rows, which is cheaper than maintaining it.
     """
 
     collection: str
@@ -70,12 +70,12 @@ class IndexSpec:
 
     @property
     def name(self) -> str:
-        """MongoDB's own name for it."""
+        """MongoDB's default name for it."""
         return "_".join(f"{field}_{direction}" for field, direction in self.keys)
 
     @property
     def options(self) -> dict[str, Any]:
-        """What `createIndexes` takes besides the keys."""
+        """The options for `createIndexes`."""
         options: dict[str, Any] = {"name": self.name}
         if self.unique:
             options["unique"] = True

@@ -1,1 +1,1 @@
-"""From a CSV to the six collections: survey, clean, encode, write in ordered transactional batches, report."""
+"""Load a CSV into the six collections: survey, clean, encode, write in ordered transactional batches, report."""

@@ -1,4 +1,4 @@
-"""Load a file: survey it, take up the load where it stands, write its batches, report."""
+"""Load a file: survey it, claim its load, write its batches from the checkpoint on, report."""
 
 import time
 from collections import Counter
@@ -36,10 +36,10 @@ Progress = Callable[[int, int], None]
 """Called with the bytes done and the bytes in all."""
 
 LANES = 2
-"""Batches are written side by side by so many sessions: 1.5 times as fast as by one, on two cores."""
+"""The number of sessions that write batches side by side: two are 1.5 times as fast as one, on two cores."""
 
 ENOUGH_ROWS = 10_000
-"""So many rows must have been read before their quarantined share can stop a load."""
+"""A load is stopped by its share of refused rows only after this many rows."""
 
 
 def check(path: Path, settings: Settings, progress: Progress) -> LoadReport:
@@ -71,15 +71,15 @@ def check(path: Path, settings: Settings, progress: Progress) -> LoadReport:
 
 
 def load(store: Store, path: Path, options: Options, max_quarantined: float, progress: Progress) -> LoadReport:
-    """Load a file. The same file again does nothing; one that was interrupted goes on where it was.
+    """Load a file. Loading it again does nothing; an interrupted load continues at its checkpoint.
 
-    Rows that were refused because of another load that is removed now are taken up.
+    Rows that were refused because of another load that has been removed are inserted.
 
     Raises:
         FileRefused: the whole file is at fault; nothing was written.
         TooManyQuarantined: more than the share `max_quarantined` (0 to 1) of the rows was refused.
         LoadError: another loader has this file.
-        StoreUnavailable: MongoDB is away; what is committed stays, and the same command goes on.
+        StoreUnavailable: MongoDB is unavailable; what was committed stays, and the same command continues.
     """
     begin = time.monotonic()
     found = survey(path)
@@ -123,7 +123,7 @@ def load(store: Store, path: Path, options: Options, max_quarantined: float, pro
 
 
 def _batches(store: Store, found: Survey, state: dict[str, Any], options: Options, run: Run) -> Iterator[Batch]:
-    """The batches from the checkpoint on; and then the rows whose conflicts are none any more."""
+    """The batches from the checkpoint on, then the rows that no longer conflict."""
     adds, load_id = options.new_members == "add", state["_id"]
     cleaner = Cleaner(found.header, run.vocabulary, store.settings.timezone, run.latest_day, add_members=adds)
     offset, line = state["offset"], state["line"]
@@ -146,12 +146,12 @@ def _only(clean: Clean, lines: Ints) -> Clean:
 
 
 def _close(session: Session, load_id: str) -> None:
-    """End the load's lanes; what they have noted goes where it stays."""
+    """Close the lanes of the load; what they recorded is folded in."""
     session.transaction(partial(close_lanes, load_id=load_id))
 
 
 def _finish(store: Store, report: LoadReport, status: LoadStatus, seconds: float) -> None:
-    """Say how the load ended, in its document and in the report."""
+    """Record how the load ended, in its document and in the report."""
     update = {"$set": {"status": status, "seconds": seconds, "updated_at": datetime.now(UTC)}}
     done = store.outside.find_and_update(LOADS.name, {"_id": report.load_id}, update)
     vars(report).update(vars(LoadReport.from_load(done or {})))  # with what it has adopted meanwhile

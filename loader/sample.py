@@ -40,7 +40,7 @@ def write_sample(path: Path, rows: int, seed: int, progress: Callable[[int, int]
 
 
 def _block(random: np.random.Generator, begin: int, minutes: Ints) -> pd.DataFrame:
-    """The rows of a block. What is drawn first is what it was before: the same seed writes the same file."""
+    """The rows of a block. Keep the order of the random draws, so that the same seed writes the same file."""
     rows = len(minutes)
     columns: dict[str, Any] = {
         PURCHASES.key.column: np.arange(FIRST_ID + begin, FIRST_ID + begin + rows).astype(str),

@@ -93,7 +93,8 @@ def main() -> None:
 def new_command(name: str) -> None:
     """Print a fresh key for NAME, which is shown this once, and the line to store."""
     if not re.fullmatch(_NAME, name, re.ASCII):
-        raise click.UsageError(f"{name!r} is not a valid name. Use letters, digits, '.', '-' and '_', at most 64.")
+        allowed = "letters, digits, '.', '-' and '_'"
+        raise click.UsageError(f"{name!r} is not a valid name. Use at most 64 {allowed}, first a letter or digit.")
     text, key = new_key(name)
     click.echo(f"{key.name}:{key.digest}")
     click.echo(f"The key of {name}, shown only now: {text}\nAppend the line on standard output to the file.", err=True)

@@ -1,1 +1,1 @@
-"""What is done with loads: options, reports, removal, quarantine, control totals."""
+"""Loads: options, reports, removal, quarantine, comparison with files."""

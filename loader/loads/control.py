@@ -1,4 +1,4 @@
-"""Hold what is stored against the file that it came from: every field of every row, and the load's own account.
+"""Compare the database with a loaded file: every field of every row, and the counts of the load.
 
 The file is read again and judged as its load judged it (`loader.loads.runs`).
 """
@@ -31,10 +31,10 @@ from store.client import Document, Reads, Store, any_of
 from store.schema import read_vocabulary
 
 SHOWN = 20
-"""So many differences are told in full."""
+"""The number of differences that are shown."""
 
 _ABSENT = -2
-"""What stands for the amount of a transaction that is not stored."""
+"""Stands for the amount of a missing transaction."""
 
 _FIELDS = {each.name: each.field for each in PURCHASES.columns}
 """The columns of a file's clean rows, and the fields of a transaction that hold them."""
@@ -42,15 +42,15 @@ _FIELDS = {each.name: each.field for each in PURCHASES.columns}
 
 @dataclass
 class Control:
-    """What a file says, beside what is stored of one of its loads.
+    """A file compared with what is stored for one of its loads.
 
     Attributes:
         file: its name.
         load_id: the load.
-        rows, stored_rows: transactions in the file, each id once, and how many of them are stored.
+        rows, stored_rows: transactions in the file (each id once), and how many of them are stored.
         cents, stored_cents: the sum of their known amounts.
-        differences: how many rows and counts differ; `shown` tells the first of them.
-        is_noted: whether the load noted by what it judged; one of an older program did not.
+        differences: how many rows and counts differ; `shown` describes the first ones.
+        is_noted: whether the load recorded what it knew; those of an earlier release did not.
     """
 
     file: str
@@ -65,11 +65,11 @@ class Control:
 
     @property
     def ok(self) -> bool:
-        """Whether all is there, to the cent, and as the file says it."""
+        """Whether everything is stored, to the cent, as in the file."""
         return (self.rows, self.cents) == (self.stored_rows, self.stored_cents) and not self.differences
 
     def add(self, count: int, what: str) -> None:
-        """Note what differs."""
+        """Add a difference."""
         if count:
             self.differences += count
             self.shown += [what][: SHOWN - len(self.shown)]
@@ -86,7 +86,7 @@ class Control:
 
 
 def compare_with_files(store: Store, paths: Sequence[Path]) -> list[Control]:
-    """Read loaded files again, and hold each load of each of them against what is stored.
+    """Read loaded files again, and compare each of their loads with the database.
 
     Raises:
         UserError: one of them was not loaded, or its load was removed; nothing was compared.
@@ -111,7 +111,7 @@ def compare_with_files(store: Store, paths: Sequence[Path]) -> list[Control]:
 
 
 def _loads(reads: Reads, found: Survey) -> list[Document]:
-    """The loads of a file that are there."""
+    """The loads of a file that were not removed."""
     documents = reads.find(LOADS.name, {"sha256": found.sha256}, sort=[("started_at", 1)])
     if not documents:
         raise UserError(f"{found.path}: this file was never loaded, or has been changed since. Load it first.")
@@ -121,7 +121,7 @@ def _loads(reads: Reads, found: Survey) -> list[Document]:
 
 
 class _Comparison:
-    """Of one file with one of its loads."""
+    """The comparison of one file with one of its loads."""
 
     def __init__(self, reads: Reads, found: Survey, load: Document, runs: Sequence[Run], noted: Ints) -> None:
         self._reads = reads
@@ -134,7 +134,7 @@ class _Comparison:
         self._rows: list[Ints] = []
 
     def run(self) -> Control:
-        """Compare all of the file that the load has read."""
+        """Compare the part of the file that the load has read."""
         end = self._load["offset"], self._load["line"]
         reached = self._found.start, self._found.start_line
         for run, chunk, clean in self._chunks():
@@ -158,7 +158,7 @@ class _Comparison:
         return self._control
 
     def _chunks(self) -> Iterator[tuple[Run, Chunk, Clean]]:
-        """The file as far as it is loaded, in the chunks and by the rules of each run."""
+        """The loaded part of the file, in chunks, cleaned by the rules of each run."""
         options = self._load["options"]
         ends = [*(run.offset for run in self._runs[1:]), self._load["offset"]]
         for run, end in zip(self._runs, ends, strict=True):
@@ -172,9 +172,9 @@ class _Comparison:
                     break
 
     def _compare_refused(self, run: Run, chunk: Chunk, clean: Clean) -> set[int]:
-        """Rows that are refused are in quarantine, and say there what the file says; gives the lines of conflicts.
+        """Compare the refused rows with the quarantine; returns the lines of conflicts.
 
-        Whether the id of a row was taken, with other content, is for the database to know: those are believed.
+        Whether an id was taken by other content is known to the database only, so conflicts are trusted.
         """
         for each in clean.refused:
             row = self._quarantine.pop(each.line, None)
@@ -239,7 +239,7 @@ class _Comparison:
         self._compare_noted(ids, ids[there & (own == 0)])
 
     def _compare_noted(self, ids: Ints, of_others: Ints) -> None:
-        """What is another load's is noted, which loads of earlier releases did not do; what is noted is in the file."""
+        """Rows of other loads are recorded (except by earlier releases), and recorded rows are in the file."""
         lacking = np.setdiff1d(of_others, self._noted) if "adopted" in self._load else of_others[:0]
         strange = np.setdiff1d(self._noted, ids)
         for wrong, what in (
@@ -250,7 +250,7 @@ class _Comparison:
 
 
 def _said(refused: Refused) -> dict[str, str]:
-    """What the quarantine keeps of a refused row, but for the explanation, which is for people."""
+    """What the quarantine stores of a refused row, except the message."""
     return {"column": refused.column, "value": refused.value, "reason": refused.reason, "raw": refused.raw}
 
 

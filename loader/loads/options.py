@@ -1,4 +1,4 @@
-"""What changes the documents that a file becomes, and so is part of its load's name."""
+"""The options that change the documents made from a file, and so are part of the load's id."""
 
 from dataclasses import asdict, dataclass
 
@@ -10,7 +10,7 @@ class Options:
     """The options of a load.
 
     Attributes:
-        customers: `transaction` makes one customer of each row, `profile` one of each combination of the
+        customers: `transaction` creates one customer for each row, `profile` one for each combination of the
             attributes that identify a customer.
         timezone: the store's wall clock.
         new_members: `refuse` puts a row with a name that its reference collection does not hold into quarantine; `add`

@@ -1,4 +1,4 @@
-"""The refused rows of a load: listed, and exported so that they can be mended and loaded."""
+"""The refused rows of a load: listed, and exported to be corrected and loaded."""
 
 import csv
 from collections.abc import Iterator
@@ -32,9 +32,9 @@ def refused_rows(store: Store, load_id: str) -> Iterator[dict[str, Any]]:
 
 
 def released_lines(store: Store, load_id: str) -> set[int]:
-    """The lines that were refused because their id was stored with another content, and is not stored any more.
+    """The lines that were refused because their id was stored with other content, and whose id is now free.
 
-    So it is after the load that held the id was removed. Loading the file again takes these rows up.
+    That is the case after the other load was removed. Loading the file again inserts these rows.
     """
     conflicts = {"load_id": load_id, "reason": CONFLICT}
     found = store.outside.each(QUARANTINE.name, conflicts, {"_id": 0, "line": 1, "value": 1})
@@ -47,10 +47,10 @@ def released_lines(store: Store, load_id: str) -> set[int]:
 
 
 def export(store: Store, load_id: str, path: Path) -> int:
-    """Write the refused rows as a CSV with the columns of their file and four that explain; gives their number.
+    """Write the refused rows as a CSV with the columns of their file and four more; returns their number.
 
-    What a spreadsheet would run as a formula gets an apostrophe before it. Columns of a row that has too many
-    fields are cut, and missing ones are empty; the whole row stands in the quarantine.
+    Cells that a spreadsheet would run as a formula are prefixed with an apostrophe. Surplus fields of a row are cut,
+    and missing ones are empty; the complete row stays in the quarantine.
 
     Raises:
         UnknownName: there is no such load.

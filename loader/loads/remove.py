@@ -1,6 +1,6 @@
-"""Take a load out again: its transactions, their customers and its quarantine, in batches that can be resumed.
+"""Remove a load: its transactions, their customers and its quarantine, in batches that can be resumed.
 
-What another load's file also brought stays, and becomes that load's.
+Rows that the file of another load also contains are kept and become part of that load.
 """
 
 import time
@@ -29,14 +29,14 @@ BATCH_ROWS = 10_000
 
 @dataclass
 class Removal:
-    """What a removal did, in this run of it.
+    """What this run of a removal did.
 
     Attributes:
         load_id: the load that is gone.
         removed: transactions removed.
-        kept: transactions that stay because another load's file also brought them, by that load.
-        released: refused rows of other loads whose id is free now, by load; loading its file again takes them up.
-        files: the names of the files of the loads that are named here.
+        kept: transactions kept because the file of another load also contains them, by that load.
+        released: refused rows of other loads whose id is now free, by load; loading the file again inserts them.
+        files: the file names of these loads.
     """
 
     load_id: str
@@ -65,8 +65,8 @@ def remove(store: Store, load_id: str, progress: Callable[[int, int], None]) -> 
 
     Raises:
         UnknownName: there is no such load.
-        LoadError: it is still being loaded, somebody else removes it, or a load of an earlier release did not note
-            which of its rows it has.
+        LoadError: it is still being loaded, another process is removing it, or a load of an earlier release did not
+            record which of its rows it shares.
     """
     outside, removal = store.outside, Removal(load_id)
     known = {load["_id"]: load for load in read_loads(outside, outside.find(LOADS.name))}
@@ -99,7 +99,7 @@ def remove(store: Store, load_id: str, progress: Callable[[int, int], None]) -> 
 
 
 def _check_noted(load: Document, loads: Any) -> None:
-    """Refuse where a load of an earlier release may have rows of this one: it did not note them, they would be lost."""
+    """Refuse if a load of an earlier release may share rows with this one: rows not recorded would be lost."""
     for other in loads:
         unnoted = other["_id"] != load["_id"] and "adopted" not in other and other["updated_at"] >= load["started_at"]
         may_repeat = other["status"] == LoadStatus.RUNNING or other["counts"]["already_present"]
@@ -114,7 +114,7 @@ def _check_noted(load: Document, loads: Any) -> None:
 
 
 def _take_over(store: Store, load_id: str, session: Session) -> Document:
-    """End the transaction that a killed removal may have left open, and name our session; gives what makes it ours."""
+    """End a transaction that a killed removal left open, and record our session; returns what makes it ours."""
     former = store.outside.find_one(LOADS.name, {"_id": load_id}) or {}
     alive = is_alive(former["holder"], former["updated_at"])
     if former["status"] == LoadStatus.RUNNING:
@@ -142,7 +142,7 @@ def _held(load: Document) -> LoadError:
 
 
 def _begin(store: Store, transaction: Transaction, ours: Document) -> None:
-    """Begin a transaction of the removal: it writes nothing once another process has gone on with it."""
+    """Begin a transaction of the removal; fails if another process has taken it over."""
     take_turn(store, transaction)
     going_on = {"$set": {"updated_at": datetime.now(UTC)}}
     if not transaction.update(LOADS.name, ours, going_on).matched_count:
@@ -150,11 +150,10 @@ def _begin(store: Store, transaction: Transaction, ours: Document) -> None:
 
 
 def _remove_batch(store: Store, ours: Document, transaction: Transaction) -> Counter[str]:
-    """Remove some transactions, or give them to the loads that also brought them.
+    """Remove a batch of transactions, or hand them to the loads whose files also contain them.
 
     Returns:
-        the number of transactions by the load that has them now; those under this load's own id are gone. Empty at
-        the end.
+        the number of transactions by their new load; those under this load's own id were deleted. Empty at the end.
     """
     load_id = ours["_id"]
     _begin(store, transaction, ours)
@@ -179,14 +178,14 @@ def _remove_batch(store: Store, ours: Document, transaction: Transaction) -> Cou
 
 
 def _delete_some(store: Store, ours: Document, name: str, transaction: Transaction) -> int:
-    """Delete some of what a collection holds about the load; gives the number."""
+    """Delete a batch of the load's documents from a collection; returns their number."""
     _begin(store, transaction, ours)
     some = transaction.find(name, {"load_id": ours["_id"]}, {"_id": 1}, limit=BATCH_ROWS)
     return transaction.delete(name, {"_id": {"$in": [each["_id"] for each in some]}})
 
 
 def _remove_lonely_profiles(store: Store, ours: Document, transaction: Transaction) -> None:
-    """Remove the customers that are profiles and have no transaction left."""
+    """Remove profiles that have no transactions left."""
     _begin(store, transaction, ours)
     if transaction.find_one(CUSTOMERS.name, {"_id": {"$lt": 0}}):
         pipeline: list[Document] = [{"$match": {"customer_id": {"$lt": 0}}}, {"$group": {"_id": "$customer_id"}}]

@@ -1,4 +1,4 @@
-"""Give a member of a reference collection another name. Its code stays, and so does every transaction."""
+"""Rename a member of a reference collection. Its code and every transaction stay the same."""
 
 from catalog import labels
 from catalog.errors import UnknownName, UserError
@@ -9,11 +9,11 @@ from store.client import Store, Transaction
 
 
 def rename(store: Store, dimension: str, code: int, name: str) -> str:
-    """Rename a member; gives the name that it had. Answers show the new one at once.
+    """Rename a member; returns its former name. Answers show the new one at once.
 
     Raises:
         UnknownName: there is no such dimension or member.
-        UserError: the name is another member's, looks like one, or cannot be a name.
+        UserError: the name is not valid, or is too similar to that of another member.
     """
     by_name = {each.name: each for each in PURCHASES.references}
     if dimension not in by_name:

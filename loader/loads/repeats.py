@@ -1,8 +1,8 @@
-"""Rows of one load that another load's file also brought: noted with the batch, looked up when the load is removed.
+"""Rows of one load that the file of another load also contains: recorded with the batch, used by a removal.
 
-A batch that counts a row as already present relies on its staying, and a removal takes rows away. Both write one and
-the same document first, and of two transactions that do so at once MongoDB undoes one. So they take turns: either the
-removal sees what the batch has noted, or the batch sees that the row is gone.
+A batch that counts a row as already present relies on that row, and a removal deletes rows. Both first write the same
+document, and MongoDB aborts one of two transactions that do so at the same time. So they take turns: either the
+removal sees what the batch recorded, or the batch sees that the row is gone.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ from store.holder import end_session, is_alive
 
 
 def prepare(store: Store) -> None:
-    """Before the first turn, make the document that it writes; and end what killed processes have left open."""
+    """Before the first turn, create the shared document, and end transactions left open by killed processes."""
     store.outside.update(STATUS.name, {"_id": PRESENCE}, {"$setOnInsert": {"version": 0}}, upsert=True)
     _end_abandoned(store)
 
@@ -28,7 +28,7 @@ def prepare(store: Store) -> None:
 def take_turn(store: Store, transaction: Transaction) -> None:
     """Begin a transaction that relies on rows of other loads, or takes rows away.
 
-    It fails at once, and is to be tried again, where another such transaction is under way.
+    It fails at once, and has to be retried, if another such transaction is in progress.
     """
     try:
         transaction.update(STATUS.name, {"_id": PRESENCE}, {"$inc": {"version": 1}})
@@ -38,7 +38,7 @@ def take_turn(store: Store, transaction: Transaction) -> None:
 
 
 def _end_abandoned(store: Store) -> None:
-    """End the transactions of loaders and removals that were killed: those would be in everybody's way for a minute."""
+    """End the transactions of killed loaders and removals: they would block everyone for a minute."""
     under_way = store.outside.find(LOADS.name, {"status": {"$in": [LoadStatus.RUNNING, LoadStatus.REMOVING]}})
     for load in read_loads(store.outside, under_way):
         if not is_alive(load["holder"], load["updated_at"]):
@@ -47,7 +47,7 @@ def _end_abandoned(store: Store) -> None:
 
 
 def note_repeats(transaction: Transaction, load_id: str, ids: Sequence[int]) -> None:
-    """Note that a load's file also brought these transactions of other loads."""
+    """Record that the file of a load also contains these transactions of other loads."""
     if ids:
         packed = np.unique(np.array(ids, "<i8"))
         first, last = Int64(packed[0]), Int64(packed[-1])
@@ -56,7 +56,7 @@ def note_repeats(transaction: Transaction, load_id: str, ids: Sequence[int]) -> 
 
 
 def find_heirs(reads: Reads, load_id: str, ids: Sequence[int]) -> dict[str, list[int]]:
-    """Which of these transactions of a load another load's file also brought; of several loads the first counts.
+    """Which of these transactions the file of another load also contains; the first of several loads counts.
 
     Returns:
         ids by load, in ascending order.

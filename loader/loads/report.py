@@ -1,4 +1,4 @@
-"""What a load did, as data, and as text for people."""
+"""What a load did, as data and as text."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from catalog.errors import InternalError
 from catalog.status import LoadStatus
 
 CONFLICT = "id_conflict"
-"""The reason of a row whose id is stored with another content."""
+"""The reason for a row whose id is stored with other content."""
 
 
 @dataclass
@@ -18,16 +18,16 @@ class LoadReport:
 
     Attributes:
         file: the file's name.
-        load_id: names the load: the same file with the same options has the same.
-        status: `complete`, `running`, `stopped` (too many rows in quarantine) or `checked` (nothing written).
+        load_id: the id of the load; the same file with the same options has the same id.
+        status: how far it has come.
         read: rows read.
         inserted: transactions inserted.
-        already_present: rows whose transaction was there already, with the same content.
+        already_present: rows whose transaction was already stored, with the same content.
         quarantined: rows refused.
         reasons: refused rows by reason.
         missing: clean rows that lack a value, by CSV column.
         seconds: how long it took, summed over all runs of this load.
-        repeated: whether the whole file had been loaded before, so that nothing was done.
+        repeated: whether the file had already been loaded, so that nothing was done.
     """
 
     file: str
@@ -83,7 +83,7 @@ class LoadReport:
 
     @classmethod
     def from_load(cls, load: Mapping[str, Any]) -> "LoadReport":
-        """The report that a load's document keeps."""
+        """The report stored in a load's document."""
         return cls(
             load["file"], load["_id"], LoadStatus(load["status"]), **load["counts"],
             reasons=Counter(load["reasons"]), missing=Counter(load["missing"]), seconds=float(load["seconds"]),

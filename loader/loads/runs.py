@@ -1,7 +1,7 @@
-"""By what the rows of a file were judged: each run of a load notes from where on, and what it knew.
+"""How the rows of a file were judged: each run of a load records where it began, and what it knew.
 
-The names that are known and the latest day that a row may say change with time; whoever reads the file again later, to
-compare it with what is stored, has to judge as the load did.
+The known names and the latest accepted day change over time; whoever reads the file again later, to compare it with the
+database, must judge as the load did.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,9 +23,9 @@ class Run:
 
     Attributes:
         offset, line: where in the file it begins.
-        latest_day: the day number of the latest day that a row may say.
+        latest_day: the day number of the latest accepted day.
         vocabulary: the members that are known at its beginning.
-        is_noted: whether the load noted this; otherwise it is the best that is known of an older load.
+        is_noted: whether the load recorded this; otherwise it is an estimate for an older load.
     """
 
     offset: int
@@ -36,7 +36,7 @@ class Run:
 
 
 def begin_run(store: Store, load: Mapping[str, Any]) -> Run:
-    """Note what a load is judged by from its checkpoint on; it holds the load and has not written yet."""
+    """Record what the rows are judged by from the checkpoint on; the load is claimed, and nothing written yet."""
     with store.snapshot() as reads:
         run = Run(load["offset"], load["line"], tomorrow(), read_vocabulary(reads, is_whole=True))
         renames = len(read_renames(reads))
@@ -53,7 +53,7 @@ def begin_run(store: Store, load: Mapping[str, Any]) -> Run:
 
 
 def runs_of(load: Document, vocabulary: Vocabulary, renames: Sequence[Document], offset: int, line: int) -> list[Run]:
-    """The runs of a load, in the order of the file, each with the members that it knew. Codes never change.
+    """The runs of a load, in the order of the file, each with the members it knew. Codes never change.
 
     Attributes:
         vocabulary, renames: today's.

@@ -1,1 +1,1 @@
-"""From bytes to codes: files, header, fields."""
+"""From bytes to codes: files, header, fields, members."""

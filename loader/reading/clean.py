@@ -1,8 +1,8 @@
-"""From the records of a chunk to columns of codes, and the rejects with their reasons.
+"""Convert the records of a chunk to columns of codes, and reject others with their reasons.
 
-`clean_record` is the truth: it reads one record with the exact converters. `clean` reads a whole chunk at
-once with pandas, where every shortcut is taken only if the field's text has the one plain form that the
-shortcut reads exactly; each record with any other field goes through `clean_record`.
+`clean_record` is the reference: it reads one record with the exact converters. `clean` reads a whole chunk at
+once with pandas; a shortcut is used only for fields in the one plain form that it reads exactly, and every
+record with any other field goes through `clean_record`.
 """
 
 import codecs
@@ -32,7 +32,7 @@ from loader.reading.members import Members, NewMember
 Ints = np.ndarray[Any, np.dtype[np.int64]]
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
 Shortcut = Callable[[Column, "pd.Series[str]"], tuple[Mask, Ints]]
-"""Which fields of a column surely have the plain form, and their values."""
+"""Which fields of a column certainly have the plain form, and their values."""
 
 DAY_MS = 86_400_000
 _HOUR_MS = 3_600_000
@@ -46,8 +46,8 @@ class Refused(NamedTuple):
 
     Attributes:
         line: its first line in the file.
-        column: the first column that is malformed; empty where the row as such is.
-        value: what that column says.
+        column: the first malformed column; empty if the row as a whole is malformed.
+        value: the text of that column.
         reason, message: the code and the explanation.
         raw: the row's text.
     """
@@ -118,12 +118,12 @@ class Cleaner:
         self._code = lru_cache(maxsize=1 << 16)(self._code_or_none)
 
     def clean_record(self, record: list[str]) -> list[int]:
-        """The exact reading of one record: ids and codes, in the order of the data set's columns.
+        """Read one record exactly: ids and codes, in the order of the data set's columns.
 
-        Only one that is right in all of its fields brings new members.
+        Only a record that is valid in all its fields adds new members.
 
         Raises:
-            _RowReject: tells the first malformed field.
+            _RowReject: for the first malformed field.
         """
         width = len(self._header.names)
         if len(record) != width:
@@ -140,7 +140,7 @@ class Cleaner:
         return values
 
     def clean(self, chunk: Chunk) -> Clean:
-        """Clean a chunk: its rows, and its refused rows with their reasons."""
+        """Clean a chunk: its valid rows, and its refused rows with their reasons."""
         columns, sure = self._clean_plain(chunk.raw) if chunk.fields is None else _nothing_sure(len(chunk.lines))
         refused: list[Refused] = []
         keep = np.ones(len(chunk.lines), bool)
@@ -160,7 +160,7 @@ class Cleaner:
         return Clean(lines, raw, columns, refused, added)
 
     def _clean_plain(self, raw: list[bytes]) -> tuple[dict[str, Ints], Mask]:
-        """Read all rows at once: the columns, and for each row whether it is surely right."""
+        """Read all rows at once: the columns, and for each row whether it is certainly valid."""
         if not raw:
             return _nothing_sure(0)
         commas = len(self._header.names) - 1
@@ -182,7 +182,7 @@ class Cleaner:
         return columns, sure
 
     def _converter(self, column: Column, timezone: ZoneInfo, latest_day: int) -> Callable[[str], int]:
-        """The exact reading of a column's fields."""
+        """The exact converter for a column."""
         match column:
             case Key():
                 return fields.transaction_id
@@ -199,7 +199,7 @@ class Cleaner:
         raise InternalError(f"No converter is declared for the column {column.column}.")
 
     def _distinct(self, column: Column, texts: "pd.Series[str]") -> tuple[Mask, Ints]:
-        """Each distinct text through the exact converter, once."""
+        """Convert each distinct text once, with the exact converter."""
         positions, members = pd.factorize(texts)
         code = self._known if column in self._members else self._code
         found = [code(column, member) for member in members]
@@ -231,14 +231,14 @@ class Cleaner:
         return plain & moments.notna().to_numpy() & (values >= 0) & (values <= self._latest_ms), values
 
     def _code_or_none(self, column: Column, text: str) -> int | None:
-        """What the exact converter makes of a field, or None where it rejects it."""
+        """The value from the exact converter, or None if it rejects the field."""
         try:
             return self._converters[column](fields.strip(text))
         except Reject:
             return None
 
     def _known(self, column: Column, text: str) -> int | None:
-        """The same without anything that is new, and without remembering that it was."""
+        """The same for known names only, without remembering new ones."""
         try:
             return self._members[column].find(fields.strip(text))
         except Reject:
@@ -279,6 +279,6 @@ def _or_null(value: int | None) -> int:
 
 
 def tomorrow() -> int:
-    """The day number of tomorrow in UTC: the latest that a row may say."""
+    """The day number of tomorrow in UTC: the latest accepted day."""
     today: date = datetime.now(UTC).date()
     return day_number(today + timedelta(days=1))

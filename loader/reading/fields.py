@@ -1,6 +1,6 @@
-"""What one field may say: exact converters from text to value. Missing is data, malformed is rejected.
+"""Exact converters from the text of a field to its value. Missing is data, malformed is rejected.
 
-These are the truth. The fast path in `loader.reading.clean` may take a short cut only where it gives the same.
+These are the reference. The fast path in `loader.reading.clean` may be used only where its result is the same.
 """
 
 import re
@@ -13,7 +13,7 @@ from catalog.kinds import Banded, Listed
 from catalog.purchases import PURCHASES
 
 LONGEST = 200
-"""More characters than that are no field of this data set."""
+"""The most characters of a field."""
 
 MAX_ID = 2**63 - 1
 _WHOLE = re.compile(r"[0-9]+")
@@ -27,10 +27,10 @@ EARLIEST = day_number(datetime(1970, 1, 1, tzinfo=UTC).date())
 
 
 class Reject(Exception):
-    """A field says something impossible.
+    """A field with an invalid value.
 
     Attributes:
-        reason: a short code that reports count by.
+        reason: a short code, by which reports count.
         message: what is wrong and what is expected.
     """
 
@@ -44,7 +44,7 @@ def strip(text: str) -> str:
     """The field without the spaces around it.
 
     Raises:
-        Reject: it is over-long, or holds characters that are not seen.
+        Reject: it is too long, or contains invisible characters.
     """
     text = text.strip(" \t")
     if len(text) > LONGEST:
@@ -81,7 +81,7 @@ def number(column: Banded, text: str) -> int | None:
 
 
 def amount_cents(text: str) -> int | None:
-    """Dollars with at most two significant decimals, as cents; None where it is not known."""
+    """Dollars with at most two significant decimals, as cents; None if empty."""
     if not text:
         return None
     match = _DECIMAL.fullmatch(text)
@@ -100,7 +100,7 @@ def amount_cents(text: str) -> int | None:
 
 
 def written(column: Listed, text: str) -> int:
-    """The code of what the file has for a member instead of its label; 0 for an empty field, as for `Unknown`."""
+    """The code of a text that stands for a member; 0 for an empty field, as for `Unknown`."""
     code = column.codes.get(text.casefold())
     if code is None:
         raise Reject(f"{column.name}_unknown", f"the {column.label.lower()} is neither {' nor '.join(column.texts)}")

@@ -1,7 +1,7 @@
-"""Look at a whole file before anything is written, then read it in chunks of whole records.
+"""Check a whole file before anything is written, then read it in chunks of complete records.
 
-The survey refuses what is wrong with the file as such: then nothing has been written. What is wrong with
-a single row is found later and goes to quarantine.
+The survey refuses a file that is invalid as a whole, so that nothing is written. Faults of a single row are
+found later, and the row goes to quarantine.
 """
 
 import codecs
@@ -33,13 +33,13 @@ csv.field_size_limit(LONGEST_LINE)
 
 @dataclass(frozen=True)
 class Survey:
-    """What the first pass over a file found.
+    """The result of the first pass over a file.
 
     Attributes:
         path: the file.
-        sha256: of its content; that of a gzip file unpacked.
-        size: how many bytes its content has.
-        header: where each column stands.
+        sha256: of its (uncompressed) content.
+        size: the number of bytes of its content.
+        header: the position of each column.
         start: the byte at which the first record after the header begins.
         start_line: that record's line, from 1.
     """
@@ -54,12 +54,12 @@ class Survey:
 
 @dataclass(frozen=True)
 class Chunk:
-    """Some whole records of a file.
+    """Some complete records of a file.
 
     Attributes:
         lines: the number of each record's first line.
         raw: each record's text without its line end.
-        fields: each record's fields where quotes had to be undone; None where a plain split at commas does.
+        fields: each record's fields if there are quotes; None if splitting at commas is enough.
         end: the byte after the chunk.
         end_line: the line after the chunk.
     """
@@ -75,7 +75,7 @@ def survey(path: Path) -> Survey:
     """Check the whole file: encoding, quotes and header.
 
     Raises:
-        FileRefused: it cannot be loaded at all; says where and what to do.
+        FileRefused: it cannot be loaded at all; the message says where, and what to do.
     """
     digest = hashlib.sha256()
     decoder = codecs.getincrementaldecoder("utf-8")()
@@ -105,14 +105,14 @@ def survey(path: Path) -> Survey:
 
 
 def open_content(path: Path) -> BinaryIO:
-    """The file's bytes; those of a gzip file unpacked, whatever its name is."""
+    """The file's bytes, decompressed if it is a gzip file, whatever its name."""
     with path.open("rb") as file:
         magic = file.read(len(_GZIP))
     return cast(BinaryIO, gzip.open(path)) if magic == _GZIP else path.open("rb")
 
 
 def read_chunks(found: Survey, start: int | None = None, start_line: int | None = None) -> Iterator[Chunk]:
-    """The file's records from byte `start` on (by default from the first), in order. Blank lines are passed over."""
+    """The file's records from byte `start` on (by default from the first), in order. Blank lines are skipped."""
     position = found.start if start is None else start
     line = found.start_line if start_line is None else start_line
     with open_content(found.path) as file:
@@ -127,7 +127,7 @@ def read_chunks(found: Survey, start: int | None = None, start_line: int | None 
 
 
 class _Lines:
-    """A file line by line, with a look at the lines ahead. A line ends with LF, CRLF or CR."""
+    """A file line by line, with lookahead. A line ends with LF, CRLF or CR."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -149,12 +149,12 @@ class _Lines:
         return self._ahead
 
     def take(self, length: int) -> bytes:
-        """Step over bytes that were seen ahead."""
+        """Consume bytes that were peeked at."""
         taken, self._ahead = self._ahead[:length], self._ahead[length:]
         return taken
 
     def give_back(self, block: bytes) -> None:
-        """Bytes that were taken and not used."""
+        """Return bytes that were taken and not used."""
         self._ahead = block + self._ahead
 
     def line(self) -> bytes:
@@ -187,7 +187,7 @@ def _read_plain(source: _Lines, length: int, position: int, line: int) -> Chunk:
 
 
 def _read_quoted(source: _Lines, length: int, position: int, line: int) -> Chunk:
-    """Records with quotes, through the csv module, until `length` bytes are used up and a record has ended."""
+    """Records with quotes, read with the csv module, until `length` bytes are used and a record has ended."""
     taken: list[bytes] = []
     used = before = 0
     lines: list[int] = []
@@ -214,7 +214,7 @@ def _read_quoted(source: _Lines, length: int, position: int, line: int) -> Chunk
 
 @contextmanager
 def _refusing(path: Path) -> Iterator[None]:
-    """Refuse a file that cannot be read to its end."""
+    """Refuse a file that cannot be read completely."""
     try:
         yield
     except (gzip.BadGzipFile, zlib.error) as error:
@@ -227,7 +227,7 @@ def _refusing(path: Path) -> Iterator[None]:
 
 
 def _check_text(path: Path, block: bytes) -> None:
-    """Refuse what is no text by how it begins: much of it is no UTF-8 either, but this says more."""
+    """Refuse files that are not text by their first bytes: most are not UTF-8 either, but this message says more."""
     if block.startswith(_ZIP):
         remedy = "Extract it, or save the sheet as CSV"
         raise FileRefused(str(path), "byte 0", "the file is a ZIP archive, perhaps an Excel workbook", remedy)
@@ -252,7 +252,7 @@ def _check_utf8(
 
 
 def _check_line_length(path: Path, block: bytes, unended: int, size: int) -> int:
-    """How many bytes the block's last line has so far."""
+    """Refuse an overlong line; returns the number of bytes of the block's last line so far."""
     lengths = [len(line) for line in block.splitlines()]
     lengths[0] += unended
     if max(lengths) > LONGEST_LINE:
@@ -281,7 +281,7 @@ def _check_quotes(path: Path) -> None:
 
 
 def _header(path: Path, head: bytes) -> tuple[int, int, Header]:
-    """Skip blank lines to the header: the byte and the line that follow it, and what it says."""
+    """Skip blank lines to the header; returns the byte and the line that follow it, and the header."""
     start = len(codecs.BOM_UTF8) if head.startswith(codecs.BOM_UTF8) else 0
     for number, text in enumerate(head[start:].splitlines(keepends=True), 1):
         start += len(text)

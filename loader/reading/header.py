@@ -1,4 +1,4 @@
-"""The header: which column stands where."""
+"""The header: the position of each column."""
 
 import csv
 from dataclasses import dataclass
@@ -9,19 +9,19 @@ from catalog.purchases import PURCHASES
 _REQUIRED = tuple(each.column for each in PURCHASES.columns if not each.optional)
 
 IGNORED = "quarantine_"
-"""Columns of this prefix are those that an exported quarantine adds; a mended export can be loaded with them."""
+"""The prefix of the columns that a quarantine export adds; a corrected export can be loaded with them."""
 
 LONGEST_SHOWN = 60
-"""What is no CSV may have a line of a megabyte in the place of the header."""
+"""A file that is not a CSV may have a line of a megabyte instead of a header."""
 
 
 @dataclass(frozen=True)
 class Header:
-    """Where each column stands.
+    """The position of each column.
 
     Attributes:
-        names: the columns' names in the order of the file, in our spelling.
-        positions: the position in the file of each column of the data set; None where the file lacks it.
+        names: the names of the columns in the order of the file, in the declared spelling.
+        positions: the position in the file of each column of the data set; None if it is missing.
     """
 
     names: tuple[str, ...]
@@ -61,5 +61,5 @@ def read_header(path: str, line: int, text: str) -> Header:
 
 
 def _shown(name: str) -> str:
-    """A name of the file's own for a message: quoted, escaped, and cut where no column's name could be so long."""
+    """A name from the file for a message: quoted, escaped, and cut if too long for a column name."""
     return repr(name if len(name) <= LONGEST_SHOWN else f"{name[:LONGEST_SHOWN]}...")

@@ -1,4 +1,4 @@
-"""The members of one dimension while a file is read: a name's code, and the names that the file adds."""
+"""The members of one dimension while a file is read: the codes of names, and the names that the file adds."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -10,11 +10,11 @@ from catalog.kinds import MAX_MEMBERS, Referred
 from loader.reading.fields import Reject
 
 MAX_HINTS = 1_000
-"""To so many unknown names of a file the nearest one is told: finding it takes as long as reading 1,000 rows."""
+"""The most unknown names of a file that get a hint: finding the nearest name takes as long as reading 1,000 rows."""
 
 
 class NewMember(NamedTuple):
-    """A name that the vocabulary did not hold, and the code that it gets."""
+    """A name that was not in the vocabulary, and its new code."""
 
     dimension: Referred
     code: int
@@ -22,7 +22,7 @@ class NewMember(NamedTuple):
 
 
 class Members:
-    """What the names of one column stand for. Each name is looked up, so adding many of them takes linear time."""
+    """The codes of the names of one column. Names are looked up, so adding many of them takes linear time."""
 
     def __init__(self, dimension: Dimension, names: Iterable[str], *, may_grow: bool = False) -> None:
         """With `may_grow`, an unknown name of an open dimension becomes a new member."""
@@ -39,14 +39,14 @@ class Members:
         self._hints: dict[str, str] = {}
 
     def find(self, text: str) -> int | None:
-        """The code of a name in any letter case, or None; 0 for an empty one, as for `Unknown`."""
+        """The code of a name in any letter case, or None; 0 for an empty name, as for `Unknown`."""
         return self._codes.get(labels.key(text))
 
     def code(self, text: str) -> int:
-        """The same; a new name gets the next code, which is its own once `settle` was called.
+        """The same; a new name gets the next code, permanently once `settle` is called.
 
         Raises:
-            Reject: it is not known and may not be added.
+            Reject: it is unknown and cannot be added.
         """
         self._proposed = None
         found = self.find(text)
@@ -57,7 +57,7 @@ class Members:
         return found
 
     def settle(self) -> None:
-        """Add the name that `code` was last asked for, if it is new."""
+        """Add the last name passed to `code`, if it is new."""
         if self._proposed is not None and self._grows:
             name, code = labels.stored(self._proposed), len(self._names)
             self._names.append(name)
@@ -66,12 +66,12 @@ class Members:
             self._proposed = None
 
     def take_added(self) -> list[NewMember]:
-        """What was added since this was last asked."""
+        """The members added since the last call."""
         added, self._added = self._added, []
         return added
 
     def _check(self, text: str) -> None:
-        """Refuse what may not become a member."""
+        """Reject a name that cannot become a member."""
         name, label = self._dimension.name, self._dimension.label.lower()
         if not self._grows:
             raise Reject(f"{name}_unknown", f"unknown {label} {text!r}{self._hint(text)}")

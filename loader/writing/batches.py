@@ -1,13 +1,13 @@
 """Write batches, each in one transaction: customers, transactions, quarantine, checkpoint and the data version.
 
-Either all of a batch is there or nothing, so a load that was killed anywhere goes on at its checkpoint, and a
-load that another one has overtaken finds its lanes gone and stops. Two batches are written side by side, and committed
-one after the other (`loader.writing.turns`): MongoDB serves a connection by one thread, which is busy
-all the time with one.
+A batch is stored completely or not at all, so a killed load continues at its checkpoint, and a load that
+another loader has taken over finds its lanes gone and stops. Two batches are written side by side and committed
+one after the other (`loader.writing.turns`): MongoDB serves each connection with one thread, which a single
+writer keeps busy.
 
-The two big collections are written past their validators, which are for everyone else: the encoder cannot
-make a document that they would refuse (a test holds all kinds of rows against them), and checking each
-one again took 38 s instead of 24 s for a million rows.
+The two big collections are written without their validators, which are for everyone else: the encoder cannot
+produce a document that they would reject (a test checks all kinds of rows against them), and validating each
+one took 38 s instead of 24 s for a million rows.
 """
 
 from collections import Counter
@@ -44,12 +44,12 @@ from store.faults import DuplicateKey
 
 
 class Settled(NamedTuple):
-    """What is to be done with the rows of a batch.
+    """What to do with the rows of a batch.
 
     Attributes:
-        new: the rows to be inserted.
-        refused: those whose id has other content.
-        repeated: the ids of those that another load has brought before, with the same content.
+        new: the rows to insert.
+        refused: those whose id is stored with other content.
+        repeated: the ids that another load has already inserted with the same content.
     """
 
     new: Sequence[int]
@@ -62,11 +62,11 @@ class Batch:
     """The rows of one chunk, encoded and ready to be written.
 
     Attributes:
-        offset: where the load must stand before this batch.
+        offset: the checkpoint that the load must have before this batch.
         chunk, clean: where the rows come from.
         customer_ids: the customer of each row.
         customers, transactions: the encoded documents of each row.
-        released: whether the rows are in quarantine because of their ids, and leave it now where they can.
+        released: whether the rows are in quarantine because of their ids, and leave it if they can.
     """
 
     offset: int
@@ -90,7 +90,7 @@ class Writer:
     """Writes the batches of one load, in as many lanes as it is given sessions.
 
     Attributes:
-        seconds: tells how long the load has taken so far.
+        seconds: returns how long the load has taken so far.
         then: called with each batch after its commit, in order; what it raises ends the load.
     """
 
@@ -110,7 +110,7 @@ class Writer:
         """Commit the batches in order, and count them in the report.
 
         Raises:
-            LoadError: another loader has gone on with this load.
+            LoadError: another loader has taken over this load.
         """
         numbered = enumerate(batches)
         taking = Lock()
@@ -146,7 +146,7 @@ class _Lane:
         self._offset = offset
 
     def write(self, number: int, batch: Batch) -> None:
-        """Commit a batch when its turn has come. The first duplicate met makes later batches look first."""
+        """Commit a batch when it is its turn. After the first duplicate, batches look up their ids first."""
         writer = self._writer
         looks = writer.expects_present or batch.released or _repeats(batch)
         if looks:
@@ -166,7 +166,7 @@ class _Lane:
         writer.turns.done()
 
     def _settle(self, transaction: Transaction, batch: Batch) -> Settled:
-        """Look which rows are there already, in the transaction that relies on it."""
+        """Find the rows that are already stored, in the transaction that relies on them."""
         ids = batch.clean.columns["transaction_id"].tolist()
         known = {each["_id"]: each for each in transaction.find(TRANSACTIONS.name, any_of(ids))}
         new: list[int] = []
@@ -182,7 +182,7 @@ class _Lane:
         return Settled(_first_of_each(batch, ids, new, refused), refused, repeated)
 
     def _commit(self, number: int, batch: Batch, *, looks: bool) -> LoadReport:
-        """Write the batch; gives the report with it counted."""
+        """Write the batch; returns the report that includes it."""
         turns = self._writer.turns
         tries = 0
         counted = self._writer.report
@@ -212,7 +212,7 @@ class _Lane:
         return counted
 
     def _count(self, batch: Batch, settled: Settled) -> LoadReport:
-        """The report with the batch; the real one changes when the transaction is committed."""
+        """The report that includes the batch; the real one changes when the transaction is committed."""
         report = deepcopy(self._writer.report)
         report.seconds = self._writer.seconds()
         present = len(batch.transactions) - len(settled.new) - len(settled.refused)
@@ -234,7 +234,7 @@ class _Lane:
             transaction.insert_past_validator(TRANSACTIONS.name, [batch.transactions[row] for row in rows])
 
     def _insert_profiles(self, transaction: Transaction, wanted: set[int]) -> None:
-        """Make the customers that are missing; those of other loads come and go, so it is looked in the transaction."""
+        """Create missing profiles; other loads add and remove them, so they are looked up in the transaction."""
         there = {each["_id"] for each in transaction.find(CUSTOMERS.name, {"_id": {"$lt": 0}}, {"_id": 1})}
         if missing := sorted(wanted - there):
             transaction.insert(CUSTOMERS.name, [profile(each) for each in missing])
@@ -248,12 +248,12 @@ class _Lane:
             transaction.insert(QUARANTINE.name, [_quarantined(each, self._writer.report) for each in refused])
 
     def _is_committed(self, transaction: Transaction, batch: Batch, counted: LoadReport) -> bool:
-        """Whether the lane stands as the last try left it: no two commits take a load to one moment."""
+        """Whether an earlier attempt was committed: no two commits leave a lane in the same state."""
         expected = {**self._mine, "offset": batch.chunk.end, "seconds": counted.seconds}
         return transaction.find_one(STATUS.name, expected) is not None
 
     def _advance(self, transaction: Transaction, batch: Batch, report: LoadReport, rows: Sequence[int]) -> None:
-        """Move the checkpoint, if this loader left it where it is, and note what the batch changes."""
+        """Advance the checkpoint, if it is where this loader left it, and record what the batch changes."""
         progress = {
             "offset": batch.chunk.end, "line": batch.chunk.end_line, "counts": report.counts,
             "missing": dict(report.missing), "reasons": dict(report.reasons), "seconds": report.seconds,
@@ -278,7 +278,7 @@ class _Lane:
         """Add the names that the batch's rows bring; another loader may have taken their codes, or their names.
 
         Returns:
-            those that were not there.
+            those that did not exist.
         """
         added: list[Member] = []
         by_collection: dict[str, list[NewMember]] = {}
@@ -306,7 +306,7 @@ def _overtaken(collection: str) -> LoadError:
 
 
 def _name_taken(collection: str, error: DuplicateKey) -> LoadError:
-    """What a refused insert of members means: MongoDB holds one of their names to be that of another member."""
+    """The error for a rejected insert of members: one of the names is equivalent to that of another member."""
     name = next((each["name"] for each in error.documents if "name" in each), "?")
     return LoadError(
         f"{collection} already has a member equivalent to {name!r}, with another code",
@@ -321,7 +321,7 @@ def _repeats(batch: Batch) -> bool:
 
 
 def _first_of_each(batch: Batch, ids: list[int], new: list[int], refused: list[Refused]) -> list[int]:
-    """Of new rows with one id the first is inserted; another one with other content is refused."""
+    """Of new rows with the same id, the first is inserted; one with other content is refused."""
     first: dict[int, int] = {}
     for row in new:
         at = first.setdefault(ids[row], row)
@@ -337,7 +337,7 @@ def _conflict(batch: Batch, row: int, transaction_id: int) -> Refused:
 
 
 def _content(document: dict[str, Any]) -> dict[str, Any]:
-    """What a transaction says, whoever loaded it and whoever is its customer; a field that it lacks is unknown."""
+    """The content of a transaction, without its load and customer; missing fields are unknown."""
     said = {name: value for name, value in document.items() if name not in ("load_id", "customer_id")}
     return {**PURCHASES.absent, **said}
 
@@ -347,10 +347,10 @@ def _decode(document: Encoded) -> dict[str, Any]:
 
 
 def _quarantined(refused: Refused, report: LoadReport) -> dict[str, Any]:
-    """The quarantine document of a row: named by load and line, so that writing it twice is one."""
+    """The quarantine document of a row, with an id from load and line, so that it exists once."""
     named = {"_id": f"{report.load_id}:{refused.line}", "load_id": report.load_id, "file": report.file}
     return named | refused._asdict()
 
 
 class _Committed(Exception):
-    """The batch is there already: an earlier try of the same commit went through."""
+    """The batch is already stored: an earlier attempt of the same commit succeeded."""

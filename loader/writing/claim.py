@@ -1,4 +1,4 @@
-"""Who may go on with a load: its document says who holds it, and its lanes how far it is."""
+"""Who may continue a load: its document says who holds it, and its lanes how far it has come."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -18,17 +18,17 @@ from store.holder import end_session, is_alive, myself
 
 
 def claim(store: Store, found: Survey, options: Options, session: Session, lanes: Sequence[Session]) -> Document:
-    """Take up a load: a new one, an interrupted one, or one with released conflicts. Another complete one is given as
-    it is.
+    """Claim a load: a new one, an interrupted one, or one with released conflicts. Any other complete load is returned
+    unchanged.
 
-    Whoever held it before can no longer go on: its open transactions are ended, and its lanes are taken from it.
+    The previous holder can no longer continue: its open transactions are ended, and its lanes are removed.
 
     Attributes:
-        session: of the claim.
+        session: the session of the claim.
         lanes: the sessions that may write the load's batches from now on.
 
     Raises:
-        LoadError: a loader that is alive holds it, or its removal is not finished.
+        LoadError: a running loader holds it, or its removal is not finished.
     """
     load_id = options.name(found.sha256)
     outside = store.outside
@@ -65,7 +65,7 @@ def claim(store: Store, found: Survey, options: Options, session: Session, lanes
         outside.update(LOADS.name, {"_id": load_id, "session": state["session"]}, {"$set": taken})
 
     def take_lanes(transaction: Transaction) -> Document:
-        """Whoever kills us in this finds our session in the load, and ends it."""
+        """If we are killed here, our successor finds our session in the load and ends it."""
         close_lanes(transaction, load_id)
         ours = {"_id": load_id, "session": mine["session"]}
         if not transaction.update(LOADS.name, ours, {"$set": {"updated_at": datetime.now(UTC)}}).matched_count:

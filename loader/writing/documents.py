@@ -1,8 +1,8 @@
-"""From columns to encoded documents: the BSON of a customer and of a transaction for each row.
+"""Encode columns as documents: the BSON of a customer and of a transaction for each row.
 
-What has a fixed length (ids, dates, references) numpy lays out for all rows at once. The rest of a document, its
-bands and labels (age, gender, marital status, referral), is one of a few hundred byte strings, each of which is
-encoded once. Encoding dicts one by one costs ten times as much.
+numpy lays out fields of fixed length (ids, dates, references) for all rows at once. The rest of a document, its
+bands and labels (age, gender, marital status, referral), is one of a few hundred byte strings, each encoded
+once. Encoding dicts one by one takes ten times as long.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -28,8 +28,8 @@ _TAGS = {"int64": (b"\x12", "<i8"), "int32": (b"\x10", "<i4"), "date": (b"\x09",
 
 
 class Encoded(RawBSONDocument):
-    """A document that was encoded here: unlike its base it does not look at its bytes, which is most of what a document
-    would cost (0.2 instead of 1.2 us).
+    """A document encoded here: unlike its base class, it does not parse its bytes, which takes most of the time (0.2
+    instead of 1.2 us).
     """
 
     __slots__ = ("raw",)
@@ -46,8 +46,8 @@ def elements(document: dict[str, Any]) -> bytes:
 def encode(clean: Clean, customer_ids: Ints, load_id: str) -> tuple[list[Encoded], list[Encoded]]:
     """The customers and the transactions of the rows, in their order.
 
-    A transaction holds its customer's attributes as they were at the sale. Where customers are profiles only the
-    transactions are of use: `profile` makes the customers.
+    A transaction holds its customer's attributes as they were at the sale. With profiles, only the
+    transactions are used: `profile` creates the customers.
     """
     columns = clean.columns
     described = _described(columns, _CUSTOMER)
@@ -80,18 +80,18 @@ def encode(clean: Clean, customer_ids: Ints, load_id: str) -> tuple[list[Encoded
 
 
 def profile_ids(clean: Clean) -> Ints:
-    """The customer of each row where customers are profiles."""
+    """The customer id of each row with `--customers profile`."""
     ids: Ints = profile_id(clean.columns)
     return ids
 
 
 def profile(customer_id: int) -> dict[str, Any]:
-    """The customer document of a profile: what its id stands for."""
+    """The customer document that a profile id encodes."""
     return {"_id": Int64(customer_id), **profile_attributes(customer_id)}
 
 
 def _documents(*parts: Iterable[bytes]) -> list[Encoded]:
-    """The parts of each row joined; a shorter column ends it."""
+    """The parts of each row joined; the shortest column ends it."""
     return list(map(Encoded, map(b"".join, zip(*parts, strict=False))))
 
 
@@ -105,7 +105,7 @@ def _references(columns: Mapping[str, Ints], attributes: Iterable[Attribute]) ->
 
 
 def _described(columns: Mapping[str, Ints], attributes: Iterable[Attribute]) -> list[bytes]:
-    """The elements of the others as one piece for each row: few combinations, each of which is encoded once."""
+    """The elements of the other attributes as one piece for each row: few combinations, each encoded once."""
     others = tuple(each for each in attributes if not isinstance(each, Referred))
     places = [columns[each.name] - each.empty for each in others]
     sizes = [int(each.max(initial=0)) + 1 for each in places]

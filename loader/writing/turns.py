@@ -1,7 +1,7 @@
-"""Whose turn it is: batches are written side by side, and committed in the order of the file.
+"""Whose turn it is: batches are written side by side and committed in the order of the file.
 
-So what is committed is always the beginning of the file, and of two rows with one id the first is the one that stays.
-Two batches get in each other's way only where they hold the same id. Then the earlier one goes first, alone.
+So the committed part is always the beginning of the file, and of two rows with the same id the first one is stored.
+Two batches conflict only if they contain the same id. Then the earlier one goes first, alone.
 """
 
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from threading import Condition
 
 
 class Behind(Exception):
-    """A batch before this one needs it out of its way: give up the transaction, and begin it again afterwards."""
+    """An earlier batch must go first: abort the transaction, and begin it again afterwards."""
 
 
 class Stopped(Exception):
@@ -27,7 +27,7 @@ class Turns:
         self._stopped = False
 
     def enter(self, number: int, *, alone: bool) -> None:
-        """Begin to write a batch; `alone` waits for its turn and for everybody else's giving up.
+        """Begin to write a batch; `alone` waits for its turn, and until all others have given way.
 
         Raises:
             Stopped: the load has ended.
@@ -43,7 +43,7 @@ class Turns:
             self._inside.add(number)
 
     def leave(self, number: int) -> None:
-        """End to write a batch, committed or not."""
+        """Stop writing a batch, committed or not."""
         with self._changed:
             self._inside.discard(number)
             if self._alone == number:
@@ -54,7 +54,7 @@ class Turns:
         """Within its transaction, wait until a batch may commit.
 
         Raises:
-            Behind: it has to give way first.
+            Behind: it must give way first.
             Stopped: the load has ended.
         """
         with self._changed:
@@ -78,7 +78,7 @@ class Turns:
             self._changed.notify_all()
 
     def stop(self) -> None:
-        """Nothing more is to be committed."""
+        """Let nothing more be committed."""
         with self._changed:
             self._stopped = True
             self._changed.notify_all()

@@ -273,7 +273,7 @@ def test_the_verify_command_fails_when_an_index_was_dropped(of_filled: dict[str,
     failed, as_json = run(of_filled, "verify"), run(of_filled, "verify", "--json")
     assert run(of_filled, "apply").returncode == 0
     assert failed.returncode == 1
-    assert failed.stderr == "error: an index is not used by what it serves. Run `python -m indexes apply`.\n"
+    assert failed.stderr == "error: An index is not used by a query it serves. Run `python -m indexes apply`.\n"
     assert failed.stdout.count("NOT USED") == len(spec_of(STATE).serves)
     assert as_json.returncode == 1
     assert {row["index"] for row in json.loads(as_json.stdout) if not row["used"]} == {".".join(STATE)}

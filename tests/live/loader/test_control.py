@@ -89,7 +89,7 @@ def test_a_note_that_is_gone_is_not_asked_of_a_load_of_an_earlier_release(store:
     load_id = load(store, second, Options(), 0.0, quietly).load_id
     store.db.repeats.delete_many({})
     (found,) = compare_with_files(store, [second])
-    assert found.shown == ["transaction 4 is another load's, and not noted"]
+    assert found.shown == ["transaction 4 belongs to another load, but is not recorded as repeated"]
     store.db.loads.update_one({"_id": load_id}, {"$unset": {"adopted": ""}})
     assert told(store, second) == [("b.csv", True)]
     assert verify(store, quietly).ok
@@ -179,7 +179,7 @@ def test_a_load_of_an_earlier_release_is_judged_by_what_is_known_today(store: St
     store.db.loads.update_many({}, {"$unset": {"runs": ""}})
     (found,) = compare_with_files(store, [first])
     assert (found.shown, found.is_noted) == ([], False)
-    assert "an older load" in str(found)
+    assert "loaded by an earlier release" in str(found)
 
 
 def test_customers_that_are_profiles_and_other_time_zones_are_no_difference(store: Store, tmp_path: Path) -> None:

@@ -77,7 +77,7 @@ def test_each_command_explains_itself(no_server: dict[str, str]) -> None:
             "status",
             "MONGODB_URI",
             "0 done",
-            "1 fault",
+            "1 failure",
             "2 usage",
             "3 file refused",
             "4 ",
@@ -218,7 +218,7 @@ def test_too_many_refused_rows_exit_with_4_after_the_report(environment: dict[st
     """The good rows are done and reported; the exit code says that more rows were refused than allowed."""
     path = write(tmp_path / "purchases.csv", ["1", "2", "NaN", "-5"])
     for done in together(environment, [("load", path, "--json"), ("check", path, "--json")]):
-        assert "2 of 4 rows were refused, 1.00% are allowed" in the_line(done, 4)
+        assert "2 of 4 rows were refused, more than the 1.00% allowed" in the_line(done, 4)
         report = json.loads(done.stdout)
         assert (report["inserted"], report["quarantined"]) == (2, 2)
         assert report["reasons"] == {"amount_malformed": 1, "amount_negative": 1}

@@ -114,7 +114,7 @@ def test_one_name_in_several_forms_is_one_member_over_several_loads(store: Store
     assert (report.inserted, dict(report.reasons)) == (1, {"state_look_alike": 1, "state_unfit": 1})
     messages = [each["message"] for each in refused_rows(store, report.load_id)]
     assert "looks like the existing state 'Qu\u00e9bec'" in messages[0]
-    assert "mixes the letters of Cyrillic and Latin" in messages[1]
+    assert "mixes Cyrillic and Latin letters" in messages[1]
     assert answer(store, "overall-summary", state="que\u0301bec").total.transactions == 3
 
 
@@ -317,7 +317,7 @@ def test_apply_says_which_members_share_a_name_and_what_to_do(store: Store, envi
     refused = command(mine, "indexes", "apply")
     assert refused.returncode == 1
     assert "Traceback" not in refused.stderr
-    assert "states has members of one name: 0 'Unknown' and 1 'Unknown' and 2 'UNKNOWN'" in refused.stderr
+    assert "states has members with the same name: 0 'Unknown' and 1 'Unknown' and 2 'UNKNOWN'" in refused.stderr
     assert "python -m loader rename state 3 'unknown (3)'" in refused.stderr
     assert refused.stdout.count("REFUSED") == len(PURCHASES.references)
     listed = json.loads(command(mine, "indexes", "apply", "--json").stdout)

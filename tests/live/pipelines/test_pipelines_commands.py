@@ -157,7 +157,7 @@ REFUSED = {
     "an unknown interval": (("--interval", "mnth"), "Unknown interval 'mnth'. Did you mean 'month'?"),
     "a day that never was": (("--from", "2024-02-30"), "from: '2024-02-30' is not a valid date (expected YYYY-MM-DD)."),
     "a limit of nothing": (("--limit", "0"), "limit: '0' is not a whole number from 1 to 100,000."),
-    "a line end in a member": (("--state", "Texas\nerror: no"), "state: "),
+    "a line end in a member": (("--state", "Texas\nerror: no"), "Unknown state "),
 }
 
 
