@@ -170,7 +170,7 @@ def test_a_name_taken_under_another_code_stops_the_load_and_loses_nothing(
     with pytest.raises(LoadError, match="equivalent to 'Guam'"):
         run(store, path)
     assert store.db.transactions.count_documents({}) == 0
-    with pytest.raises(StoreUnavailable, match="lacks names"):  # there is a gap before it
+    with pytest.raises(StoreUnavailable, match="has lost names"):  # there is a gap before it
         run(store, path)
     store.db.states.delete_one({"name": "guam"})
     assert run(store, path).inserted == 1
