@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from bench.columns import compare_columns
 from bench.dashboard import measure as measure_dashboard
 from bench.hello import compare as compare_with_hello
 from bench.load import compare
@@ -42,6 +43,20 @@ def pages_command(rows: int, as_json: bool) -> None:
     click.echo(f"{rows:,} rows, medians of 9 runs in turn, ms")
     for name, (ours, arrow) in found.items():
         click.echo(f"{name:<36} numpy {ours:8.2f}  arrow {arrow:8.2f}  arrow/numpy {arrow / ours:5.1f}")
+
+
+@main.command("columns")
+@click.option("--rows", type=click.IntRange(1000), default=1_000_000, show_default=True)
+@as_json
+def columns_command(rows: int, as_json: bool) -> None:
+    """A prototype of running sums over shared columns, against the pages of today; the answers have to be equal."""
+    found = compare_columns(rows)
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+        return
+    click.echo(f"{rows:,} rows, medians of 40 questions of each class, ms of CPU")
+    for name, (ours, pages) in found.items():
+        click.echo(f"{name:<32} running sums {ours:8.2f}  pages {pages:8.2f}  pages/sums {pages / ours:6.1f}")
 
 
 @main.command("refresh")

@@ -1,0 +1,27 @@
+"""The prototype of running sums answers as the pages do; otherwise its figures would mean nothing."""
+
+import numpy as np
+import pytest
+
+from bench import columns
+from bench.columns import compare_columns
+
+
+def test_running_sums_answer_as_pages_do() -> None:
+    """Each class of question, forty random ones of each: a difference raises."""
+    assert len(compare_columns(2_000)) == 8
+
+
+def test_a_planted_fault_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A running sum that is one too high."""
+    build = columns.build
+
+    def wrong(year: int, rows: columns.Columns) -> columns.Segment:
+        segment = build(year, rows)
+        for sums in segment.running.values():
+            np.add(sums, 1, out=sums)
+        return segment
+
+    monkeypatch.setattr(columns, "build", wrong)
+    with pytest.raises(AssertionError, match="different answers"):
+        compare_columns(2_000)
