@@ -98,10 +98,9 @@ class FileRefused(UserError):
 
 
 class LoadError(AnalyticsError):
-    """A load stopped. What was committed stays; `retryable` says whether the same command can continue it."""
+    """A load stopped. What was committed stays."""
 
-    def __init__(self, problem: str, remedy: str, *, retryable: bool) -> None:
-        self.retryable = retryable
+    def __init__(self, problem: str, remedy: str) -> None:
         super().__init__(f"{problem}. {remedy}.")
 
 

@@ -283,7 +283,7 @@ def _tell(report: LoadReport, max_quarantined: float, as_json: bool) -> None:
         counted = "The report counts them by reason; a load also stores each one with its line and reason"
         raise TooManyQuarantined(
             f"{report.quarantined:,} of {report.read:,} rows were refused, more than the {max_quarantined:.2%} allowed",
-            counted if report.status is LoadStatus.CHECKED else listed, retryable=False,
+            counted if report.status is LoadStatus.CHECKED else listed,
         )  # fmt: skip
 
 

@@ -102,7 +102,6 @@ def load(store: Store, path: Path, options: Options, max_quarantined: float, pro
                     f"{report.quarantined:,} of {report.read:,} rows were refused",
                     f"`python -m loader quarantine {report.load_id}` lists them; to continue, load the file again with "
                     "a higher --max-quarantined",
-                    retryable=True,
                 )
 
         batches = _batches(store, found, state, options, begin_run(store, state))

@@ -98,7 +98,7 @@ def explain_command(slug: str, **given: tuple[str, ...]) -> None:
     with Store(Settings.from_environment()) as store:
         question = _ask(store, find_query(slug), given)
         with store.snapshot() as snapshot:
-            chosen = plan(question, read_directory(snapshot))
+            chosen = plan(question, read_directory(snapshot, is_named=True))
     for read in chosen.reads:
         collection, pipeline = compiled(question, read)
         click.echo(f"{read.source}: {read}\ndb.{collection}.aggregate({json.dumps(extended_json(pipeline), indent=2)})")

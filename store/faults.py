@@ -40,8 +40,8 @@ class DuplicateKey(AnalyticsError):
     def __init__(self, documents: Sequence[Mapping[str, Any]], where: str) -> None:
         self.documents = tuple(documents)
         super().__init__(
-            f"MongoDB has a document with the same key already, in {where}. "
-            "Another process may have been quicker: run the same command again."
+            f"There is already a document with this key in {where}. "
+            "Another process may have been faster: run the same command again."
         )
 
 
@@ -87,8 +87,8 @@ def _unreachable(error: BaseException) -> StoreUnavailable:
     if found := _UNVERIFIED.search(text):
         if "mismatch" in found[1]:
             return StoreUnavailable(
-                "MongoDB's certificate is not for the host that MONGODB_URI names",
-                "Use a name that the certificate has",
+                "MongoDB's certificate is not valid for the host in MONGODB_URI",
+                "Use a host name that is in the certificate",
             )
         return StoreUnavailable(
             f"MongoDB's certificate cannot be trusted ({found[1]})",
@@ -100,16 +100,20 @@ def _unreachable(error: BaseException) -> StoreUnavailable:
     return StoreUnavailable("MongoDB cannot be reached", CHECK)
 
 
-_OTHER_SET = "MongoDB's replica set has another name than MONGODB_URI says", "Check replicaSet in MONGODB_URI"
+_OTHER_SET = "The replica set name differs from the one in MONGODB_URI", "Check replicaSet in MONGODB_URI"
 _NO_HOST = "The host name in MONGODB_URI cannot be resolved", "Check the name, and this machine's DNS"
 _SIGNS = (
     ("No replica set members available for replica set name", *_OTHER_SET),
     ("but this node belongs to a set named", *_OTHER_SET),
-    ("SSL handshake failed", "The TLS handshake with MongoDB failed", "If it takes no TLS, remove tls=true"),
+    (
+        "SSL handshake failed",
+        "The TLS handshake with MongoDB failed",
+        "If the server does not use TLS, remove tls=true",
+    ),
     (
         "connection closed",
-        "MongoDB closes each connection at once",
-        "If it wants TLS, add tls=true to MONGODB_URI; if it wants a client's certificate, tlsCertificateKeyFile",
+        "MongoDB closes every connection immediately",
+        "If it requires TLS, add tls=true to MONGODB_URI; if it requires a client certificate, tlsCertificateKeyFile",
     ),
     *((sign, *_NO_HOST) for sign in ("Name or service not known", "name resolution", "No address associated")),
 )
@@ -125,14 +129,14 @@ def _refused(error: OperationFailure) -> AnalyticsError:
         return StoreUnavailable("MongoDB refused the login", "Check the user and the password in MONGODB_URI")
     if _NO_MECHANISM in codes:  # also for an unknown user, where it takes SCRAM-SHA-256 only: drivers then try SHA-1
         return StoreUnavailable(
-            "MongoDB does not know the user, or does not take this kind of login",
+            "The user is unknown to MongoDB, or it does not support this authentication mechanism",
             "Check the user, authSource and authMechanism in MONGODB_URI",
         )
     if _WRITE_CONFLICT in codes:
         return StoreUnavailable("Another write to MongoDB was in the way", "Try again")
     if _SNAPSHOT_TOO_OLD in codes:
         return StoreUnavailable(
-            "MongoDB no longer keeps the moment as of which this was read", "Try again, or ask for less"
+            "The snapshot is too old: MongoDB no longer keeps its data", "Try again, or ask for less"
         )
     if error.has_error_label("TransientTransactionError") or codes & _CHANGING:
         return StoreUnavailable("MongoDB is changing its primary", "Try again")
@@ -152,7 +156,7 @@ def _forbidden(text: str) -> StoreUnavailable:
             f"The user may not `{command}` on {where}", f"Give the user a role with that privilege on {database}"
         )
     if "requires authentication" in text:
-        return StoreUnavailable("MongoDB wants a login", "Put a user and a password into MONGODB_URI")
+        return StoreUnavailable("MongoDB requires a login", "Add a user and a password to MONGODB_URI")
     return StoreUnavailable("The user lacks a privilege in MongoDB", "Check the roles of the user in MONGODB_URI")
 
 
@@ -165,7 +169,7 @@ def _collection(text: str) -> str:
 def _misconfigured(error: ConfigurationError) -> StoreUnavailable:
     if type(error.__cause__).__module__.startswith("dns."):
         return StoreUnavailable(
-            "The DNS record that MONGODB_URI (mongodb+srv) names cannot be resolved",
+            "The DNS record for MONGODB_URI (mongodb+srv) cannot be resolved",
             "Check the host name, and this machine's DNS",
         )
     if "but this node belongs to a set named" in str(error):

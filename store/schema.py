@@ -1,5 +1,6 @@
 """Create the collections with their validators, and fill the reference collections with their first members."""
 
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -42,24 +43,26 @@ def apply_schema(store: Store) -> None:
                 outside.insert(dimension.collection, members)
 
 
-def read_vocabulary(reads: Reads, *, is_whole: bool = False) -> Vocabulary:
+def read_vocabulary(reads: Reads, *, in_use: Callable[[str, set[int]], bool] | None = None) -> Vocabulary:
     """The members of every dimension that can be filtered by, in the order of their codes.
 
     Members are only ever added, and never change their code. Before the first load the catalog's own are given.
 
     Attributes:
-        is_whole: whether every name has to be there, as it has once there are transactions.
+        in_use: whether transactions have any of some codes of a dimension. Given once there are transactions, each
+            code that is in use has to have a name.
 
     Raises:
-        StoreUnavailable: one is not.
+        StoreUnavailable: one has not, or a collection of names is empty.
     """
     vocabulary = dict(PURCHASES.vocabulary)
-    begun = _begun(reads) if is_whole and any(each.optional for each in PURCHASES.references) else frozenset()
+    begun = _begun(reads) if in_use and any(each.optional for each in PURCHASES.references) else frozenset()
     for dimension in PURCHASES.references:
         documents = reads.find(dimension.collection, sort=[("_id", 1)])
         names = {document["_id"]: document["name"] for document in documents}
         is_new = dimension.optional and not names and dimension.collection not in begun
-        if is_whole and not is_new and (not names or max(names) >= len(names)):
+        lost = set(range(max(names, default=0))).difference(names)
+        if in_use and not is_new and (not names or (lost and in_use(dimension.name, lost))):
             raise names_lost(dimension.collection)
         if names:
             vocabulary[dimension.name] = tuple(names.get(code, UNKNOWN) for code in range(max(names) + 1))

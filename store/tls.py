@@ -18,11 +18,11 @@ def require_files(options: Mapping[str, Any]) -> None:
     """
     context = ssl.create_default_context()
     password = options.get("tlscertificatekeyfilepassword", "")
-    _require(options, "tlsCAFile", context.load_verify_locations, "it holds no certificate in PEM form")
-    _require(options, "tlsCRLFile", context.load_verify_locations, "it holds no revocation list in PEM form")
+    _require(options, "tlsCAFile", context.load_verify_locations, "it contains no certificate in PEM format")
+    _require(options, "tlsCRLFile", context.load_verify_locations, "it contains no revocation list in PEM format")
     _require(
         options, "tlsCertificateKeyFile", lambda path: context.load_cert_chain(path, password=password),
-        "it has to hold a certificate and its private key in PEM form, with the password in "
+        "it must contain a certificate and its private key in PEM format, with the password in "
         "tlsCertificateKeyFilePassword if it has one",
     )  # fmt: skip
 
@@ -36,5 +36,5 @@ def _require(options: Mapping[str, Any], name: str, load: Callable[[str], None],
     except OSError as error:  # ssl.SSLError is one, too
         reason = content if isinstance(error, ssl.SSLError) else error.strerror
         raise StoreUnavailable(
-            f"The file {path}, {name} in MONGODB_URI, cannot be used: {reason}", "Name the right file there"
+            f"The file {path}, {name} in MONGODB_URI, cannot be used: {reason}", "Set it to the right file"
         ) from None

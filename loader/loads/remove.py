@@ -109,7 +109,6 @@ def _check_noted(load: Document, loads: Any) -> None:
                 f"other loads had inserted ({other['counts']['already_present']:,} were already present)",
                 f"Run `python -m loader remove {other['_id']}` first, then remove this load, then load {other['file']} "
                 "again",
-                retryable=False,
             )
 
 
@@ -118,9 +117,7 @@ def _take_over(store: Store, load_id: str, session: Session) -> Document:
     former = store.outside.find_one(LOADS.name, {"_id": load_id}) or {}
     alive = is_alive(former["holder"], former["updated_at"])
     if former["status"] == LoadStatus.RUNNING:
-        raise LoadError(
-            "This load is not finished", "Wait for it to finish, or run it again; then remove it", retryable=True
-        )
+        raise LoadError("This load is not finished", "Wait for it to finish, or run it again; then remove it")
     if former["status"] == LoadStatus.REMOVING and alive and former["holder"] != myself():
         raise _held(former)
     if not alive:
@@ -138,7 +135,7 @@ def _take_over(store: Store, load_id: str, session: Session) -> Document:
 def _held(load: Document) -> LoadError:
     holder = load.get("holder", {})
     who = f"process {holder.get('pid', '?')} on {holder.get('host', '?')}"
-    return LoadError(f"This load is being removed by {who}", "Wait for it to finish", retryable=True)
+    return LoadError(f"This load is being removed by {who}", "Wait for it to finish")
 
 
 def _begin(store: Store, transaction: Transaction, ours: Document) -> None:
@@ -146,7 +143,7 @@ def _begin(store: Store, transaction: Transaction, ours: Document) -> None:
     take_turn(store, transaction)
     going_on = {"$set": {"updated_at": datetime.now(UTC)}}
     if not transaction.update(LOADS.name, ours, going_on).matched_count:
-        raise LoadError("Another process has taken over this removal", "Wait for it to finish", retryable=False)
+        raise LoadError("Another process has taken over this removal", "Wait for it to finish")
 
 
 def _remove_batch(store: Store, ours: Document, transaction: Transaction) -> Counter[str]:

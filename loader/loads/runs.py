@@ -12,9 +12,9 @@ from catalog.collections import LOADS
 from catalog.dimensions import Vocabulary
 from catalog.purchases import DATE, PURCHASES
 from loader.reading.clean import tomorrow
+from pipelines.state.directory import read_directory
 from pipelines.state.members import read_renames
 from store.client import Document, Store
-from store.schema import read_vocabulary
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,8 @@ class Run:
 def begin_run(store: Store, load: Mapping[str, Any]) -> Run:
     """Record what the rows are judged by from the checkpoint on; the load is claimed, and nothing written yet."""
     with store.snapshot() as reads:
-        run = Run(load["offset"], load["line"], tomorrow(), read_vocabulary(reads, is_whole=True))
+        vocabulary = read_directory(reads, is_named=True).vocabulary  # a lost name's code is not given again
+        run = Run(load["offset"], load["line"], tomorrow(), vocabulary)
         renames = len(read_renames(reads))
     noted = {
         "offset": run.offset,

@@ -271,7 +271,6 @@ class _Lane:
             raise LoadError(
                 "Another loader has taken over this file",
                 "Wait for it to finish; `python -m loader status` shows its progress",
-                retryable=False,
             )
 
     def _add_members(self, transaction: Transaction, batch: Batch) -> list[Member]:
@@ -300,9 +299,7 @@ class _Lane:
 
 
 def _overtaken(collection: str) -> LoadError:
-    return LoadError(
-        f"Another loader added members to {collection} at the same time", "Run the same command again", retryable=True
-    )
+    return LoadError(f"Another loader added members to {collection} at the same time", "Run the same command again")
 
 
 def _name_taken(collection: str, error: DuplicateKey) -> LoadError:
@@ -311,7 +308,6 @@ def _name_taken(collection: str, error: DuplicateKey) -> LoadError:
     return LoadError(
         f"{collection} already has a member equivalent to {name!r}, with another code",
         "Run the same command again; if the error persists, write the name in the file as `/v1/dimensions` shows it",
-        retryable=True,
     )
 
 

@@ -49,7 +49,6 @@ def claim(store: Store, found: Survey, options: Options, session: Session, lanes
         raise LoadError(
             "This file's load is being removed",
             f"Wait until that is done, or run `python -m loader remove {load_id}` again; then load the file",
-            retryable=True,
         )
     if state is None:
         document = {"_id": load_id, **named, **beginning, **mine}
@@ -83,5 +82,4 @@ def _held(state: Document) -> LoadError:
     return LoadError(
         f"This file is being loaded by {who}",
         "Wait for it to finish; `python -m loader status` shows its progress",
-        retryable=True,
     )

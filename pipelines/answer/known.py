@@ -52,7 +52,7 @@ class Known:
 
     def as_of(self, snapshot: Snapshot) -> Directory:
         """The directory as of a session's snapshot."""
-        found = read_directory(snapshot, self.last)
+        found = read_directory(snapshot, self.last, is_named=True)
         with self._lock:
             self.last = found
         return found

@@ -267,7 +267,7 @@ def test_a_refused_login_exits_with_1(environment: dict[str, str], server: Store
     host, port = server.client.address
     mine = environment | {"MONGODB_URI": f"mongodb://admin:{SECRET}@{host}:{port}/?directConnection=true"}
     line = the_line(loader(mine, "load", write(tmp_path / "purchases.csv", ["1"])), 1)
-    assert "does not know the user" in line
+    assert "The user is unknown to MongoDB" in line
 
 
 def test_a_folder_without_rights_exits_with_1(no_server: dict[str, str]) -> None:

@@ -12,6 +12,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from catalog.collections import DATA_VERSION
+from catalog.errors import StoreUnavailable
 from loader.load import Options, load
 from loader.loads.remove import remove
 from pipelines.answer.answerer import Answerer
@@ -20,6 +21,7 @@ from pipelines.ask.queries import BY_SLUG, QUERIES
 from pipelines.ask.question import Source, ask
 from pipelines.derived import pages, presence
 from pipelines.derived.refresh import refresh
+from pipelines.derived.verification import periods
 from pipelines.derived.verify import verify
 from pipelines.plan.choose import plan
 from pipelines.plan.reads import RollupRead
@@ -102,7 +104,7 @@ UNSEEN = {"a year not recorded"}
 def small_parts() -> Iterator[None]:
     """Several parts a page."""
     with pytest.MonkeyPatch.context() as patch:
-        for module in (pages, presence):
+        for module in (pages, presence, periods):
             patch.setattr(module, "PART_ROWS", PART_ROWS)
         yield
 
@@ -402,6 +404,22 @@ def test_names_that_are_gone_are_an_error(own: Store, serve: Serve, lose: Damage
     for path in ("/v1/queries/top-states", "/v1/queries/revenue-by-segment", "/readyz"):
         response = serve(own).get(path)
         assert (response.status_code, "states has lost names" in response.json["detail"]) == (503, True), response.text
+    names = list(own.db.states.find())
+    line = row(Random(3), 900_001, date(2024, 2, 5), ["Guam"])
+    with pytest.raises(StoreUnavailable, match="states has lost names"):
+        load(own, write(tmp_path / "more.csv", [line]), Options(new_members="add"), 0.0, quietly)
+    assert list(own.db.states.find()) == names
+
+
+def test_codes_that_no_transaction_has_need_no_name(own: Store, right: Right, serve: Serve) -> None:
+    """Somebody has added a name by hand, and left codes out."""
+    own.db.states.insert_one({"_id": 60, "name": "Guam"})
+    assert is_right(serve(own), right, "top-states", {}) == []
+    own.db.periods.update_one({"_id": "2023-03"}, {"$unset": {"built": ""}})
+    own.db.status.update_one({"_id": DATA_VERSION}, {"$inc": {"builds": 1}})
+    assert serve(own).get("/v1/queries/top-states").status_code == 503, "not counted, so perhaps lost"
+    refresh(own)
+    assert is_right(serve(own), right, "top-states", {}) == []
 
 
 def test_an_answer_is_verified_where_nothing_of_it_has_changed_since(

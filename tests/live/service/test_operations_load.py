@@ -117,6 +117,7 @@ def test_what_is_above_the_bound_is_refused_and_what_needs_no_work_is_not(mongod
         kept = "/v1/queries/revenue-by-segment"
         assert service.get(kept).status == 200
         eventually(lambda: hears_of_versions(service))  # from here on none has to be asked for
+        assert service.get("/readyz").status == 200  # it has looked whether all is there, and does so rarely
         with mongod.blocking("aggregate", BLOCK_MS):
             first = pool.submit(service.get, "/v1/queries/hourly-sales")
             eventually(lambda: len(mongod.running("aggregate")) == 1)
@@ -139,6 +140,7 @@ def test_what_is_too_much_is_refused_unread(mongod: Mongod, tmp_path: Path) -> N
     more = {"WORKERS": "1", "THREADS": "2", "CONCURRENCY": "2"}
     with serving(tmp_path / "log", environment(mongod, **more)) as service, ThreadPoolExecutor(40) as pool:
         eventually(lambda: service.get("/v1/queries/top-states").status == 200)
+        assert service.get("/readyz").status == 200  # as above
         with mongod.blocking("aggregate", BLOCK_MS):
             asked = [
                 pool.submit(service.get, "/v1/queries/hourly-sales", {"from": [f"2020-01-{n:02}"]})

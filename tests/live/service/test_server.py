@@ -291,7 +291,7 @@ def test_new_keys_are_read_at_a_signal(tmp_path: Path) -> None:
         assert (status(old), status(new)) == (200, 401)
         keys.write_text("nonsense\n")
         os.kill(service.pid, signal.SIGUSR1)
-        eventually(lambda: "go on with the old keys" in (tmp_path / "log").read_text())
+        eventually(lambda: "keep the old keys" in (tmp_path / "log").read_text())
         keys.write_text(f"{also.name}:{also.digest}\n")
         os.kill(service.pid, signal.SIGUSR1)
         eventually(lambda: status(new) == 200)

@@ -137,7 +137,7 @@ def test_tls_with_the_right_certificates_connects(folder: Path, secured: int) ->
 CASES = {
     "no-ca": ("localhost", KEY, "certificate cannot be trusted (self-signed certificate"),
     "wrong-ca": ("localhost", f"tlsCAFile={{folder}}/wrong.pem&{KEY}", "Set tlsCAFile in MONGODB_URI"),
-    "wrong-host": ("127.0.0.1", f"{CA}&{KEY}", "certificate is not for the host that MONGODB_URI names"),
+    "wrong-host": ("127.0.0.1", f"{CA}&{KEY}", "certificate is not valid for the host in MONGODB_URI"),
     "no-client": ("localhost", CA, "tlsCertificateKeyFile"),
     "no-tls": ("localhost", "tls=false", "add tls=true to MONGODB_URI"),
     "ca-lost": ("localhost", "tlsCAFile={folder}/no.pem", "/no.pem, tlsCAFile in MONGODB_URI, cannot be used: No"),
@@ -157,7 +157,7 @@ def test_what_is_wrong_with_tls_is_named(folder: Path, secured: int, host: str, 
 def test_tls_with_a_server_that_has_none_is_told(folder: Path, plain: int) -> None:
     """The other way round."""
     text = said(f"mongodb://localhost:{plain}/?replicaSet=one&{QUICK}&tls=true&tlsCAFile={folder}/right.pem")
-    assert text == "The TLS handshake with MongoDB failed. If it takes no TLS, remove tls=true."
+    assert text == "The TLS handshake with MongoDB failed. If the server does not use TLS, remove tls=true."
 
 
 @pytest.mark.parametrize("options", ["replicaSet=two", "replicaSet=two&directConnection=true"])
@@ -169,7 +169,7 @@ def test_another_name_of_the_replica_set_is_told(plain: int, options: str) -> No
 def test_a_dns_record_that_is_not_there_is_told() -> None:
     """Where settings are read no DNS is asked, so that this is not taken for a malformed connection string."""
     text = said(f"mongodb+srv://analytics:{SECRET}@nohost.invalid/?{QUICK}")
-    assert text.startswith("The DNS record that MONGODB_URI (mongodb+srv) names cannot be resolved.")
+    assert text.startswith("The DNS record for MONGODB_URI (mongodb+srv) cannot be resolved.")
 
 
 def test_a_host_name_that_is_not_there_is_told() -> None:
@@ -213,7 +213,7 @@ def test_the_privilege_that_is_missing_is_named(guarded: int) -> None:
     [
         (f"reader:not-{SECRET}@", "MongoDB refused the login. Check the user and the password in MONGODB_URI."),
         (f"nobody:{SECRET}@", "MongoDB refused the login. Check the user and the password in MONGODB_URI."),
-        ("", "MongoDB wants a login. Put a user and a password into MONGODB_URI."),
+        ("", "MongoDB requires a login. Add a user and a password to MONGODB_URI."),
     ],
     ids=["password", "user", "none"],
 )
