@@ -1,5 +1,6 @@
 """Fixtures: the embedded server, a database of its own for whoever asks, and samples."""
 
+import gc
 import os
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -21,6 +22,12 @@ def pytest_configure() -> None:
     """Do not begin beside a `.env`: the commands that are tested would use its database."""
     if (ROOT / DOTENV).exists():
         pytest.exit(f"Move {ROOT / DOTENV} away: the commands that are tested would read it.", returncode=2)
+
+
+def pytest_collection_finish() -> None:
+    """Keep the collector away from what is imported and collected by now: it takes a tenth of the unit tests' time."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture
