@@ -167,7 +167,7 @@ def test_a_name_taken_under_another_code_stops_the_load_and_loses_nothing(
 
     monkeypatch.setattr(runs, "read_directory", read_and_be_overtaken)
     path = write(tmp_path / "a.csv", row(1, "Guam"))
-    with pytest.raises(LoadError, match="same as 'Guam'"):
+    with pytest.raises(LoadError, match="equivalent to 'Guam'"):
         run(store, path)
     assert store.db.transactions.count_documents({}) == 0
     assert run(store, path).inserted == 1  # nobody refers to the codes that were left out
