@@ -1,4 +1,4 @@
-"""`python -m bench`: measurements that decisions rest on. See `python -m bench --help`."""
+"""`python -m bench`: the measurements behind decisions. See `python -m bench --help`."""
 
 import gc
 import json
@@ -34,7 +34,7 @@ def main() -> None:
 @click.option("--rows", type=click.IntRange(1000), default=1_000_000, show_default=True)
 @as_json
 def pages_command(rows: int, as_json: bool) -> None:
-    """Pages as packed numbers added up by numpy, against Arrow IPC with Arrow's own compute."""
+    """Pages as compact numbers added up by numpy, against Arrow IPC with Arrow's own compute."""
     found = compare_page_formats(rows)
     if as_json:
         click.echo(json.dumps(found, indent=2))
@@ -128,7 +128,7 @@ def request_command(as_json: bool) -> None:
 @click.option("--source", type=click.Choice(["auto", "pages", "raw"]), default="raw", show_default=True)
 @as_json
 def overload_command(seconds: int, factor: float, source: str, as_json: bool) -> None:
-    """The service under more questions than it can answer, on the filled database."""
+    """The service with more questions than it can answer, on the filled database."""
     _tell(measure_overload(seconds, factor, source), as_json)
 
 

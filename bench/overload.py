@@ -1,4 +1,4 @@
-"""What the service does when ten times as much is asked as it can answer: the real server, a client of its own."""
+"""How the service behaves under ten times the load it can handle: the real server and a separate client."""
 
 import json
 import os
@@ -23,7 +23,7 @@ from bench.clients import Clients, Outcome
 SEED = 5
 CHECKED = 40
 CLIENTS = 4
-"""So many ask without a pause where the capacity is measured."""
+"""The number of clients that ask without a pause when the capacity is measured."""
 HEALTH = "/healthz"
 PROBE_S = 0.1
 GRACE_S = 30.0

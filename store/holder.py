@@ -1,4 +1,4 @@
-"""Which process holds a piece of work, whether it still lives, and how to end what it left open when it died."""
+"""Which process holds a piece of work, whether it is still running, and how to end what it left open."""
 
 import os
 import socket
@@ -10,7 +10,7 @@ from catalog.errors import InternalError, LoadError
 from store.client import Document, Store
 
 SILENCE = timedelta(seconds=90)
-"""A holder on another machine that has not written for so long is taken for dead; a transaction lives 60 s at most."""
+"""A holder on another machine is considered dead after this silence; a transaction lives 60 s at most."""
 
 
 def myself() -> Document:
@@ -19,7 +19,7 @@ def myself() -> Document:
 
 
 def is_alive(holder: Document, heard_at: datetime) -> bool:
-    """Whether a process that wrote last at `heard_at` may still be at work."""
+    """Whether a process that last wrote at `heard_at` may still be working."""
     if holder["host"] != socket.gethostname():
         return datetime.now(UTC) - heard_at < SILENCE
     try:
@@ -32,7 +32,7 @@ def is_alive(holder: Document, heard_at: datetime) -> bool:
 
 
 def end_session(store: Store, name: Any) -> None:
-    """End the transaction that a killed process may have left open; it would block its successor for a minute.
+    """End a transaction that a killed process left open; it would block its successor for a minute.
 
     Raises:
         LoadError: MongoDB does not let us.

@@ -1,4 +1,4 @@
-"""The layout that a database was written in: a program that knows only older ones must not read or write it."""
+"""The layout of a database: a program that knows only older layouts must not read or write it."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,7 +9,7 @@ from store.client import Document, Store
 
 
 class NewerLayout(StoreUnavailable):
-    """The database is of a layout that this program does not know."""
+    """The database has a layout that this program does not know."""
 
     def __init__(self, written: Any) -> None:
         super().__init__(
@@ -19,7 +19,7 @@ class NewerLayout(StoreUnavailable):
 
 
 def check_layout(status: Mapping[str, Any] | None) -> None:
-    """Refuse a database whose status document, the one of the data version, tells a layout that is not known.
+    """Refuse a database with an unknown layout in its status document.
 
     Raises:
         NewerLayout: it does.
@@ -41,7 +41,7 @@ def require_layout(store: Store) -> Document | None:
 
 
 def adopt_layout(store: Store) -> None:
-    """Bring a database of an older layout to the present one; its validators are the present ones already."""
+    """Upgrade a database with an older layout; its validators are already current."""
     older = {"_id": DATA_VERSION, "schema": {"$exists": False}}
     recorded = store.outside.count(PERIODS.name)
     changes = {"$rename": {"layout": "builds"}, "$set": {"schema": LAYOUT, "recorded": recorded}}

@@ -1,4 +1,4 @@
-"""A timer for one request: named stretches in milliseconds, for `meta` and `Server-Timing`."""
+"""A timer for one request: named sections in milliseconds, for `meta` and `Server-Timing`."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 
 class Timer:
-    """Adds up the milliseconds spent in named stretches. Give it another clock (seconds) in tests."""
+    """Adds up the milliseconds spent in named sections. Tests can pass another clock (in seconds)."""
 
     def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
         self._clock = clock

@@ -1,1 +1,1 @@
-"""What is built from the transactions: slices, pages, their refresh and their verification."""
+"""Data derived from the transactions: slices, pages, their refresh and their verification."""

@@ -1,4 +1,4 @@
-"""Work on what comes next while what is at hand is used."""
+"""Prepare the next items while the current one is used."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -13,7 +13,7 @@ THREADS = 2
 
 
 def ahead(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-    """`work(item)` for each item in order, made by two threads; at most one result a thread waits to be used."""
+    """`work(item)` for each item in order, computed by two threads; at most one result per thread waits to be used."""
     waiting: deque[Future[Result]] = deque()
     with ThreadPoolExecutor(THREADS) as pool:
         try:
@@ -29,7 +29,7 @@ def ahead(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Res
 
 
 def one_ahead(items: Iterator[Item]) -> Iterator[Item]:
-    """The items; while one is used, a thread takes the next, with all that this makes an iterator do."""
+    """The items; while one is used, a thread already gets the next from the iterator."""
     with ThreadPoolExecutor(1) as pool:
         coming = pool.submit(next, items, None)
         while (item := coming.result()) is not None:

@@ -1,8 +1,8 @@
 """Read the transactions of a range of days as columns of codes, straight from MongoDB's replies.
 
-A reply is a run of BSON documents whose fields come in the order in which they were stored, so numpy can take
-one field of all documents at a time; each type and name is checked on the way. Decoding documents one by
-one takes longer than MongoDB needs to send them.
+A reply is a sequence of BSON documents whose fields are in the order in which they were stored, so numpy can read
+one field of all documents at a time; every type and name is checked. Decoding documents one by one takes longer
+than MongoDB needs to send them.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -42,7 +42,7 @@ class Columns:
     Attributes:
         codes: for each dimension's name the codes; `date` holds day numbers.
         cents: the amounts in cents, NULL where unknown.
-        customers: the customers' ids, where they were asked for.
+        customers: the customer ids, if requested.
     """
 
     codes: Mapping[str, Array]
@@ -57,7 +57,7 @@ def read_columns(reads: Reads, first: date, last: date, *, with_customers: bool 
     """The transactions of the days from `first` to `last`.
 
     Raises:
-        InternalError: a transaction has a field of another type than its validator allows.
+        InternalError: a field of a transaction does not satisfy its validator.
     """
     numbers = _NUMBERS if with_customers else (AMOUNT,)
     fields = {dimension.field: True for dimension in PURCHASES.stored} | dict.fromkeys(numbers, True) | {"_id": False}
@@ -74,13 +74,13 @@ def read_columns(reads: Reads, first: date, last: date, *, with_customers: bool 
 
 
 def _of_days(days: Array, part: DatePart) -> Array:
-    """What follows from days, each of which is computed once."""
+    """A dimension computed from days, once for each distinct day."""
     distinct, positions = np.unique(days, return_inverse=True)
     return np.array([part.code_of_day(day) for day in distinct.tolist()], np.int64)[positions]
 
 
 def read_replies(reads: Reads, find: dict[str, Any], decode: Callable[[bytes, Array], Result]) -> list[Result]:
-    """What `decode` makes of each reply to a `find`, given its bytes and where in them its documents begin.
+    """The result of `decode` for each reply to a `find`, given its bytes and the offsets of its documents.
 
     Bytes follow the last document's beginning, so that a look ahead never leaves the reply.
     """
@@ -92,7 +92,7 @@ def read_replies(reads: Reads, find: dict[str, Any], decode: Callable[[bytes, Ar
 
 
 def _starts(reply: bytes, begin: int, end: int) -> list[int]:
-    """Where each document of an array begins: each says how long it is, after a type and its position as text."""
+    """The offset of each document of an array: each begins with its length, after a type and its position as text."""
     starts: list[int] = []
     at, head, last = begin + 4, 3, end - 1
     following = 10
@@ -107,7 +107,7 @@ def _starts(reply: bytes, begin: int, end: int) -> list[int]:
 
 
 def _decode(buffer: bytes, starts: Array) -> dict[str, Array]:
-    """The columns of one reply, all documents at a time where they have their fields in one order."""
+    """The columns of one reply, all documents at a time if their fields are in the same order."""
     at = starts + 4
     columns: dict[str, Array] = {}
     for field in next(_documents(buffer, starts)):
@@ -135,7 +135,7 @@ def _documents(buffer: bytes, starts: Array) -> Iterator[dict[str, Any]]:
 
 
 def _decode_one_by_one(buffer: bytes, starts: Array) -> dict[str, Array]:
-    """The same for documents that have other fields than the first, or have them in another order."""
+    """The same for documents with other fields than the first one, or in another order."""
     documents = list(_documents(buffer, starts))
     columns = {}
     for each in PURCHASES.stored:
@@ -171,7 +171,7 @@ def _codes(buffer: bytes, at: Array, kinds: Array, dimension: Dimension) -> tupl
 
 
 def read_labels(buffer: bytes, at: Array, members: Sequence[str]) -> tuple[Array, Array]:
-    """The code of the label that stands at each position, NULL where it is none, and how many bytes each takes."""
+    """The code of the label at each position (NULL if unknown), and its length in bytes."""
     lengths = take(buffer, at, "<i4")
     heads = take(buffer, at + 4, "<u8")
     codes = np.full(len(at), NULL, np.int64)
@@ -186,7 +186,7 @@ def read_labels(buffer: bytes, at: Array, members: Sequence[str]) -> tuple[Array
 
 
 def is_text(buffer: bytes, at: Array, text: bytes) -> Array:
-    """Whether the text stands at each position, eight bytes at a time."""
+    """Whether the text is at each position, compared eight bytes at a time."""
     same = np.ones(len(at), bool)
     for begin in range(0, len(text), 8):
         mask, word = _word(text[begin:])
@@ -195,13 +195,13 @@ def is_text(buffer: bytes, at: Array, text: bytes) -> Array:
 
 
 def _word(text: bytes) -> tuple[np.uint64, np.uint64]:
-    """The first eight bytes of a text as a number, and which of its bits count."""
+    """The first eight bytes of a text as a number, and the mask of the bits that count."""
     part = text[:8]
     return np.uint64(2 ** (8 * len(part)) - 1), np.uint64(int.from_bytes(part, "little"))
 
 
 def take(buffer: bytes, at: Array, form: str) -> Array:
-    """The little-endian number at each position: numpy sees one at every byte, and picks those."""
+    """The little-endian number at each position: numpy views one at every byte, and picks these."""
     numbers: Array = np.ndarray(len(buffer) - np.dtype(form).itemsize + 1, form, buffer, strides=(1,))
     return numbers[at]
 

@@ -1,4 +1,4 @@
-"""Pages: the transactions of a month as packed columns, and questions answered from them at column speed.
+"""Pages: the transactions of a month as compact columns, and questions answered from them at column speed.
 
 A page is a document `{month, part, built, rows, columns}`; `columns` holds little-endian numbers as bytes:
 the codes of each dimension in the smallest unsigned type, `date` as the day of the month from 0, and
@@ -32,7 +32,7 @@ CENTS = "cents"
 _IN_ORDER = (("month", 1), ("part", 1))
 MAX_GROUPS = 2**22
 UNREADABLE = (ValueError, KeyError, TypeError, ZeroDivisionError)
-"""What a page that is not of our form raises where it is unpacked."""
+"""What decoding a malformed page may raise."""
 
 
 def pack(columns: Columns, month: Period, built: int) -> Iterator[dict[str, Any]]:
@@ -56,7 +56,7 @@ def pack(columns: Columns, month: Period, built: int) -> Iterator[dict[str, Any]
 
 
 def unpack(pages: Iterable[Mapping[str, Any]]) -> Columns:
-    """The transactions of pages, in the order given; dates are day numbers again."""
+    """The transactions of pages, in the given order, with dates as day numbers."""
     names = [*(dimension.name for dimension in PURCHASES.dimensions), CENTS]
     parts: dict[str, list[Array]] = {name: [] for name in names}
     for page in pages:
@@ -79,10 +79,10 @@ def read_pages(reads: Reads, months: Iterable[Period]) -> Columns:
 
 
 def read_whole_pages(reads: Reads, expected: Mapping[Period, tuple[int, int]]) -> Columns:
-    """The same of months whose rows, and the data version they were built of, are known.
+    """The same for months whose number of rows and data version are known.
 
     Raises:
-        NotWhole: a page is missing, is of another version, or cannot be read.
+        NotWhole: a page is missing, has another version, or cannot be read.
     """
     starts = {day_of(day_number(month.start)): month for month in expected}
     pages: dict[Period, list[Mapping[str, Any]]] = {month: [] for month in expected}
@@ -95,7 +95,7 @@ def read_whole_pages(reads: Reads, expected: Mapping[Period, tuple[int, int]]) -
 
 
 def _is_whole(pages: Sequence[Mapping[str, Any]], rows: int, built: int) -> bool:
-    """Whether these are all pages of a month, as its document says."""
+    """Whether these are all pages of a month, according to its period document."""
     try:
         return (
             [page["part"] for page in pages] == list(range(len(pages)))

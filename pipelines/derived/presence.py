@@ -1,4 +1,4 @@
-"""Whether everything is there that was built: counted in the indexes, without reading any of it."""
+"""Whether everything that was built is still stored: counted in the indexes, without reading documents."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -13,7 +13,7 @@ from store.client import Reads
 
 
 def missing_periods(reads: Reads, directory: Directory) -> set[Period]:
-    """The fresh months and years that have not as many slices and pages as they count. 10 ms for seven years."""
+    """The fresh months and years with fewer or more slices and pages than they should have. 10 ms for seven years."""
     slices = _count(reads, ROLLUPS.name, "period")
     pages = _count(reads, PAGES.name, "month")
     missing = set()

@@ -1,8 +1,8 @@
-"""Build the pages and rollups of stale months from their transactions, and those of stale years from their months.
+"""Rebuild the pages and rollups of stale months from their transactions, and those of stale years from their months.
 
-A month is read as of a snapshot, and written in a transaction that goes through only if nobody has changed
-the month since that snapshot. So a refresh may run beside loads and beside other refreshes, and may be
-killed anywhere: a month is stale until its transaction commits, and then it is right.
+A month is read as of a snapshot, and written in a transaction that succeeds only if the month has not changed
+since. So a refresh can run beside loads and other refreshes, and can be killed at any point: a month is stale
+until its transaction commits, and correct afterwards.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -35,9 +35,9 @@ class Built:
 
     Attributes:
         period: the month or year.
-        changed: the data version that it is as of.
+        changed: the data version that it reflects.
         rows: how many transactions it has.
-        counts: how many of them each code has.
+        counts: the number of transactions of each code.
         slices, pages: its documents.
     """
 
@@ -51,7 +51,7 @@ class Built:
 
 @dataclass(frozen=True)
 class Refreshed:
-    """What a refresh did: how many months and years it built, and how many others were changed meanwhile."""
+    """The result of a refresh: how many months and years it built, and how many others changed meanwhile."""
 
     months: int
     years: int
@@ -59,10 +59,10 @@ class Refreshed:
 
 
 def refresh(store: Store, progress: Progress = lambda done, total: None) -> Refreshed:
-    """Build what is stale. What a load changes meanwhile is left for the next refresh.
+    """Rebuild all stale periods. What a load changes meanwhile is left for the next refresh.
 
     Raises:
-        StoreUnavailable: MongoDB is away; what was built stays.
+        StoreUnavailable: MongoDB is unavailable; what was built stays.
     """
     store.transaction(record)
     with store.snapshot() as reads:
@@ -86,7 +86,7 @@ def refresh(store: Store, progress: Progress = lambda done, total: None) -> Refr
 
 
 def _build(store: Store, period: Period) -> Built | None:
-    """Build one period; None where it is fresh meanwhile, or a year has a stale month."""
+    """Build one period; None if it is already fresh, or if a month of the year is stale."""
     with store.snapshot() as reads:
         state = reads.find_one(PERIODS.name, {"_id": period.name}) or {}
         if as_built(state) == state.get("changed"):
@@ -125,7 +125,7 @@ def _read_year(reads: Reads, year: Period, changed: int) -> Built | None:
 
 
 def _take_over(store: Store, writing: Session) -> None:
-    """End the transaction that a refresh may have left open when it was killed, and name our own session."""
+    """End a transaction that a killed refresh left open, and record our own session."""
     mine = {"session": writing.name, "holder": myself(), "committed_at": datetime.now(UTC)}
     former = store.outside.find_and_update(STATUS.name, {"_id": REFRESH}, {"$set": mine}, upsert=True, former=True)
     if former and not is_alive(former["holder"], former["committed_at"]):
@@ -133,7 +133,7 @@ def _take_over(store: Store, writing: Session) -> None:
 
 
 def _write(writing: Session, built: Built) -> bool:
-    """Replace what was built of a period, if nobody has changed the period since it was read."""
+    """Replace the derived data of a period, if the period has not changed since it was read."""
     period = built.period
 
     def replace(transaction: Transaction) -> bool:

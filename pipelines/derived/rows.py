@@ -1,7 +1,6 @@
-"""Read whole transactions or customers as columns, every field of them, and tell those that their validator refuses.
+"""Read transactions or customers as columns, with every field, and report those that fail their validator.
 
-A document whose fields stand in the order in which the loader writes them is taken apart with all others of its reply
-at once; any other one by itself.
+Documents with their fields in the order in which the loader writes them are decoded all at once; others one by one.
 """
 
 from collections.abc import Iterator, Mapping
@@ -37,8 +36,8 @@ class Rows:
 
     Attributes:
         fields: by field the numbers, the milliseconds of dates, the codes of labels; NULL where unknown.
-        mine: whether each has the load id that was asked for.
-        malformed: the id of each document that its validator refuses, with the reason; they are in no column.
+        mine: whether each has the requested load id.
+        malformed: the id of each document that fails its validator, with the reason; they are in no column.
     """
 
     fields: Mapping[str, Array]
@@ -95,7 +94,7 @@ def _order(reply: bytes, start: int, collection: Collection) -> tuple[str, ...]:
 
 
 def _values(reply: bytes, at: Array, collection: Collection, name: str) -> tuple[Array, Array, Array]:
-    """The field at each position: its values, whether it is of that name and within the validator, and its length."""
+    """The field at each position: its values, whether its name and value are valid, and its length."""
     text = name.encode() + b"\0"
     after = at + len(text) + 1
     if name in _ENUMERATED:
@@ -122,7 +121,7 @@ def _with_others(
     reply: bytes, starts: Array, collection: Collection, load_id: str, columns: dict[str, Array], mine: Array,
     right: Array,
 ) -> Rows:  # fmt: skip
-    """The columns with the documents that have another form, each decoded by itself."""
+    """The columns, with documents of another form decoded one by one."""
     malformed: list[tuple[Any, str]] = []
     found: list[dict[str, int]] = []
     theirs: list[bool] = []
@@ -148,7 +147,7 @@ def _documents(reply: bytes, starts: Array, malformed: list[tuple[Any, str]]) ->
 
 
 def fault(collection: Collection, document: Mapping[str, Any]) -> str:
-    """Why the validator of a collection of flat documents refuses one; empty where it does not."""
+    """Why a flat document fails the validator of its collection; empty if it is valid."""
     properties = collection.properties
     lacking = [name for name in properties if name not in document and name not in collection.optional]
     if lacking or document.keys() - properties.keys():

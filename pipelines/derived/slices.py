@@ -55,7 +55,7 @@ def sums(keys: Array, cents: Array, size: int) -> tuple[Array, Array, Array]:
 
 
 def _doubles(cents: Array) -> tuple[tuple[int, Array], ...]:
-    """Amounts as doubles that add up exactly: themselves, or two halves that stay below the bound for 2^27 rows."""
+    """Amounts as doubles that add up exactly: as they are, or as two halves that stay exact for 2^27 rows."""
     if cents.sum(dtype=np.int64) < EXACT:
         return ((0, cents.astype(np.float64)),)
     return (0, (cents & (2**26 - 1)).astype(np.float64)), (26, (cents >> 26).astype(np.float64))
@@ -122,7 +122,7 @@ def _added(one: Array, other: Array) -> Array:
 
 
 class _Layout:
-    """All cells of a period as BSON, side by side, and where those of each slice and dimension lie.
+    """All cells of a period as BSON, one after another, with the positions of those of each slice and dimension.
 
     Attributes:
         count: how many there are.

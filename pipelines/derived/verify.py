@@ -1,8 +1,8 @@
-"""Prove what the database holds: derived data against the transactions, and all that the model says twice.
+"""Verify the database: derived data against the transactions, and everything else that is stored twice.
 
-Each fresh month is read anew from its transactions and compared cell by cell; each fresh year with the pages
-of its months; each transaction with itself and its customer; loads, quarantine and vocabulary with what they account
-for. `docs/verification.md` says what this proves, and what only the files can.
+Each fresh month is rebuilt from its transactions and compared cell by cell; each fresh year with the pages of its
+months; each transaction with itself and its customer; loads, quarantine and vocabulary with their rows.
+`docs/verification.md` says what this proves, and what only the files can prove.
 """
 
 from collections.abc import Callable, Iterator
@@ -30,11 +30,11 @@ Progress = Callable[[int, int], None]
 def verify(store: Store, progress: Progress, *, repair: bool = False) -> Verification:
     """Compare everything.
 
-    With `repair`, derived data that differ are marked as stale, so that a refresh builds them anew, and customers that
-    are gone are made again from their transactions. Whatever else differs stays as it is, with its remedy.
+    With `repair`, derived data that differ are marked as stale, so that a refresh rebuilds them, and missing customers
+    are recreated from their transactions. Other differences are only reported, with their remedy.
 
     Raises:
-        StoreUnavailable: MongoDB is away.
+        StoreUnavailable: MongoDB is unavailable.
     """
     with store.snapshot() as reads:
         version, periods = _recorded(reads)
@@ -71,7 +71,7 @@ def _recorded(reads: Reads) -> tuple[Version, list[Period]]:
 
 
 def _keep(store: Store, found: Verification) -> None:
-    """Keep the result, and let everybody read it anew."""
+    """Store the result, and make all readers read it again."""
 
     def keep(transaction: Transaction) -> None:
         update = {"$set": {"result": found.summary()}}

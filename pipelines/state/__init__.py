@@ -1,1 +1,1 @@
-"""What the database says of itself: its version, and which periods are stale."""
+"""The state of the database: its version, and which periods are stale."""

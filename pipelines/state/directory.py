@@ -1,7 +1,7 @@
-"""Read and change what the database says of itself: the data version, and the periods with what is stale.
+"""Read and change the state of the database: the data version, and the periods with what is stale.
 
-Everything that changes an answer or moves what answers are read from writes the status document in its own
-transaction, so one small read tells whether a directory read before is still right.
+Everything that changes an answer, or the data that answers are read from, writes the status document in the same
+transaction, so one small read shows whether a directory read earlier is still current.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -31,7 +31,7 @@ def read_version(reads: Reads) -> Version:
 
 
 def parse_version(documents: Sequence[Mapping[str, Any]]) -> Version:
-    """The version that the status documents tell; EMPTY where there are none.
+    """The version in the status documents; EMPTY if there are none.
 
     Raises:
         NewerLayout: the database is of a layout that this program does not know.
@@ -45,7 +45,7 @@ def parse_version(documents: Sequence[Mapping[str, Any]]) -> Version:
 
 
 def _main(documents: Iterable[Mapping[str, Any]]) -> Mapping[str, Any]:
-    """The one that is no lane's; an empty one where there is none."""
+    """The one that is not a lane; empty if there is none."""
     return next((each for each in documents if each["_id"] == DATA_VERSION), {})
 
 
@@ -70,7 +70,7 @@ def read_directory(reads: Reads, known: Directory | None = None, *, is_named: bo
         is_named: whether each code has to have a name, as it must for whoever shows answers.
 
     Raises:
-        StoreUnavailable: what it says of itself was lost in part, and nothing would be right without that.
+        StoreUnavailable: essential parts of this state were lost.
     """
     versions = _versions(reads)
     version = parse_version(versions)
@@ -143,7 +143,7 @@ def _names(reads: Reads, counts: Collection[Counts], *, is_counted: bool) -> Voc
 
 
 def unrecorded_periods(reads: Reads, recorded: Collection[Period]) -> frozenset[Period]:
-    """The months and years that have transactions and are not recorded; a look at the index for each month."""
+    """The months and years with transactions but without a document; one index lookup for each month."""
     found: set[Period] = set()
     first = _first_transaction(reads)
     while first:
@@ -158,12 +158,12 @@ def _first_transaction(reads: Reads, condition: Mapping[str, Any] | None = None)
 
 
 def as_built(period: Mapping[str, Any]) -> int | None:
-    """The data version that a period's rollups and pages show; None where there are none of what is declared today."""
+    """The data version of a period's rollups and pages; None if there are none for the current declaration."""
     return period.get("built") if period.get("format") == PURCHASES.fingerprint else None
 
 
 def bump_version(transaction: Transaction, day_numbers: Iterable[int]) -> int:
-    """Say, in the transaction that changes the transactions of these days, that it does.
+    """Record a change of the transactions of these days, in the transaction that makes it.
 
     Returns:
         the new data version.
@@ -187,15 +187,15 @@ def bump_version_of(transaction: Transaction, names: Iterable[str], commits: int
 
 
 def period_names(day_numbers: Iterable[int]) -> set[str]:
-    """The months and years that have these days."""
+    """The months and years that contain these days."""
     days: set[date] = {date_of(number) for number in day_numbers}
     return {period.name for day in days for period in (month_of(day), year_of(day))}
 
 
 def begin(transaction: Transaction) -> None:
-    """Make sure that there is a version, with a name of its own for this database, and a mark of its vocabulary.
+    """Make sure that there is a version, with an epoch of this database, and marks of its vocabulary.
 
-    Where it was lost nothing that was built is trusted any more: what lanes had marked as stale was lost with it.
+    If it was lost, all derived data count as stale: what lanes had marked as stale was lost with it.
     """
     main = transaction.find_one(STATUS.name, {"_id": DATA_VERSION})
     if main is None:
@@ -212,7 +212,7 @@ def begin(transaction: Transaction) -> None:
 
 
 def record(transaction: Transaction) -> None:
-    """In a transaction, make anew what the database has lost of what it says of itself: the version, and periods."""
+    """In a transaction, recreate lost parts of the state: the version, and periods."""
     if not _versions(transaction) and not _first_transaction(transaction):
         return
     begin(transaction)
@@ -225,13 +225,13 @@ def record(transaction: Transaction) -> None:
 
 
 def _record(transaction: Transaction) -> None:
-    """Note how many periods have a document, so that a lost one is missed."""
+    """Record how many periods have a document, so that a lost one is detected."""
     count = transaction.count(PERIODS.name, {})
     transaction.update(STATUS.name, {"_id": DATA_VERSION}, {"$set": {"recorded": count}})
 
 
 def bump_builds(transaction: Transaction) -> None:
-    """Say, in the transaction of a refresh, that rollups or pages are new."""
+    """Record, in the transaction of a refresh, that rollups or pages are new."""
     _bump(transaction, "builds")
 
 

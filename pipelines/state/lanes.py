@@ -1,8 +1,8 @@
-"""The lanes of running loads: what batches that are written side by side note, each in its lane's own document.
+"""The lanes of running loads: what batches written side by side record, each in the document of its lane.
 
-Two transactions that write one document get in each other's way. So a batch notes its checkpoint, the periods that
-it makes stale and its step of the data version in the status document of its lane, which no other lane writes.
-Readers add these up. Folding moves them to where they stay: into the data version and the periods, and the
+Two transactions that write the same document conflict. So a batch records its checkpoint, the periods that it
+makes stale and its increment of the data version in the status document of its lane, which no other lane writes.
+Readers add these up. Folding moves them to their final place: the data version and the periods, and the
 checkpoint into the load.
 """
 
@@ -38,7 +38,7 @@ def lane_sessions(reads: Reads, load_id: str) -> list[Any]:
 
 
 def close_lanes(transaction: Transaction, load_id: str) -> None:
-    """In a transaction, fold a load's lanes and remove them: the load itself then says where it stands."""
+    """In a transaction, fold a load's lanes and remove them: the load itself then has the checkpoint."""
     lanes = transaction.find(STATUS.name, {"_id": LANES, "load_id": load_id})
     if lanes:
         _fold(transaction, lanes)
@@ -48,7 +48,7 @@ def close_lanes(transaction: Transaction, load_id: str) -> None:
 
 
 def fold_lanes(transaction: Transaction) -> None:
-    """In a transaction, fold what the lanes of all loads have noted; they go on with nothing noted."""
+    """In a transaction, fold what the lanes of all loads have recorded, and reset them."""
     lanes = transaction.find(STATUS.name, {"_id": LANES})
     if any(lane["version"] for lane in lanes):
         _fold(transaction, lanes)
@@ -57,7 +57,7 @@ def fold_lanes(transaction: Transaction) -> None:
 
 
 def read_loads(reads: Reads, found: Sequence[Document]) -> list[Document]:
-    """Loads as they stand: with the checkpoint of that lane which is furthest."""
+    """Loads with their current checkpoint: that of the lane that is furthest."""
     lanes = reads.find(STATUS.name, {"_id": LANES})
     told = []
     for load in found:
@@ -76,9 +76,9 @@ def _fold(transaction: Transaction, lanes: Sequence[Document]) -> None:
 
 
 def _checkpoint(load: Mapping[str, Any], lanes: Sequence[Document]) -> Document:
-    """Batches are committed in the order of the file, so the lane that committed last tells of all.
+    """Batches are committed in the order of the file, so the lane that committed last has the checkpoint.
 
-    It counts what the load had adopted when the lane was opened; rows that it has adopted since are moved.
+    It includes rows adopted before the lane was opened; rows adopted since are added.
     """
     last = max(lanes, key=lambda lane: (lane["offset"], lane["seconds"]))
     stands = {field: last[field] for field in CHECKPOINT}
@@ -87,6 +87,6 @@ def _checkpoint(load: Mapping[str, Any], lanes: Sequence[Document]) -> Document:
 
 
 def moved(counts: Mapping[str, int], adopted: int) -> dict[str, int]:
-    """A load's counts after it has adopted rows: they were there already, and are its own now."""
+    """A load's counts after it has adopted rows, which it had counted as already present."""
     there = {"inserted": counts["inserted"] + adopted, "already_present": counts["already_present"] - adopted}
     return {**counts, **there}

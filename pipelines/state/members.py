@@ -1,7 +1,7 @@
-"""The mark of the vocabulary: what the reference collections must hold, kept beside the data version.
+"""The marks of the vocabulary: checksums of the reference collections, stored with the data version.
 
-Whatever adds a member, or renames one, notes it in the transaction that does so; a batch in its lane, like all that it
-notes. So a name that somebody else changed, deleted or swapped is noticed.
+Whatever adds or renames a member updates the mark in the same transaction; a batch does so in its lane. So a name that
+was changed, deleted or swapped by other means is detected.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,18 +20,18 @@ RENAMED = "renamed"
 
 
 def stored_members(reads: Reads) -> list[Member]:
-    """What the reference collections hold."""
+    """The members of the reference collections."""
     collections = [dimension.collection for dimension in PURCHASES.references]
     return [(name, document["_id"], document["name"]) for name in collections for document in reads.find(name)]
 
 
 def present_marks(reads: Reads) -> dict[str, int]:
-    """The marks of what the reference collections hold."""
+    """The marks of the members that are stored."""
     return dict.fromkeys((each.collection for each in PURCHASES.references), 0) | member_marks(stored_members(reads))
 
 
 def noting(members: Iterable[Member]) -> dict[str, Any]:
-    """The update of a status document that notes members as added; of a renamed one, note the old and the new name."""
+    """The update of a status document for added members; for a renamed one, pass the old and the new name."""
     return marking(member_marks(members))
 
 
@@ -41,7 +41,7 @@ def marking(marks: Mapping[str, int]) -> dict[str, Any]:
 
 
 def note_rename(transaction: Transaction, former: Member, name: str) -> None:
-    """Note, in the transaction that renames a member, its former and its new name."""
+    """Record, in the transaction that renames a member, its former and its new name."""
     collection, code, _ = former
     this = {"_id": DATA_VERSION}
     if MEMBERS in (transaction.find_one(STATUS.name, this) or {}):
@@ -57,7 +57,7 @@ def read_renames(reads: Reads) -> list[Document]:
 
 
 def noted_marks(documents: Sequence[Mapping[str, Any]]) -> dict[str, int]:
-    """The marks of several status documents together; empty where none are kept yet."""
+    """The combined marks of several status documents; empty if there are none yet."""
     marks: dict[str, int] = {}
     for document in documents:
         for name, mark in document.get(MEMBERS, {}).items():

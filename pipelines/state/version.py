@@ -1,4 +1,4 @@
-"""What the database holds at one moment, as the planner and the caches see it. Pure."""
+"""The state of the database at one moment, as the planner and the caches see it. Pure."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -13,12 +13,12 @@ from catalog.purchases import PURCHASES
 
 
 class Version(NamedTuple):
-    """Names a state of the data.
+    """Identifies a state of the data.
 
     Attributes:
-        epoch: names the database; a new one begins again with another.
+        epoch: identifies the database; a new database has another.
         number: the data version; grows with each commit that changes an answer, 0 before the first.
-        builds: grows with each refresh, which changes what is read but no answer.
+        builds: grows with each refresh, which changes the data read but no answer.
     """
 
     epoch: str
@@ -26,7 +26,7 @@ class Version(NamedTuple):
     builds: int
 
     def has_data_of(self, other: "Version") -> bool:
-        """Whether the data are the same, whatever was built of them."""
+        """Whether the data are the same, whatever was derived from them."""
         return (self.epoch, self.number) == (other.epoch, other.number)
 
 
@@ -39,8 +39,8 @@ class Month:
 
     Attributes:
         rows: how many, when its page and rollups were built.
-        changed: the data version that changed its transactions last.
-        built: the data version that its page and rollups show; None where there are none yet.
+        changed: the data version that last changed its transactions.
+        built: the data version of its pages and rollups; None if there are none yet.
     """
 
     rows: int
@@ -55,7 +55,7 @@ class Month:
 
 @dataclass(frozen=True, eq=False)
 class Counts:
-    """How many transactions a month or year had when it was built: what is read of it has to add up to this.
+    """How many transactions a month or year had when it was built: what is read must add up to this.
 
     Attributes:
         rows: of all.
@@ -86,13 +86,13 @@ class Directory:
     Attributes:
         version: its name.
         months: by period, in order of time.
-        fresh_years: the years whose rollups are right.
+        fresh_years: the years whose rollups are current.
         stale_years: the others.
         vocabulary: the members of the dimensions.
-        verification: what the last `loader verify` found, or None.
+        verification: the result of the last verification, or None.
         counts: of the periods that were built.
-        unrecorded: periods that have transactions, but no document that says so; they are stale.
-        incomplete: periods of whose rollups or pages something is missing; they are used like stale ones.
+        unrecorded: periods with transactions but without a document; they are stale.
+        incomplete: periods with missing rollups or pages; they are treated as stale.
     """
 
     version: Version
@@ -108,7 +108,7 @@ class Directory:
 
     @cached_property
     def rows(self) -> Mapping[Period, int]:
-        """How many transactions each month and year has, as far as they are built."""
+        """The number of transactions of each month and year that was built."""
         rows = {month: state.rows for month, state in self.months.items()}
         for month, count in tuple(rows.items()):
             year = year_of(month.start)
@@ -121,7 +121,7 @@ class Directory:
         return tuple(month for month, state in self.months.items() if state.stale)
 
     def without(self, periods: Iterable[Period]) -> "Directory":
-        """The same with what was built of some periods not to be used, as something of it is missing."""
+        """The same, without using the derived data of some periods, as part of it is missing."""
         missing = frozenset(periods)
         months = {
             month: replace(state, built=None) if month in missing else state for month, state in self.months.items()
@@ -133,9 +133,9 @@ class Directory:
         )  # fmt: skip
 
     def is_verified(self, first: date | None = None, last: date | None = None) -> bool | None:
-        """Whether the last verification found all well and saw the transactions of these days as they are now.
+        """Whether the last verification found no difference and covered the current transactions of these days.
 
-        None where there was no verification yet.
+        None if there was no verification yet.
         """
         if self.verification is None:
             return None

@@ -1,10 +1,10 @@
-"""The embedded MongoDB: a one-node replica set on loopback that lives exactly as long as somebody uses it.
+"""The embedded MongoDB: a one-node replica set on loopback that runs exactly as long as somebody uses it.
 
 Users of a data folder share a lock on it. A *guardian* process (`guardian.py`) starts mongod, and
-tries to get that lock for itself alone: it does when the last user is gone, however it went, and stops the server. So
-nothing has to be counted and nothing is left running. A guardian starts a mongod that has died again; where the
-guardian itself was killed, mongod dies with it, and the first user to notice starts another guardian. The port stays
-the same as long as nobody else takes it.
+tries to lock it exclusively: it succeeds when the last user is gone, however it ended, and stops the server. So
+nothing has to be counted and nothing is left running. A guardian restarts a mongod that has died; if the guardian
+itself is killed, mongod dies with it, and the first user to notice starts another guardian. The port stays the same
+as long as nobody else uses it.
 """
 
 import fcntl
@@ -34,7 +34,7 @@ REMEDY = "Set MONGODB_URI to your own replica set, or put mongod on the PATH"
 
 
 def find_mongod() -> Path:
-    """The server's program: `mongod` on the PATH, else the one that an installed wheel brought.
+    """The server program: `mongod` on the PATH, else the one from an installed wheel.
 
     Raises:
         StoreUnavailable: there is none for this platform.
@@ -88,13 +88,13 @@ class EmbeddedServer:
         threading.Thread(target=self._see_to, args=(moved,), name="embedded", daemon=True).start()
 
     def close(self) -> None:
-        """Let go. The last user's going stops the server."""
+        """Release the server. It stops after the last user."""
         self._closed.set()
         self._users.close()
         _held.discard(self)
 
     def trouble(self) -> str | None:
-        """Why the server does not run at present, or None where it does."""
+        """Why the server is not running, or None if it is."""
         if _is_guarded(self._folder) and self._folder.address.exists():
             return None
         return self._folder.shortage() or "The embedded MongoDB has stopped and is being restarted"

@@ -1,1 +1,1 @@
-"""What a verification compares: derived data, rows and the account of the loads, each in a module of its own."""
+"""The parts of a verification: derived data, rows, and the accounts of the loads, one module each."""

@@ -1,4 +1,4 @@
-"""The account of the database as of one snapshot: loads and what is stored of them, refused rows, profiles, notes."""
+"""The accounts of the database as of one snapshot: loads and their rows, refused rows, profiles, records of repeats."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -31,7 +31,7 @@ from store.client import Document, Reads, Store
 
 
 def check_account(store: Store) -> Checked:
-    """Compare what the documents of one moment say of each other."""
+    """Compare the documents of one snapshot with each other."""
     checked = Checked()
     with store.snapshot() as reads:
         loads = {load["_id"]: load for load in read_loads(reads, reads.find(LOADS.name))}
@@ -51,7 +51,7 @@ def check_account(store: Store) -> Checked:
 
 @dataclass
 class _Stored:
-    """What MongoDB's own `$group` says of the transactions.
+    """The totals of the transactions, from MongoDB's own `$group`.
 
     Attributes:
         loads, profiles: how many there are of each.
@@ -64,7 +64,7 @@ class _Stored:
 
 
 def _stored(reads: Reads) -> _Stored:
-    """All transactions are looked at once, and once more where customers are profiles."""
+    """All transactions are scanned once, and once more if there are profiles."""
     stored = _Stored()
     key = {"load": "$load_id", "day": f"${DATE.field}"}
     least = 0
@@ -86,7 +86,7 @@ def _stored(reads: Reads) -> _Stored:
 
 
 def _malformed(reads: Reads) -> Iterator[Difference]:
-    """Documents that their validator would refuse; those of the big collections are looked at row by row."""
+    """Documents that fail their validator; those of the big collections are checked row by row."""
     for each in COLLECTIONS:
         if each not in (TRANSACTIONS, CUSTOMERS, ROLLUPS):
             for document in reads.find(each.name, {"$nor": [each.validator]}, {"_id": 1}, limit=SHOWN):
@@ -108,7 +108,7 @@ def _loads(loads: Mapping[str, Document], stored: Counter[str]) -> Iterator[Diff
 
 
 def _of_load(load_id: str, load: Document, stored: int) -> Iterator[tuple[str, Any, Any]]:
-    """What a load's document says, and what it should."""
+    """What a load's document contains, and what it should."""
     counts, status = load["counts"], load["status"]
     yield "id of its file and options", load_name(load["sha256"], load["options"]), load_id
     accounted = counts["inserted"] + counts["already_present"] + counts["quarantined"]
@@ -153,7 +153,7 @@ def _quarantine(reads: Reads, loads: Mapping[str, Document]) -> Iterator[Differe
 
 
 def _lanes(reads: Reads, loads: Mapping[str, Document]) -> Iterator[Difference]:
-    """Lanes are those of loads, and those of one load were opened at once."""
+    """Lanes belong to loads, and the lanes of one load were opened at the same time."""
     adopted: dict[str, set[int]] = {}
     for each in reads.find(STATUS.name, {"_id": LANES}):
         if each.get("load_id") in loads:
@@ -171,7 +171,7 @@ def _lanes(reads: Reads, loads: Mapping[str, Document]) -> Iterator[Difference]:
 def _profiles(
     reads: Reads, used: Counter[int], loads: Mapping[str, Document], checked: Checked
 ) -> Iterator[Difference]:
-    """Customers that are profiles: those that transactions name, each what its id stands for."""
+    """Profiles: exactly those that transactions refer to, each as its id encodes it."""
     stored = {each["_id"]: each for each in reads.find(CUSTOMERS.name, {"_id": {"$lt": 0}})}
     for customer_id in sorted(used.keys() - stored.keys()):
         checked.customerless.append(customer_id)

@@ -1,4 +1,4 @@
-"""What a verification found, as data."""
+"""The results of a verification, as data."""
 
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -7,26 +7,26 @@ from catalog.calendar import Period
 from store.client import Document
 
 SHOWN = 20
-"""So many differences are told in full."""
+"""The number of differences that are shown."""
 
 
 RESTORE = "restore a backup, or load all files into a new database"
 
 
 def reload(load_id: str) -> str:
-    """What mends the rows of a load that no refresh mends."""
+    """The remedy for rows of a load that a refresh cannot repair."""
     return f"run `python -m loader remove {load_id}`, then load its file again"
 
 
 @dataclass(frozen=True)
 class Difference:
-    """Something that is not as it should be.
+    """A difference between what is stored and what should be.
 
     Attributes:
-        period: the month or year, or the collection where it is of none.
+        period: the month or year, or else the collection.
         what: the rollup's slice and cell, the page, the field, the load.
-        stored, expected: what is there, and what should be.
-        remedy: what mends it; empty where `--repair` does: derived data, and customers that are gone.
+        stored, expected: what is stored, and what should be.
+        remedy: what to do; empty if `--repair` repairs it: derived data and missing customers.
     """
 
     period: str
@@ -38,15 +38,15 @@ class Difference:
 
 @dataclass
 class Verification:
-    """What a verification found.
+    """The result of a verification.
 
     Attributes:
-        data_version: of the data it began with.
+        data_version: the data version at its start.
         months, years, cells, rows: how many were compared.
-        stale: the months that were not, as they wait for a refresh.
-        differences: how many there are; `shown` tells some of them, those first that no repair mends.
-        lasting: how many of them are in what was loaded, so that no repair mends them.
-        repaired: how many periods were marked to be built anew, and customers were made again.
+        stale: how many months were not compared, as they are stale.
+        differences: how many there are; `shown` has some of them, those first that a repair cannot fix.
+        lasting: how many of them are in loaded data, so that a repair cannot fix them.
+        repaired: how many periods were marked to be rebuilt, and customers were recreated.
     """
 
     data_version: int
@@ -63,11 +63,11 @@ class Verification:
 
     @property
     def ok(self) -> bool:
-        """Whether everything is as it should be."""
+        """Whether no difference was found."""
         return not self.differences
 
     def summary(self) -> Document:
-        """What is kept in the database and shown in replies."""
+        """The summary that is stored in the database and shown in replies."""
         document = asdict(self) | {"ok": self.ok}
         del document["shown"]
         return document
@@ -86,12 +86,12 @@ class Verification:
 
 @dataclass
 class Checked:
-    """What was compared at a time, and what differs.
+    """What was compared in one step, and what differs.
 
     Attributes:
-        customerless: the customers that are gone: those of transactions, and profiles.
-        wrong: the periods to be built anew.
-        strays: documents of derived data that belong to nothing: a collection and a condition each.
+        customerless: the ids of missing customers and profiles.
+        wrong: the periods to rebuild.
+        strays: derived documents that belong to no period: a collection and a condition each.
     """
 
     months: int = 0
@@ -105,7 +105,7 @@ class Checked:
     strays: list[tuple[str, Document]] = field(default_factory=list)
 
     def gather(self, other: "Checked") -> None:
-        """Take over what of another is to be mended."""
+        """Add what another step found to be repaired."""
         self.wrong += other.wrong
         self.strays += other.strays
         self.customerless += other.customerless

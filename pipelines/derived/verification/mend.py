@@ -1,4 +1,4 @@
-"""Mend what can be mended exactly: mark periods as stale, delete strays, make customers again that are gone."""
+"""Repair what can be repaired exactly: mark periods as stale, delete strays, recreate missing customers."""
 
 from functools import partial
 
@@ -15,9 +15,9 @@ BATCH = 10_000
 
 
 def mend(store: Store, found: Checked) -> int:
-    """Mend what was found; gives how many periods, documents and customers that were.
+    """Repair what was found; returns the number of periods, documents and customers.
 
-    Only where derived data differ does the data version grow: answers that were kept may be wrong, too.
+    If derived data differ, the data version grows, since cached answers may be wrong, too.
     """
     names = {each.name for period in found.wrong for each in (period, year_of(period.start))}
     mended = len(names) + len(found.strays)
@@ -37,7 +37,7 @@ def _mark(transaction: Transaction, names: set[str], found: Checked) -> None:
 
 
 def _make_again(ids: list[int], transaction: Transaction) -> int:
-    """Customers from the transactions that name them, and profiles from their ids; one that is there stays as it is."""
+    """Recreate customers from their transactions, and profiles from their ids; existing ones stay unchanged."""
     customers = [
         {"_id": each["_id"], **{name: each[name] for name in CUSTOMERS.properties if name != "_id" and name in each}}
         for each in transaction.find(TRANSACTIONS.name, any_of(ids))

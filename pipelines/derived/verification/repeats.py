@@ -1,4 +1,4 @@
-"""Notes of rows that several loads' files brought, against the loads that noted them and the transactions themselves.
+"""Compare the records of rows in several files with the loads that recorded them and with the transactions.
 
 A noted row stays as long as the load that noted it: it is another load's, or that load has adopted it. So of the rows
 that a load has noted, those that are its own are those that it has adopted.
@@ -18,13 +18,13 @@ BATCH = 10_000
 
 
 def unpacked(note: Document) -> Array:
-    """The ids of a note; none where they cannot be read."""
+    """The ids of a record; none if they cannot be read."""
     ids = note.get("ids")
     return np.frombuffer(ids if isinstance(ids, bytes) and len(ids) % 8 == 0 else b"", "<i8")
 
 
 def noted_ids(reads: Reads, load_id: str) -> Array:
-    """The ids that a load has noted, each once, in ascending order."""
+    """The ids that a load has recorded, each once, in ascending order."""
     notes = reads.find(REPEATS.name, {"load_id": load_id})
     return _merged([unpacked(each) for each in notes])
 
@@ -47,7 +47,7 @@ def differing_repeats(reads: Reads, loads: Mapping[str, Document]) -> Iterator[D
 
 
 def _of_note(note: Document, load_id: str, loads: Mapping[str, Document]) -> Iterator[Difference]:
-    """A note by itself."""
+    """One record by itself."""
     name, ids = f"record {note['_id']}", unpacked(note)
     if load_id not in loads:
         yield Difference(REPEATS.name, f"load_id of {name}", load_id, "the id of an existing load", RESTORE)

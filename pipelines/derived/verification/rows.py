@@ -1,7 +1,7 @@
-"""Every transaction with itself and with its customer, in ranges of ids, each range as of one snapshot.
+"""Compare every transaction with itself and with its customer, in ranges of ids, each as of one snapshot.
 
-What a row says twice has to agree: its hour and day with its date, its age group with its age, its customer's
-attributes with its own, a profile's id with the attributes that it stands for.
+What a row stores twice must agree: its hour and day with its date, its age group with its age, its customer's
+attributes with its own, a profile id with the attributes that it encodes.
 """
 
 from collections.abc import Iterator
@@ -95,7 +95,7 @@ def _differing_from_itself(rows: Rows) -> Iterator[Finding]:
 
 
 def _strangers(rows: Rows, known: dict[str, int]) -> Iterator[Finding]:
-    """Codes that no reference holds."""
+    """Codes that are in no reference collection."""
     for dimension in PURCHASES.references:
         codes = rows.fields.get(dimension.field)
         if codes is not None and (strange := np.flatnonzero(codes >= known[dimension.field])).size:
@@ -150,7 +150,7 @@ def _text(name: str, value: Any) -> str:
 
 
 def _told(reads: Reads, collection: str, name: str, ids: Array, stored: str, right: str) -> Difference:
-    """A finding with what mends it: the load of its first transaction."""
+    """A finding with its remedy: the load of its first transaction."""
     first = ids[:1].tolist()[0]
     count = f"{len(ids)} documents, first " if len(ids) > 1 else ""
     what = f"{name} of {count}{first}" if name else f"{count}{first}"

@@ -1,4 +1,4 @@
-"""The reference collections against themselves, and against the mark that is kept of them."""
+"""Compare the reference collections with themselves and with their recorded marks (checksums)."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from store.client import Reads
 
 
 def differing_vocabulary(reads: Reads) -> Iterator[Difference]:
-    """References: 0 is Unknown, no gap, no name twice, and the members that were noted."""
+    """References: 0 is Unknown, ids are consecutive, no name is repeated, and the members match the marks."""
     for dimension in PURCHASES.references:
         name = dimension.collection
         members = {each["_id"]: each["name"] for each in reads.find(name, sort=[("_id", 1)])}
@@ -36,7 +36,7 @@ def differing_vocabulary(reads: Reads) -> Iterator[Difference]:
 
 
 def _suspects(reads: Reads, dimension: Referred) -> str:
-    """The mark says that the names are not right, not which; those that the catalog declares are looked at first."""
+    """Which names may be wrong: the mark does not say, so the declared ones are checked first."""
     names = {each["_id"]: each["name"] for each in reads.find(dimension.collection)}
     others = [(code, right) for code, right in enumerate(dimension.members) if names.get(code) != right]
     told = [f"{code} is {names.get(code)!r}, not {right!r}" for code, right in others[:3]]
