@@ -123,7 +123,7 @@ def test_a_load_whose_embedded_server_stays_away_says_so_within_ten_seconds_and_
     seconds = time.monotonic() - begin
     print(f"the load ended {seconds:.1f} s after its server")
     assert seconds < HEALED_S
-    assert process.output.startswith("error: The embedded MongoDB has ended")
+    assert process.output.startswith("error: The embedded MongoDB has stopped")
     assert process.output.count("\n") == 1
     program.symlink_to(real)
     runs, output = load_until_done(environment, short_file)
