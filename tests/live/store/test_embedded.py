@@ -351,7 +351,7 @@ def test_an_older_programs_server_is_not_joined(tmp_path: Path) -> None:
     """It has no password; the error says how to go on."""
     server = EmbeddedServer(tmp_path)
     (tmp_path / "mongodb" / "uri").rename(tmp_path / "mongodb" / "away")
-    with pytest.raises(StoreUnavailable, match=r"older version .* without a password\. End the commands"):
+    with pytest.raises(StoreUnavailable, match=r"without a password, by an older version .* Stop the commands"):
         EmbeddedServer(tmp_path)
     server.close()
 
@@ -472,7 +472,7 @@ def test_a_mongod_on_the_path_comes_before_the_wheel(tmp_path: Path, monkeypatch
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
     assert embedded.find_mongod() == program
-    with pytest.raises(StoreUnavailable, match=r"did not start \(mongod ended with code 3\).*mongod\.log"):
+    with pytest.raises(StoreUnavailable, match=r"did not start \(mongod exited with code 3\).*mongod\.log"):
         EmbeddedServer(tmp_path / "data")
 
 
