@@ -4,7 +4,7 @@ A measure *lifts* a transaction to its parts (the accumulators), *merges* parts 
 *finishes* by turning parts into the figure shown. Raw answers, rollups and pages share one finish,
 so they cannot differ in anything but the parts, and those are whole numbers.
 
-A largest or smallest amount is no measure of this kind, though it can be merged. Parts are only ever added, and much
+A largest or smallest amount is not such a measure, although it could be merged. Parts are only ever added, and much
 rests on it: a year is the sum of its months (`numpy.bincount` adds all pairs of dimensions of a month in one pass, and
 has no largest), the total of an answer is the sum of its rows, and so are two of them that are compared. A second way
 to merge would be in each of these places, and in every stored cell, for what the pages' columns answer exactly under

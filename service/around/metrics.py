@@ -101,13 +101,25 @@ class DatabaseFacts:
         if verification:
             at = verification["verified_at"]
             seconds = at.timestamp() if isinstance(at, datetime) else 0.0
-            yield GaugeMetricFamily("analytics_verification_ok", "Whether the last one was", float(verification["ok"]))
             yield GaugeMetricFamily(
-                "analytics_verification_version", "The data version that it is of", verification["data_version"]
+                "analytics_verification_ok",
+                "Whether the last verification found no difference",
+                float(verification["ok"]),
+            )
+            yield GaugeMetricFamily(
+                "analytics_verification_version",
+                "The data version that the last verification compared",
+                verification["data_version"],
             )
             verified = float(bool(self._directory.is_verified()))
-            yield GaugeMetricFamily("analytics_verified", "Whether it was, and nothing has changed since", verified)
-            yield GaugeMetricFamily("analytics_verification_timestamp_seconds", "When the last one was", seconds)
+            yield GaugeMetricFamily(
+                "analytics_verified",
+                "Whether the last verification found no difference and nothing has changed since",
+                verified,
+            )
+            yield GaugeMetricFamily(
+                "analytics_verification_timestamp_seconds", "When the last verification was made", seconds
+            )
 
 
 def install(app: Flask) -> None:
