@@ -84,7 +84,12 @@ class Watcher:
         async with collection.watch(only, max_await_time_ms=BEAT_MS, comment=COMMENT) as stream:
             await stream.try_next()  # opens it: from here on no change is missed
             self._tell(await self._read(collection))
+            client = collection.database.client
+            primary = client.primary  # a stream outlives its server's stepping down, and says nothing where it is cut off
             while not self._stop.is_set() and stream.alive:
+                if client.primary != primary:
+                    self._heard = -SILENCE_S
+                    return
                 if await stream.try_next():
                     self._tell(await self._read(collection))
                 self._heard = time.monotonic()
