@@ -85,7 +85,9 @@ class Watcher:
             await stream.try_next()  # opens it: from here on no change is missed
             self._tell(await self._read(collection))
             client = collection.database.client
-            primary = client.primary  # a stream outlives its server's stepping down, and says nothing where it is cut off
+            primary = (
+                client.primary
+            )  # a stream outlives its server's stepping down, and says nothing where it is cut off
             while not self._stop.is_set() and stream.alive:
                 if client.primary != primary:
                     self._heard = -SILENCE_S
