@@ -15,7 +15,7 @@ from flask import Flask
 
 GARBAGE_THRESHOLD = 50_000
 GRACE_S = 30
-"""So long a worker may take to answer what it has begun when it is told to stop."""
+"""How long a worker that has to stop may take to finish the requests it has begun."""
 
 NUDGE_S = 5.0
 """So long the parent's own signal has before a worker gives itself another."""
@@ -35,7 +35,7 @@ def ignore_stops() -> None:
 
 @dataclass(frozen=True)
 class Lifeline:
-    """A pipe that nobody writes to: its end is told to all workers when the parent stops, and when it is killed.
+    """A pipe that nobody writes to: all workers see its end when the parent stops or is killed.
 
     Attributes:
         read, write: the ends. Workers close the other one, which is the parent's.

@@ -24,7 +24,7 @@ Labels = tuple[str | int, ...]
 
 
 class Row(NamedTuple):
-    """One group: its labels, its parts, and the codes that it is told apart by."""
+    """One group: its labels, its parts, and the codes that identify it."""
 
     key: Labels
     parts: Parts

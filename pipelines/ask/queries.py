@@ -52,7 +52,7 @@ class Query:
         title, question: what a person reads.
         by: the dimensions that its rows stand for.
         order: the order of its rows.
-        sentence: how its answer is told.
+        sentence: how its answer is worded.
         panel: how a dashboard draws it.
         estimate_ms: the range to beat, in ms, or None where nobody gave one.
         limit: how many rows are shown unless the request says otherwise; None shows all.
