@@ -66,7 +66,9 @@ class Session:
                 is_over = not _is_transient(error) or time.monotonic() > deadline
                 is_away = not is_over and not _is_reachable(session.client, since)
                 if session.in_transaction:
-                    with pymongo.timeout(CLOSE_S) if is_away else nullcontext():
+                    # With no server known, an abort would wait for one that no longer has the transaction.
+                    is_there = session.client.topology_description.has_writable_server()
+                    with nullcontext() if is_there else pymongo.timeout(CLOSE_S):
                         session.abort_transaction()
                 if is_over or is_away:
                     raise

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-HEALED_S = 20
+HEALED_S = 10
 
 
 def mongod_of(folder: Path) -> int:

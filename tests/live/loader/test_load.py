@@ -39,7 +39,7 @@ from tests.support.rows import quietly, write
 
 pytestmark = pytest.mark.live
 
-BIG_ROWS = 65_000
+BIG_ROWS = 165_000
 HEADER = ",".join(PURCHASES.header)
 Record = namedtuple("Record", [column.name for column in PURCHASES.columns])
 
@@ -282,7 +282,7 @@ def test_each_commit_that_changes_answers_changes_the_version(store: Store, tmp_
 
 @pytest.fixture(scope="module")
 def big(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A sample of several batches."""
+    """A sample of nine batches: enough for three kills, even where a kill comes late on a busy machine."""
     path = tmp_path_factory.mktemp("big") / "big.csv"
     write_sample(path, BIG_ROWS, 11, quietly)
     return path
