@@ -22,7 +22,6 @@ from pipelines.resident.segment import Segment, build
 YEARS = range(2018, 2026)
 FIRST, LAST = day_number(date(YEARS[0], 1, 1)), day_number(date(YEARS[-1], 12, 31))
 RUNS = 40
-SIZES = {each.name: len(each.members) for each in PURCHASES.filterable}
 Found = dict[tuple[int, ...], Parts]
 
 
@@ -60,7 +59,7 @@ def _summed(segments: list[Segment], question: Question, first: int, last: int) 
         (segment, max(date_of(first), date(segment.year, 1, 1)), min(date_of(last), date(segment.year, 12, 31)))
         for segment in segments
     ]
-    groups = evaluate([each for each in spans if each[1] <= each[2]], question, SIZES)
+    groups = evaluate([each for each in spans if each[1] <= each[2]], question)
     parts = map(Parts, *groups.sums.tolist())
     keys = zip(*(each.tolist() for each in groups.keys), strict=True) if groups.keys else iter([()])
     return dict(zip(keys, parts, strict=False))

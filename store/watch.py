@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 BEAT_MS = 250
 SILENCE_S = 1.0
 RETRY_S = 0.5
+Said = tuple[Sequence[Mapping[str, Any]], float]
+NOTHING: Said = ((), -SILENCE_S)
 
 
 class Watcher:
@@ -30,22 +32,24 @@ class Watcher:
     Attributes:
         uri: gives the connection string; asked each time that the stream is opened.
         changes: how often they were told anew; waiting for a greater number is waiting for news.
-        heard: when the stream last said something, if only that nothing has changed, as a time of `monotonic`.
+        said: the documents, and the moment, as a time of `monotonic`, as of which they are known: when the stream was
+            asked for what it last said, if only that nothing has changed.
     """
 
     def __init__(self, uri: Callable[[], str], database: str, collection: str, ids: Mapping[str, str]) -> None:
         self._uri, self._database, self._collection, self._ids = uri, database, collection, dict(ids)
-        self._documents: Sequence[Mapping[str, Any]] = ()
-        self.heard = -SILENCE_S
+        self.said: Said = NOTHING
         self._news = threading.Condition()
         self._stop = threading.Event()
         self.changes = 0
+        self._last_told: Sequence[Mapping[str, Any]] = ()
         self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
         self._thread.start()
 
     def current(self) -> Sequence[Mapping[str, Any]]:
         """The documents as they are now; none where that is not known: ask the database then."""
-        return self._documents if time.monotonic() - self.heard < SILENCE_S else ()
+        documents, known_at = self.said
+        return documents if time.monotonic() - known_at < SILENCE_S else ()
 
     def wait(self, seen: int, timeout_s: float) -> int:
         """Wait until `changes` is greater than `seen`, or until the time is over; gives `changes`."""
@@ -74,7 +78,7 @@ class Watcher:
             try:
                 await self._listen(client[self._database][self._collection])
             except PyMongoError as error:
-                self.heard = -SILENCE_S
+                self.said = NOTHING
                 log.info("the change stream broke (%s); it is opened again", type(error).__name__)
                 await asyncio.sleep(RETRY_S)
             finally:
@@ -84,18 +88,20 @@ class Watcher:
         only = [{"$match": {"documentKey._id": self._ids}}]
         async with collection.watch(only, max_await_time_ms=BEAT_MS, comment=COMMENT) as stream:
             await stream.try_next()  # opens it: from here on no change is missed
-            self._tell(await self._read(collection))
+            await self._tell(collection)
             client = collection.database.client
             primary = (
                 client.primary
             )  # a stream outlives its server's stepping down, and says nothing where it is cut off
             while not self._stop.is_set() and stream.alive:
                 if client.primary != primary:
-                    self.heard = -SILENCE_S
+                    self.said = NOTHING
                     return
+                asked = time.monotonic()  # its reply may lie about for long, as while the process is stopped
                 if await stream.try_next():
-                    self._tell(await self._read(collection))
-                self.heard = time.monotonic()
+                    await self._tell(collection)
+                else:
+                    self.said = (self.said[0], asked)
 
     async def _read(self, collection: Any) -> Sequence[Mapping[str, Any]]:
         """All of them as of one moment: they are small and few, and only together do they tell the version."""
@@ -103,11 +109,12 @@ class Watcher:
         documents: Sequence[Mapping[str, Any]] = await found.to_list(None)
         return documents
 
-    def _tell(self, documents: Sequence[Mapping[str, Any]]) -> None:
+    async def _tell(self, collection: Any) -> None:
+        asked = time.monotonic()
+        documents = await self._read(collection)
         with self._news:
-            changed = documents != self._documents
-            self._documents = documents
-            self.heard = time.monotonic()
-            if changed:
+            self.said = (documents, asked)
+            if documents != self._last_told:
+                self._last_told = documents
                 self.changes += 1
                 self._news.notify_all()

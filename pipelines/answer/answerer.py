@@ -162,13 +162,13 @@ class Answerer:
     def _from_columns(
         self, questions: Sequence[Question], now: Directory, kept: Mapping[Question, Answer], timer: Timer
     ) -> list[_Given] | None:
-        """The answers, without MongoDB; None where the columns do not have everything."""
-        resident = self._resident(now)
-        if not resident.months:
+        """The answers, without MongoDB; None where the columns do not have everything, or something has changed."""
+        resident, moment = self._resident(now), self.known.moment_of(now.version)
+        if not resident.months or not moment:
             return None
         given = []
         for question in questions:
-            answer = kept.get(question) or self._of_columns(question, now, resident, timer)
+            answer = kept.get(question) or self._of_columns(question, now, moment, resident, timer)
             if answer is None:
                 return None
             given.append(_Given(answer, question in kept))
@@ -177,11 +177,15 @@ class Answerer:
                 self._answers.put(each.answer)
         return given
 
-    def _of_columns(self, question: Question, now: Directory, resident: Resident, timer: Timer) -> Answer | None:
+    def _of_columns(
+        self, question: Question, now: Directory, moment: datetime, resident: Resident, timer: Timer
+    ) -> Answer | None:
         if question.compare:
             both = spans(question, *now.days) if now.days else None
-            halved = [self._of_columns(each, now, resident, timer) for each in halves(question, both)] if both else []
-            if not both or None in halved:
+            if not both:
+                return None
+            halved = [self._of_columns(each, now, moment, resident, timer) for each in halves(question, both)]
+            if None in halved:
                 return None
             with timer.stretch("shape"):
                 return _compared(question, both, [each for each in halved if each], now)
@@ -191,8 +195,8 @@ class Answerer:
             return None
         with timer.stretch("compute"):
             reads = (read for read in chosen.reads if isinstance(read, ColumnsRead))
-            found = [_evaluated(question, read, resident, now) for read in reads]
-        return _arranged(self.known.moment, question, chosen, found, now, timer)
+            found = [read_resident(question, read, resident.segments) for read in reads]
+        return _arranged(moment, question, chosen, found, now, timer)
 
     def _kept(self, version: Version, questions: Sequence[Question]) -> dict[Question, Answer]:
         """Those answers that are kept from before."""
@@ -249,7 +253,7 @@ class Answerer:
     ) -> Groups:
         if isinstance(read, ColumnsRead):
             with timer.stretch("compute"):
-                return _evaluated(question, read, resident, directory)
+                return read_resident(question, read, resident.segments)
         return self._sources.read(snapshot, question, read, directory, timer)
 
     def _compare(self, snapshot: Snapshot, question: Question, directory: Directory, timer: Timer) -> Answer:
@@ -258,10 +262,6 @@ class Answerer:
         now, *then = self._answer_all(snapshot, list(halves(question, both)), directory, timer)
         with timer.stretch("shape"):
             return _compared(question, both, [each.answer for each in (now, *then)], directory)
-
-
-def _evaluated(question: Question, read: ColumnsRead, resident: Resident, directory: Directory) -> Groups:
-    return read_resident(question, read, resident.segments, directory.vocabulary)
 
 
 def _compared(

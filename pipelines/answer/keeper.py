@@ -43,7 +43,7 @@ class Keeper:
             watcher = self._known.watcher
             seen = watcher.changes if watcher else 0
             try:
-                is_full = self._fill()
+                is_settled = self._fill()
                 had_trouble = False
             except (AnalyticsError, OSError) as error:
                 if not had_trouble:
@@ -51,7 +51,7 @@ class Keeper:
                 had_trouble = True
                 self._stop.wait(TROUBLE_S)
                 continue
-            if is_full and watcher:
+            if is_settled and watcher:
                 while watcher.changes <= seen and not self._stop.is_set():
                     watcher.wait(seen, LOOK_S)
                 self._stop.wait(SETTLE_S)
@@ -59,13 +59,15 @@ class Keeper:
                 self._stop.wait(LOOK_S)
 
     def _fill(self) -> bool:
+        """Whether nothing is left to be built."""
         directory = self._known.now()
         try:
             self._shelf.fill(directory, lambda months: self._read(directory, months))
         except NotWhole as error:
-            self._known.distrust(directory, error.periods)
+            if self._known.now(ask_anew=True).version == directory.version:  # or else a refresh came between
+                self._known.distrust(directory, error.periods)
             return False
-        return self._shelf.is_full(self._known.now())
+        return self._shelf.is_settled(self._known.now())
 
     def _read(self, directory: Directory, months: Months) -> Columns:
         expected = {month: (directory.months[month].rows, built) for month, built in months.items()}

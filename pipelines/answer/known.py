@@ -13,6 +13,7 @@ from pipelines.state.directory import VERSIONS, parse_version, read_directory
 from pipelines.state.floor import Floor
 from pipelines.state.version import EMPTY, Directory, Version
 from store.client import Snapshot, Store
+from store.watch import NOTHING
 
 log = logging.getLogger(__name__)
 LOOK_S = 10.0
@@ -31,7 +32,8 @@ class Known:
         self._store = store
         self.watcher = store.watch(STATUS.name, VERSIONS) if watch else None
         self.last: Directory | None = None
-        self._floor = floor
+        self._floor = floor or Floor()
+        self._asked = (EMPTY, datetime.min.replace(tzinfo=UTC))
         self._looked = (EMPTY, 0.0)
         self._lock = threading.Lock()
 
@@ -40,11 +42,15 @@ class Known:
         if self.watcher:
             self.watcher.close()
 
-    @property
-    def moment(self) -> datetime:
-        """When the watcher last heard that nothing has changed; the present moment without one."""
-        silent_s = time.monotonic() - self.watcher.heard if self.watcher else 0.0
-        return datetime.now(UTC) - timedelta(seconds=silent_s)
+    def moment_of(self, version: Version) -> datetime | None:
+        """The last moment at which this is known to have been the version; None if another one has been seen since."""
+        moments = [at for seen, at in (self._asked, self._heard()) if seen == version]
+        return max(moments, default=None)
+
+    def _heard(self) -> tuple[Version, datetime]:
+        """The version that the watcher tells, and the moment that it is of."""
+        documents, known_at = self.watcher.said if self.watcher else NOTHING
+        return parse_version(documents), datetime.now(UTC) - timedelta(seconds=time.monotonic() - known_at)
 
     def now(self, *, ask_anew: bool = False) -> Directory:
         """The directory as it is now; nothing is read where the watcher says that it has not changed.
@@ -72,15 +78,15 @@ class Known:
         told = self.watcher.current() if self.watcher else None
         if not told or parse_version(told) != version:
             return False
-        return not self._floor or not self._floor.is_above(version)
+        return not self._floor.is_above(version)
 
     def as_of(self, snapshot: Snapshot) -> Directory:
         """The directory as of a session's snapshot."""
         found = read_directory(snapshot, self.last, is_named=True)
+        self._floor.note(found.version)
         with self._lock:
             self.last = found
-        if self._floor:
-            self._floor.note(found.version)
+            self._asked = (found.version, snapshot.moment)
         return found
 
     def inspect(self, snapshot: Snapshot) -> Directory:

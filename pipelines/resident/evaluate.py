@@ -6,7 +6,7 @@ from math import prod
 
 import numpy as np
 
-from catalog.dimensions import Dimension, Vocabulary, date_of, day_number
+from catalog.dimensions import Dimension, date_of, day_number
 from catalog.kinds import NULL
 from catalog.purchases import DATE
 from pipelines.ask.question import Filter, Question
@@ -24,9 +24,7 @@ Stretch = tuple[Segment, date, date]
 """A segment, and the first and last day that count of it."""
 
 
-def read_resident(
-    question: Question, read: ColumnsRead, segments: Mapping[int, Segment], vocabulary: Vocabulary
-) -> Groups:
+def read_resident(question: Question, read: ColumnsRead, segments: Mapping[int, Segment]) -> Groups:
     """The groups of what a plan reads from columns.
 
     Attributes:
@@ -38,20 +36,16 @@ def read_resident(
         for year in range(first.year, last.year + 1)
         if year in segments
     ]
-    sizes = {each.name: len(vocabulary[each.name]) for each in question.query.by if not each.is_date}
-    return evaluate(stretches, question, sizes)
+    return evaluate(stretches, question)
 
 
-def evaluate(stretches: Sequence[Stretch], question: Question, sizes: dict[str, int]) -> Groups:
-    """The groups of all transactions of some stretches, which do not overlap.
-
-    Attributes:
-        sizes: how many members each dimension has in the vocabulary.
-    """
+def evaluate(stretches: Sequence[Stretch], question: Question) -> Groups:
+    """The groups of all transactions of some stretches, which do not overlap."""
     by = [dimension for dimension in question.query.by if dimension is not DATE]
     first, last = min(each[1] for each in stretches), max(each[2] for each in stretches)
     buckets = _Buckets(question, day_number(first), day_number(last))
-    shape = (len(buckets.starts), *(sizes[each.name] for each in by))
+    sizes = (max(segment.sizes[each.name] for segment, *_ in stretches) for each in by)
+    shape = (len(buckets.starts), *sizes)
     blocks = (block for stretch in stretches for block in _blocks(*stretch, question, by, buckets))
     present, sums = (_dense if prod(shape) <= MOST_DENSE else _sparse)(blocks, shape)
     codes = dict(zip(by, present[1:], strict=True))
@@ -81,13 +75,14 @@ class _Buckets:
             self.intervals = np.array([day_number(interval.start(date_of(day))) for day in self.starts.tolist()])
 
 
-Block = tuple[int, Array]
-"""The first bucket of a run, and its sums: 3 x |buckets| x |members of each dimension|."""
+Block = tuple[int, Array | Groups]
+"""The first bucket of a run, and its sums: 3 x |buckets| x |members of each dimension|, or those that occur."""
 
 
 def _dense(blocks: Iterable[Block], shape: tuple[int, ...]) -> tuple[tuple[Array, ...], Array]:
     total = np.zeros((3, *shape), np.int64)
     for first, sums in blocks:
+        assert not isinstance(sums, Groups)  # no block has more cells than all together
         runs = (slice(first, first + sums.shape[1]), *map(slice, sums.shape[2:]))
         total[(slice(None), *runs)] += sums
     present = np.nonzero(total[0])
@@ -97,13 +92,18 @@ def _dense(blocks: Iterable[Block], shape: tuple[int, ...]) -> tuple[tuple[Array
 def _sparse(blocks: Iterable[Block], shape: tuple[int, ...]) -> tuple[tuple[Array, ...], Array]:
     keys, values = [np.empty(0, np.int64)], [np.empty((3, 0), np.int64)]
     for first, sums in blocks:
-        present = np.nonzero(sums[0])
-        keys.append(np.ravel_multi_index((present[0] + first, *present[1:]), shape))
-        values.append(np.stack([each[present] for each in sums]))
+        found = sums if isinstance(sums, Groups) else _occurring(sums)
+        keys.append(np.ravel_multi_index((found.keys[0] + first, *found.keys[1:]), shape))
+        values.append(found.sums)
     order = np.argsort(joined := np.concatenate(keys), kind="stable")
     starts = np.flatnonzero(np.diff(joined[order], prepend=-1))
     added = np.add.reduceat(np.concatenate(values, axis=1)[:, order], starts, axis=1) if len(starts) else values[0]
     return tuple(np.unravel_index(joined[order][starts], shape)), added
+
+
+def _occurring(sums: Array) -> Groups:
+    present = np.nonzero(sums[0])
+    return Groups(present, np.stack([each[present] for each in sums]))
 
 
 def _blocks(
@@ -175,7 +175,9 @@ def _pick(segment: Segment, question: Question, by: Sequence[Dimension], names: 
     return cube.transpose(1, 0, *(left.index(name) + 2 for name in kept))
 
 
-def _scan(segment: Segment, question: Question, by: Sequence[Dimension], starts: Array, low: int, high: int) -> Array:
+def _scan(
+    segment: Segment, question: Question, by: Sequence[Dimension], starts: Array, low: int, high: int
+) -> Array | Groups:
     """The sums of the rows of the days from `low` to `high`, in buckets that begin at `starts`."""
     within = slice(int(np.searchsorted(segment.days, low)), int(np.searchsorted(segment.days, high, "right")))
     rows: Array | None = None
@@ -196,7 +198,11 @@ def _scan(segment: Segment, question: Question, by: Sequence[Dimension], starts:
         keys = begins.cumsum(dtype=kind)[taken(segment.days) - np.uint16(low)]
     for dimension, size in zip(by, sizes, strict=True):
         keys = keys * kind.type(size) + taken(segment.codes[dimension.name])
-    return _added(keys.astype(np.intp), taken(segment.cents), cells).reshape(3, len(starts), *sizes)
+    keys, cents, shape = keys.astype(np.intp), taken(segment.cents), (len(starts), *sizes)
+    if cells <= MOST_DENSE:
+        return _added(keys, cents, cells).reshape(3, *shape)
+    distinct, keys = np.unique(keys, return_inverse=True)
+    return Groups(np.unravel_index(distinct, shape), _added(keys, cents, len(distinct)))
 
 
 def _added(keys: Array, cents: Array, cells: int) -> Array:

@@ -75,7 +75,7 @@ def build(year: int, months: Mapping[Period, int], columns: Columns) -> Segment:
     Raises:
         TooLarge: its amounts add up to 2^53 cents or more.
     """
-    if columns.cents.sum(dtype=np.float64) >= EXACT:
+    if np.abs(columns.cents).sum(dtype=np.float64) >= EXACT:  # unknown amounts are added too, as -1
         raise TooLarge(f"the amounts of {year} add up to more than can be kept in columns")
     first = day_number(date(year, 1, 1))
     days = (columns.codes["date"] - first).astype(np.uint16)

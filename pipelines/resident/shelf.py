@@ -8,7 +8,6 @@ month changes the others of its year are still answered from the segment.
 import fcntl
 import logging
 import shutil
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -17,7 +16,7 @@ from pathlib import Path
 from catalog.calendar import Period
 from pipelines.derived.columns import Columns
 from pipelines.resident.files import Unreadable, read, write
-from pipelines.resident.segment import Segment, TooLarge, build
+from pipelines.resident.segment import NAMES, Segment, TooLarge, build
 from pipelines.state.version import EMPTY, Directory, Version
 
 log = logging.getLogger(__name__)
@@ -25,9 +24,14 @@ SUFFIX = ".columns"
 KEPT_DATABASES = 2
 """So many databases may have columns in one folder; those used longest ago are removed when another one comes."""
 
+ROW_BYTES = 2 + 4 + len(NAMES)
+"""A row takes at least so many."""
+
 Months = Mapping[Period, int]
 ReadMonths = Callable[[Months], Columns]
 """Reads the rows of some months as they are in these versions."""
+
+Mark = tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,9 @@ NONE = Resident()
 
 
 class Shelf:
-    """Finds segments, and builds those that are missing; may be used by several threads and processes.
+    """Finds segments, and builds those that are missing.
+
+    Several threads and processes may ask what is resident; one thread of each looks and fills.
 
     Attributes:
         folder: where the files are.
@@ -57,41 +63,56 @@ class Shelf:
     def __init__(self, folder: Path, max_bytes: int) -> None:
         self.folder = folder
         self.max_bytes = max_bytes
-        self._epoch = ""
-        self._segments: Mapping[int, Segment] = {}
+        self._held: tuple[str, Mapping[int, Segment]] = ("", {})
+        self._marks: Mapping[int, Mark] = {}
+        self._refused: dict[tuple[str, int], Months] = {}
         self._found: tuple[Version, Mapping[int, Segment], Resident] = (EMPTY, {}, NONE)
-        self._lock = threading.Lock()
 
     def resident(self, directory: Directory) -> Resident:
         """What can be answered from the segments held at present, as of a directory."""
         version, segments, found = self._found
-        if version == directory.version and segments is self._segments and not directory.incomplete:
+        epoch, held = self._held
+        if version == directory.version and segments is held and not directory.incomplete:
             return found
-        if self._epoch != directory.version.epoch:
+        if epoch != directory.version.epoch:
             return NONE
-        segments = self._segments
+        usable = {year: each for year, each in held.items() if _has_no_others(each, directory)}
         shown = {
             month
             for month, built in fresh_months(directory).items()
-            if (segment := segments.get(month.start.year)) and segment.months.get(month) == built
+            if month.start.year in usable and usable[month.start.year].months.get(month) == built
         }
-        found = Resident(segments, frozenset(shown))
+        found = Resident(usable, frozenset(shown))
         if not directory.incomplete:
-            self._found = (directory.version, segments, found)
+            self._found = (directory.version, held, found)
         return found
 
-    def is_full(self, directory: Directory) -> bool:
-        """Whether every fresh month is here."""
-        return len(self.resident(directory).months) == len(fresh_months(directory))
+    def is_settled(self, directory: Directory) -> bool:
+        """Whether nothing is left to be built: every fresh month is here, or there is no room for its year."""
+        return all(self._is_settled(directory, year, months) for year, months in _by_year(directory))
 
     def look(self, directory: Directory) -> None:
-        """Map the files of segments that are not here as they should be."""
+        """Map the files of segments that are not here as they should be, and let go of what there is no room for."""
         epoch = directory.version.epoch
-        for year, months in _by_year(directory).items():
-            if self._is_here(epoch, year, months):
-                continue
-            with suppress(OSError, Unreadable):
-                self._hold(epoch, read(self._path(epoch, year), epoch))
+        held = self._held_of(epoch)
+        kept: dict[int, Segment] = {}
+        marks: dict[int, Mark] = {}
+        left = self.max_bytes
+        for year, months in _by_year(directory):
+            segment, mark = held.get(year), self._marks.get(year)
+            if not _is_current(segment, months, directory):
+                with suppress(OSError, Unreadable):
+                    path = self._path(epoch, year)
+                    found = _mark_of(path)
+                    if found != mark or segment is None:
+                        segment, mark = read(path, epoch), found
+            if segment is not None and segment.nbytes <= left:
+                kept[year], left = segment, left - segment.nbytes
+                if mark:
+                    marks[year] = mark
+        self._marks = marks
+        if list(map(id, kept.values())) != list(map(id, held.values())) or epoch != self._held[0]:
+            self._held = (epoch, kept)
 
     def fill(self, directory: Directory, read_months: ReadMonths) -> None:
         """Build what is missing, unless another process is at it; the newest years first.
@@ -99,42 +120,57 @@ class Shelf:
         Raises:
             OSError: the disk is full or cannot be written.
         """
-        epoch = directory.version.epoch
-        if not epoch:
-            return
         self.look(directory)
-        by_year = sorted(_by_year(directory).items(), reverse=True)
-        if all(self._is_here(epoch, year, months) for year, months in by_year):
+        if self.is_settled(directory):
             return
+        epoch = directory.version.epoch
         with self._locked(epoch) as is_locked:
+            if not is_locked:
+                return
+            self.look(directory)  # another process may have built it until now
             left = self.max_bytes
-            for year, months in by_year if is_locked else ():
-                if not self._is_here(epoch, year, months):
-                    self._build(epoch, year, months, left, read_months)
-                left -= self._segments[year].nbytes if year in self._segments else 0
+            for year, months in _by_year(directory):
+                if not self._is_settled(directory, year, months):
+                    self._build(directory, year, months, left, read_months)
+                segment = self._held_of(epoch).get(year)
+                if segment is not None and segment.nbytes > left:  # a newer one has taken the room
+                    self._refuse(epoch, year, months)
+                elif segment is not None:
+                    left -= segment.nbytes
+            self.look(directory)
 
-    def _build(self, epoch: str, year: int, months: Months, left: int, read_months: ReadMonths) -> None:
+    def _build(self, directory: Directory, year: int, months: Months, left: int, read_months: ReadMonths) -> None:
+        epoch = directory.version.epoch
+        if sum(directory.rows[month] for month in months) * ROW_BYTES > left:
+            self._refuse(epoch, year, months)
+            return
         try:
             segment = build(year, months, read_months(months))
         except TooLarge as error:
             log.warning("%s", error)
+            self._refused[epoch, year] = months
             return
         if segment.nbytes > left:
-            log.warning("no room for the columns of %s: COLUMNS_MAX_MB is too small", year)
+            self._refuse(epoch, year, months)
             return
         path = self._path(epoch, year)
         write(path, segment, epoch)
-        self._hold(epoch, read(path, epoch))
+        held = {**self._held_of(epoch), year: read(path, epoch)}
+        self._marks = {**self._marks, year: _mark_of(path)}
+        self._held = (epoch, dict(sorted(held.items(), reverse=True)))
 
-    def _is_here(self, epoch: str, year: int, months: Months) -> bool:
-        held = self._segments.get(year)
-        return self._epoch == epoch and held is not None and held.months.items() >= months.items()
+    def _refuse(self, epoch: str, year: int, months: Months) -> None:
+        log.warning("no room for the columns of %s: COLUMNS_MAX_MB is too small", year)
+        self._refused[epoch, year] = months
+        self._path(epoch, year).unlink(missing_ok=True)
 
-    def _hold(self, epoch: str, segment: Segment) -> None:
-        with self._lock:
-            others = self._segments if self._epoch == epoch else {}
-            self._segments = {**others, segment.year: segment}
-            self._epoch = epoch
+    def _is_settled(self, directory: Directory, year: int, months: Months) -> bool:
+        epoch = directory.version.epoch
+        is_here = _is_current(self._held_of(epoch).get(year), months, directory)
+        return is_here or self._refused.get((epoch, year)) == months
+
+    def _held_of(self, epoch: str) -> Mapping[int, Segment]:
+        return self._held[1] if self._held[0] == epoch else {}
 
     def _path(self, epoch: str, year: int) -> Path:
         return self.folder / epoch / f"{year}{SUFFIX}"
@@ -167,13 +203,30 @@ def _used(folder: Path) -> float:
         return 0.0
 
 
+def _mark_of(path: Path) -> Mark:
+    """Tells a file from the one that takes its place."""
+    found = path.stat()
+    return found.st_ino, found.st_mtime_ns
+
+
+def _is_current(segment: Segment | None, months: Months, directory: Directory) -> bool:
+    """Whether a segment shows these fresh months of its year, and no month that the directory does not know."""
+    return segment is not None and segment.months.items() >= months.items() and _has_no_others(segment, directory)
+
+
+def _has_no_others(segment: Segment, directory: Directory) -> bool:
+    """Whether the directory knows all its months: rows of a month that is newer would count as a gap's."""
+    return segment.months.keys() <= directory.months.keys()
+
+
 def fresh_months(directory: Directory) -> dict[Period, int]:
     """The months that are not stale, each with the version that its page shows."""
     return {month: state.changed for month, state in directory.months.items() if not state.stale}
 
 
-def _by_year(directory: Directory) -> dict[int, dict[Period, int]]:
+def _by_year(directory: Directory) -> list[tuple[int, dict[Period, int]]]:
+    """The fresh months of each year, the newest first."""
     found: dict[int, dict[Period, int]] = {}
     for month, built in fresh_months(directory).items():
         found.setdefault(month.start.year, {})[month] = built
-    return found
+    return sorted(found.items(), reverse=True)

@@ -1,0 +1,1 @@
+"""Columns in memory: what they are, their files, and answers from them."""
