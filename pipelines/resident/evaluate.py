@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from math import prod
+from typing import cast
 
 import numpy as np
 
@@ -81,8 +82,8 @@ Block = tuple[int, Array | Groups]
 
 def _dense(blocks: Iterable[Block], shape: tuple[int, ...]) -> tuple[tuple[Array, ...], Array]:
     total = np.zeros((3, *shape), np.int64)
-    for first, sums in blocks:
-        assert not isinstance(sums, Groups)  # no block has more cells than all together
+    for first, found in blocks:
+        sums = cast("Array", found)  # no block has more cells than all together
         runs = (slice(first, first + sums.shape[1]), *map(slice, sums.shape[2:]))
         total[(slice(None), *runs)] += sums
     present = np.nonzero(total[0])
