@@ -44,10 +44,11 @@ def create_app(
     behaviour = behaviour or ServiceSettings.from_environment()
     connection = Connection(settings or Settings.from_environment(), behaviour.columns_mb << 20)
     app.extensions |= {"connection": connection, "stopping": threading.Event()}
+    counted = rates.Rates(behaviour.rate_limit, connection) if behaviour.rate_limit else None
     if is_fast:
         from service import fast
 
-        fast.install(app, connection, behaviour)
+        fast.install(app, connection, behaviour, counted)
     live.install(app)
     # Before a request these run in this order, after it in the opposite one.
     logs.install(app)
@@ -59,8 +60,8 @@ def create_app(
         cors.install(app, behaviour.cors_origins)
     if behaviour.keys:
         keys.install(app, behaviour.keys)
-    if behaviour.rate_limit:
-        rates.install(app, behaviour.rate_limit)  # also counts requests without a known key, by their address
+    if counted:
+        rates.install(app, counted)  # also counts requests without a known key, by their address
     if behaviour.keys:
         keys.require(app)
     api: Api = problems.ProblemApi(app)

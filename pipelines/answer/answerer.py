@@ -105,9 +105,23 @@ class Answerer:
             StoreUnavailable: MongoDB cannot be reached.
         """
         now = self.known.now(ask_anew=ask_anew)
+        return self.question(query, parameters, now, allowed), now
+
+    def question(
+        self, query: Query, parameters: Parameters, now: Directory, allowed: Collection[str] | None = None
+    ) -> Question:
+        """The same where the directory is known already."""
         question = ask(query, parameters, now.vocabulary, allowed)
         check_groups(question, now)
-        return question, now
+        return question
+
+    def in_memory(self, question: Question, now: Directory, timer: Timer) -> tuple[Answer, bool] | None:
+        """The answer without MongoDB, and whether it was kept from before; None where the columns do not have it."""
+        kept = self._kept(now.version, [question])
+        if kept:
+            return kept[question], True
+        given = self._from_columns([question], now, {}, timer)
+        return given[0] if given else None
 
     def answer(self, questions: Sequence[Question], timer: Timer, now: Directory | None = None) -> list[Answer]:
         """The exact answers, all as of one moment. The timer gets `plan`, `mongo`, `compute` and `shape`.

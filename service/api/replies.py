@@ -14,29 +14,28 @@ from pipelines.ask.question import Question
 from pipelines.state.version import Directory, Version
 from service.api.formats import JSON, Format, chosen
 from service.api.rows import row_texts
-from service.api.schemas import AnswerSchema
 from service.around.connection import current_answerer
 from service.around.context import Offer, context
 from service.around.measured import KEPT, UNCHANGED, measurements
 from service.around.requests import own_part
 
 Reply = dict[str, Any]
-_SURROUNDING = AnswerSchema()
 _NO_ROWS = '"rows": []'
 """Where the rows go. In a text of the reply the quotes would be escaped."""
 
 
 def head(found: Answer, directory: Directory) -> bytes:
     """An answer as JSON, up to the request's own part of `meta`. `own_part` follows."""
-
-    def make() -> bytes:
-        begin, end = current_app.json.dumps(_document(found, directory)).split(_NO_ROWS, 1)
-        return f'{begin}"rows": [{", ".join(row_texts(found))}]{end.removesuffix("}}")}, '.encode()
-
     is_present = found.version.has_data_of(directory.version)  # or else a commit came between the two
-    kept = current_app.extensions.get("heads")
-    body: bytes = kept(directory.version, found.question, make) if kept and is_present else make()
+    kept = current_app.extensions.get("heads") if is_present else None
+    body: bytes = kept(found, directory, written) if kept else written(found, directory)
     return body
+
+
+def written(found: Answer, directory: Directory) -> bytes:
+    """The same, made anew."""
+    begin, end = json.dumps(_document(found, directory)).split(_NO_ROWS, 1)
+    return f'{begin}"rows": [{", ".join(row_texts(found))}]{end.removesuffix("}}")}, '.encode()
 
 
 def _document(found: Answer, directory: Directory) -> Reply:
@@ -45,29 +44,28 @@ def _document(found: Answer, directory: Directory) -> Reply:
     compared: Reply = {}
     if found.previous:
         first, last = found.previous.first, found.previous.last
-        compared = {"compared_with": {"from": first, "to": last} if first else None}
-    surrounding = {
+        compared = {"compared_with": {"from": str(first), "to": str(last)} if first else None}
+    proof = directory.last_verification
+    return {
         "query": {
             "slug": query.slug, "title": query.title, "question": query.question, "answer": found.sentence,
             "filters": found.filters, **compared,
         },
-        "columns": found.columns,
-        "rows": (),
+        "columns": [vars(column) for column in found.columns],
+        "rows": [],
         "totals": found.totals(),
         "meta": {
             "source": found.plan.source,
             "reads": [str(read) for read in found.plan.reads],
             "refused": dict(found.plan.refused),
             "data_version": found.data_version,
-            "as_of": found.as_of,
+            "as_of": found.as_of.isoformat(),
             "verified": _is_verified(found, directory),
-            "verification": directory.last_verification,
+            "verification": proof and {**proof, "at": proof["at"].isoformat()},
             "warnings": found.plan.warnings,
             "estimate_ms": query.estimate_ms,
         },
     }  # fmt: skip
-    document: Reply = _SURROUNDING.dump(surrounding)
-    return document
 
 
 def _is_verified(found: Answer, directory: Directory) -> bool | None:

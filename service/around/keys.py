@@ -18,11 +18,16 @@ def install(app: Flask, keys: tuple[ApiKey, ...]) -> None:
     """Find out before each request whose key it brings. What counts requests comes between this and `require`."""
 
     def identify() -> None:
-        scheme, _, text = request.headers.get("Authorization", "").partition(" ")
-        if scheme.lower() == "bearer" and (key := find_key(keys, text.strip())):
-            context().client = key.name
+        context().client = identified(keys, request.headers.get("Authorization", ""))
 
     app.before_request(identify)
+
+
+def identified(keys: tuple[ApiKey, ...], authorization: str) -> str | None:
+    """The name of the key that an `Authorization` header brings; None if it has none that is known."""
+    scheme, _, text = authorization.partition(" ")
+    found = find_key(keys, text.strip()) if scheme.lower() == "bearer" else None
+    return found.name if found else None
 
 
 def require(app: Flask) -> None:

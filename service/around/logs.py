@@ -8,13 +8,14 @@ import json
 import logging
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from flask import Flask, Response, request
 
 from catalog.printable import printable
+from pipelines.answer.answer import Answer
 from pipelines.ask.question import EXPLORE_PARAMETERS
 from service.around import requests
 from service.around.context import context
@@ -24,6 +25,7 @@ from service.settings import ServerSettings
 
 log = logging.getLogger("service")
 MAX_VALUE = 200
+Parameters = Mapping[str, Sequence[str]]
 METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
 _TOLD = frozenset(EXPLORE_PARAMETERS)
 
@@ -80,17 +82,15 @@ def install(app: Flask) -> None:
     app.after_request(_log_request)
 
 
-def log_kept(fields: Mapping[str, Any], sent: requests.Sent) -> None:
-    """Log a request that got a kept reply.
-
-    Attributes:
-        fields: what was logged of the request that the reply was made for.
-    """
-    own = {
-        "request_id": sent.request_id, "trace_id": sent.trace_id, "status": sent.status, "client": sent.client,
-        "duration_ms": sent.timing_ms["total"], "timing_ms": sent.timing_ms, "bytes": sent.bytes, "kept": [True],
-    }  # fmt: skip
-    log.info("request", extra={"fields": {**fields, **own}})
+def log_direct(path: str, parameters: Parameters, answer: Answer, sent: requests.Sent, *, was_there: bool) -> None:
+    """Log a request that Flask has not seen; `was_there`: whether its reply was kept from before."""
+    log.info("request", extra={"fields": {
+        "request_id": sent.request_id, "trace_id": sent.trace_id, "method": "GET", "path": path,
+        "parameters": _shown(parameters), "status": sent.status, "duration_ms": sent.timing_ms["total"],
+        "client": sent.client, "query": requests.declared(answer.question.query.slug), "source": [answer.plan.source],
+        "reads": [str(read) for read in answer.plan.reads], "kept": [was_there], "data_version": answer.data_version,
+        "timing_ms": sent.timing_ms, "bytes": sent.bytes,
+    }})  # fmt: skip
 
 
 def _log_request(response: Response) -> Response:
@@ -107,7 +107,7 @@ def fields(response: Response) -> dict[str, Any]:
         "trace_id": context().trace_id,
         "method": request.method if request.method in METHODS else "another",
         "path": request.path[:MAX_VALUE],
-        "parameters": _parameters(),
+        "parameters": _shown(request.args.to_dict(flat=False)),
         "status": response.status_code,
         "duration_ms": timing["total"],
         "client": client(),
@@ -121,8 +121,7 @@ def fields(response: Response) -> dict[str, Any]:
     }
 
 
-def _parameters() -> dict[str, Any]:
-    given = request.args.to_dict(flat=False)
+def _shown(given: Parameters) -> dict[str, Any]:
     return {
         name[:MAX_VALUE]: [value[:MAX_VALUE] for value in values] if name in _TOLD else "not logged"
         for name, values in given.items()

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from math import ceil
 from typing import Any, NamedTuple
 
-from flask import current_app
+from flask import Flask, current_app
 
 from pipelines.ask.queries import BY_SLUG
 
@@ -69,5 +69,10 @@ def percentiles(values: Sequence[float]) -> dict[str, float]:
 
 def measurements() -> Measurements:
     """Those of the current application."""
-    found: Measurements = current_app.extensions.setdefault("measurements", Measurements())
+    return measurements_of(current_app)
+
+
+def measurements_of(app: Flask) -> Measurements:
+    """Those of an application."""
+    found: Measurements = app.extensions.setdefault("measurements", Measurements())
     return found

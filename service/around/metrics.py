@@ -7,7 +7,7 @@ A label is never text of a client's: routes are rules, queries are declared ones
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime
 from functools import partial
 
@@ -64,19 +64,13 @@ class Metrics:
         self.shed.inc()
         self.unread.inc()
 
-    def of_kept(self, route: str, answer: Answer) -> Callable[[requests.Sent], None]:
-        """What counts the requests that get one kept reply."""
-        by_status = {status: self.requests.labels(route, str(status)) for status in (200, 304)}
-        seconds = self.seconds.labels(answer.question.query.slug, answer.plan.source)
-        mongo_seconds = self.mongo_seconds.labels(answer.question.query.slug, answer.plan.source)
-
-        def count(sent: requests.Sent) -> None:
-            by_status[sent.status].inc()
-            self.kept.inc()
-            seconds.observe(sent.timing_ms["total"] / 1000)
-            mongo_seconds.observe(0.0)
-
-        return count
+    def count_direct(self, route: str, answer: Answer, sent: requests.Sent, *, was_there: bool) -> None:
+        """Count a request that Flask has not seen; `was_there`: whether its reply was kept from before."""
+        self.requests.labels(route, str(sent.status)).inc()
+        (self.kept if was_there else self.made).inc()
+        labels = requests.declared(answer.question.query.slug), answer.plan.source
+        self.seconds.labels(*labels).observe(sent.timing_ms["total"] / 1000)
+        self.mongo_seconds.labels(*labels).observe(0.0)
 
 
 class DatabaseFacts:

@@ -94,8 +94,6 @@ def _ours(error: AnalyticsError) -> Response:
 
 
 def _http(error: HTTPException) -> Response:
-    if error.code == HTTPStatus.TOO_MANY_REQUESTS:
-        return problem(error.code, f"Rate limit exceeded: {error.description}. Wait, then try again.")
     response = problem(error.code or 500, error.description or "")
     for name, value in error.get_headers():
         if name == "Allow":

@@ -79,7 +79,12 @@ def slug() -> str:
     """The declared query that this request is about: never text of the client's."""
     parts = route().split("/")
     asked = parts[3] if parts[1:3] == ["v1", "queries"] and len(parts) > 3 else ""
-    return asked if asked in BY_SLUG else "none"
+    return declared(asked)
+
+
+def declared(slug: str) -> str:
+    """The slug of a declared query; `none` of any other text."""
+    return slug if slug in BY_SLUG else "none"
 
 
 def parse_trace_parent(text: str) -> str | None:
