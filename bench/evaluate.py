@@ -1,4 +1,4 @@
-"""A prototype: questions answered from segments, by running sums where they reach and from the rows elsewhere."""
+"""A prototype that answers questions from segments: from running sums where possible, otherwise from the rows."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,13 +15,13 @@ from pipelines.ask.question import Filter, Question
 from pipelines.derived.columns import Array
 
 MOST_DENSE = 2**20
-"""Up to so many possible groups are added up in one array; above it only those that occur are held."""
+"""Up to this many possible groups are added up in one array; above it, only those that occur."""
 
 MOST_CUTS = 3
-"""More stretches than this between whole steps are read as one, with all that lies between."""
+"""More stretches than this between whole steps are read as one, together with everything in between."""
 
 Stretch = tuple[Segment, date, date]
-"""A segment, and the first and last day that count of it."""
+"""A segment, and its first and last day that count."""
 
 
 @dataclass(frozen=True)
@@ -29,9 +29,9 @@ class Groups:
     """Groups as arrays of the same length.
 
     Attributes:
-        keys: the codes, one array for each part of the key: the interval's first day where there are intervals, then
-            each dimension; dates are day numbers.
-        sums: transactions, priced and cents as 3 x |groups|.
+        keys: the codes, one array for each part of the key: the first day of the interval, if there are intervals,
+            then each dimension; dates are day numbers.
+        sums: transactions, priced transactions and cents as 3 x |groups|.
     """
 
     keys: tuple[Array, ...]
@@ -39,10 +39,10 @@ class Groups:
 
 
 def evaluate(stretches: Sequence[Stretch], question: Question, sizes: dict[str, int]) -> Groups:
-    """The groups of all transactions of some stretches, which do not overlap.
+    """The groups of all transactions of some stretches, which must not overlap.
 
     Attributes:
-        sizes: how many members each dimension has in the vocabulary.
+        sizes: the number of members of each dimension in the vocabulary.
     """
     by = [dimension for dimension in question.query.by if dimension is not DATE]
     first, last = min(each[1] for each in stretches), max(each[2] for each in stretches)
@@ -60,7 +60,7 @@ class _Buckets:
 
     Attributes:
         starts, ends: the first and last day number of each bucket.
-        intervals: the first day of the interval that each bucket lies in.
+        intervals: the first day of each bucket's interval.
     """
 
     def __init__(self, question: Question, first: int, last: int) -> None:
@@ -135,7 +135,7 @@ def _blocks(
 
 
 def _cuts(starts: Array, ends: Array) -> Iterator[tuple[int, int, int]]:
-    """The buckets in which days are left over, with the first and last of these days."""
+    """The buckets with days that no step covers, with the first and last of these days."""
     for bucket in np.flatnonzero(starts <= ends).tolist():
         yield bucket, int(starts[bucket]), int(ends[bucket])
 
@@ -155,7 +155,7 @@ def _between(running: Array, first: Array, last: Array, whole: Array) -> Array:
 
 
 def _pick(segment: Segment, question: Question, by: Sequence[Dimension], names: Sequence[str], sums: Array) -> Array:
-    """Of the sums of a combination's members those that the filters let through, by the dimensions of the rows."""
+    """The sums of a combination that match the filters, by the dimensions of the rows."""
     cube = sums.reshape(len(sums), 3, *(segment.sizes[name] for name in names))
     kept = [dimension.name for dimension in by]
     for axis in range(len(names) - 1, -1, -1):
@@ -172,7 +172,7 @@ def _pick(segment: Segment, question: Question, by: Sequence[Dimension], names: 
 
 
 def _scan(segment: Segment, question: Question, by: Sequence[Dimension], starts: Array, low: int, high: int) -> Array:
-    """The sums of the rows of the days from `low` to `high`, in buckets that begin at `starts`."""
+    """The sums of the rows from day `low` to day `high`, in buckets that begin at `starts`."""
     within = slice(int(np.searchsorted(segment.days, low)), int(np.searchsorted(segment.days, high, "right")))
     rows: Array | None = None
     for each in sorted(question.filters, key=lambda each: _share(each, segment)):  # the most selective first
@@ -196,7 +196,7 @@ def _scan(segment: Segment, question: Question, by: Sequence[Dimension], starts:
 
 
 def _added(keys: Array, cents: Array, cells: int) -> Array:
-    """Transactions, priced and cents of each key: 3 x `cells`.
+    """Transactions, priced transactions and cents of each key: 3 x `cells`.
 
     `bincount` adds doubles, which is exact below 2^53: a segment whose amounts add up to more is not built.
     """
