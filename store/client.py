@@ -171,5 +171,5 @@ _WIRE_VERSION = 17
 
 
 def any_of(ids: Sequence[int]) -> Document:
-    """The condition that matches these ids; its bounds keep MongoDB from scanning a clustered collection any further."""
+    """The condition that matches these ids; its bounds spare MongoDB the rest of a clustered collection."""
     return {"_id": {"$in": list(ids), "$gte": min(ids, default=0), "$lte": max(ids, default=0)}}

@@ -1,4 +1,4 @@
-"""What is there for speed alone: without it the service answers the same. Only `create_app` uses it."""
+"""What exists for speed only: without it, the service answers the same. Only `create_app` uses it."""
 
 from flask import Flask
 
@@ -8,11 +8,11 @@ from service.settings import ServiceSettings
 
 
 def install(app: Flask, connection: Connection, behaviour: ServiceSettings) -> None:
-    """Keep replies, and refuse what is too much. Install it before everything else.
+    """Cache replies and refuse excess requests. Install it before everything else.
 
-    What is installed first comes last after a request.
+    What is installed first runs last after a request.
     """
-    if not (behaviour.keys or behaviour.rate_limit or behaviour.cors_origins):  # which have to see each request
+    if not (behaviour.keys or behaviour.rate_limit or behaviour.cors_origins):  # they need to see each request
         kept.install(app, lambda: connection.answerer)
     heads.install(app)
     places = admission.Places(behaviour.places)

@@ -1,4 +1,4 @@
-"""Heads of replies: what the same answer always has. Making one takes most of the time of a reply."""
+"""Heads of replies: the part that is the same for the same answer. Creating it takes most of a reply's time."""
 
 from collections.abc import Callable
 
@@ -9,17 +9,17 @@ from pipelines.ask.question import Question
 from pipelines.state.version import Version
 
 MAX_BYTES = 8 << 20
-"""So many bytes of heads are kept by a process."""
+"""The size of a process's cache of heads, in bytes."""
 
 
 class Heads:
-    """Keeps heads by data version and question; may be used by several threads."""
+    """A cache of heads by data version and question; thread-safe."""
 
     def __init__(self) -> None:
         self._heads: Cache[tuple[Version, Question], bytes] = Cache(MAX_BYTES, len)
 
     def get(self, version: Version, question: Question, make: Callable[[], bytes]) -> bytes:
-        """The head of the reply to a question, made only where it is not here."""
+        """The head of the reply to a question, created only if it is not cached."""
         found = self._heads.get((version, question))
         if found is None:
             self._heads.put((version, question), found := make())
@@ -27,5 +27,5 @@ class Heads:
 
 
 def install(app: Flask) -> None:
-    """Let `service.api.replies` get heads from here."""
+    """Let `service.api.replies` get heads from this cache."""
     app.extensions["heads"] = Heads().get

@@ -1,8 +1,8 @@
-"""Replies that were sent before and are still right, sent again before Flask sees the request.
+"""Cached replies that are still correct, sent again without Flask.
 
-A reply is right for as long as the change stream tells the version that it was made of. Then all that is new in it
-is the request's own: its id and its timing. Where a request is no plain one (another method, a key, an origin, a
-condition that does not name the kept reply), Flask answers.
+A reply is correct as long as the change stream reports the version it was created from. Then only the request's own
+id and timing are new. Any special request (another method, a key, an origin, a condition that does not match the cached
+reply) is answered by Flask.
 """
 
 import struct
@@ -27,12 +27,12 @@ from service.around.measured import KEPT, UNCHANGED, measurements
 from store.timing import Timer
 
 MAX_BYTES = 8 << 20
-"""So many bytes of replies are kept by a process."""
+"""The size of a process's cache of replies, in bytes."""
 
 _EVERY_TIME = frozenset({"Content-Type", "Content-Length", "Content-Encoding", "Server-Timing", "X-Request-Id", "Date"})
 _OF_FLASK = ("CONTENT_LENGTH", "HTTP_AUTHORIZATION", "HTTP_ORIGIN", "HTTP_RANGE", "HTTP_TRANSFER_ENCODING")
 Address = tuple[str, ...]
-"""What names a reply: all of a request that it depends on."""
+"""The cache key of a reply: every part of a request that it depends on."""
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
@@ -41,15 +41,15 @@ Application = Callable[[Environ, StartResponse], Iterable[bytes]]
 
 @dataclass(frozen=True)
 class Kept:
-    """A reply without what is each request's own.
+    """A reply without the request's own parts.
 
     Attributes:
-        version: of the data and the rollups that it is of.
-        etag: its name.
-        headers: those that are the same each time.
+        version: the version it was created from.
+        etag: its ETag.
+        headers: the headers that are always the same.
         head: its body up to the request's own part.
-        packed, checksum: the same packed with gzip up to a byte's end, and the CRC-32 of `head`.
-        told: called with each request that gets it.
+        packed, checksum: `head` compressed with gzip up to a byte boundary, and its CRC-32.
+        told: called for each request that gets it.
     """
 
     version: Version
@@ -62,7 +62,7 @@ class Kept:
 
 
 class KeptReplies:
-    """WSGI middleware that answers from kept replies; may be used by several threads."""
+    """WSGI middleware that answers from cached replies; thread-safe."""
 
     def __init__(self, app: Application, answerer: Callable[[], Answerer]) -> None:
         self._app = app
@@ -70,7 +70,7 @@ class KeptReplies:
         self._kept: Cache[Address, Kept] = Cache(MAX_BYTES, _size)
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        """Answer from a kept reply, or let the application answer."""
+        """Answer from the cache, or let the application answer."""
         kept = self._find(environ)
         condition = environ.get("HTTP_IF_NONE_MATCH")
         if kept is None or condition not in (None, kept.etag):
@@ -92,7 +92,7 @@ class KeptReplies:
         return [body]
 
     def keep(self, kept: Kept) -> None:
-        """Keep the reply to the present request."""
+        """Cache the reply to the current request."""
         self._kept.put(_address(request.environ), kept)
 
     def _find(self, environ: Environ) -> Kept | None:
@@ -104,16 +104,16 @@ class KeptReplies:
             return None
         watcher = self._answerer().known.watcher
         told = watcher.current() if watcher else None
-        with suppress(AnalyticsError):  # Flask says which
+        with suppress(AnalyticsError):  # Flask reports it
             if told and parse_version(told) == kept.version:
                 return kept
         return None
 
 
 def install(app: Flask, answerer: Callable[[], Answerer]) -> None:
-    """Keep the replies that `service.api.replies` offers, with the headers that everything else gives them.
+    """Cache the replies offered by `service.api.replies`, with the headers that everything else adds.
 
-    Install it first: what is installed first comes last after a request.
+    Install it first: what is installed first runs last after a request.
     """
     replies = KeptReplies(app.wsgi_app, answerer)
     app.wsgi_app = replies  # type: ignore[method-assign]  # as Flask's documentation says
@@ -150,13 +150,13 @@ def _address(environ: Environ) -> Address:
 
 
 def _size(kept: Kept) -> int:
-    return len(kept.head) + len(kept.packed) + 4_096  # headers, and what tells logs and metrics
+    return len(kept.head) + len(kept.packed) + 4_096  # the headers, and the functions for logs and metrics
 
 
 def _body(kept: Kept, end: bytes, accepted: str) -> tuple[bytes, list[tuple[str, str]]]:
-    """The body and the header of its encoding.
+    """The body, and the header for its encoding.
 
-    The end is one stored block (RFC 1951, 3.2.4) after the packed head (RFC 1952).
+    If compressed, the end is one stored block (RFC 1951, 3.2.4) after the compressed head (RFC 1952).
     """
     size = len(kept.head) + len(end)
     if size < MIN_BYTES or "gzip" not in accepted:
