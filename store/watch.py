@@ -30,12 +30,13 @@ class Watcher:
     Attributes:
         uri: returns the connection string; called whenever the stream is opened.
         changes: the number of changes so far; waiting for a larger number is waiting for the next change.
+        heard: when the stream last returned, even without a change (`monotonic`).
     """
 
     def __init__(self, uri: Callable[[], str], database: str, collection: str, ids: Mapping[str, str]) -> None:
         self._uri, self._database, self._collection, self._ids = uri, database, collection, dict(ids)
         self._documents: Sequence[Mapping[str, Any]] = ()
-        self._heard = -SILENCE_S
+        self.heard = -SILENCE_S
         self._news = threading.Condition()
         self._stop = threading.Event()
         self.changes = 0
@@ -44,7 +45,7 @@ class Watcher:
 
     def current(self) -> Sequence[Mapping[str, Any]]:
         """The current documents; empty if they are not known for sure: then ask the database."""
-        return self._documents if time.monotonic() - self._heard < SILENCE_S else ()
+        return self._documents if time.monotonic() - self.heard < SILENCE_S else ()
 
     def wait(self, seen: int, timeout_s: float) -> int:
         """Wait until `changes` is greater than `seen` or the time is over; returns `changes`."""
@@ -73,7 +74,7 @@ class Watcher:
             try:
                 await self._listen(client[self._database][self._collection])
             except PyMongoError as error:
-                self._heard = -SILENCE_S
+                self.heard = -SILENCE_S
                 log.info("the change stream broke (%s); it is opened again", type(error).__name__)
                 await asyncio.sleep(RETRY_S)
             finally:
@@ -88,11 +89,11 @@ class Watcher:
             primary = client.primary  # a stream outlives its primary's step-down, and is silent if cut off
             while not self._stop.is_set() and stream.alive:
                 if client.primary != primary:
-                    self._heard = -SILENCE_S
+                    self.heard = -SILENCE_S
                     return
                 if await stream.try_next():
                     self._tell(await self._read(collection))
-                self._heard = time.monotonic()
+                self.heard = time.monotonic()
 
     async def _read(self, collection: Any) -> Sequence[Mapping[str, Any]]:
         """All documents as of one moment: they are small and few, and the version is the sum of theirs."""
@@ -104,7 +105,7 @@ class Watcher:
         with self._news:
             changed = documents != self._documents
             self._documents = documents
-            self._heard = time.monotonic()
+            self.heard = time.monotonic()
             if changed:
                 self.changes += 1
                 self._news.notify_all()
