@@ -15,13 +15,13 @@ from pipelines.plan.reads import ColumnsRead
 from pipelines.resident.segment import NAMES, Segment, steps
 
 MOST_DENSE = 2**20
-"""Up to this many possible groups are added up in one array; above it, only those that occur."""
+"""Up to so many possible groups are added up in one array; above it only those that occur are held."""
 
 MOST_CUTS = 3
-"""More stretches than this between whole steps are read as one, together with everything in between."""
+"""More stretches than this between whole steps are read as one, with all that lies between."""
 
 Stretch = tuple[Segment, date, date]
-"""A segment, and its first and last day that count."""
+"""A segment, and the first and last day that count of it."""
 
 
 def read_resident(
@@ -43,10 +43,10 @@ def read_resident(
 
 
 def evaluate(stretches: Sequence[Stretch], question: Question, sizes: dict[str, int]) -> Groups:
-    """The groups of all transactions of some stretches, which must not overlap.
+    """The groups of all transactions of some stretches, which do not overlap.
 
     Attributes:
-        sizes: the number of members of each dimension in the vocabulary.
+        sizes: how many members each dimension has in the vocabulary.
     """
     by = [dimension for dimension in question.query.by if dimension is not DATE]
     first, last = min(each[1] for each in stretches), max(each[2] for each in stretches)
@@ -64,7 +64,7 @@ class _Buckets:
 
     Attributes:
         starts, ends: the first and last day number of each bucket.
-        intervals: the first day of each bucket's interval.
+        intervals: the first day of the interval that each bucket lies in.
     """
 
     def __init__(self, question: Question, first: int, last: int) -> None:
@@ -139,7 +139,7 @@ def _blocks(
 
 
 def _cuts(starts: Array, ends: Array) -> Iterator[tuple[int, int, int]]:
-    """The buckets with days that no step covers, with the first and last of these days."""
+    """The buckets in which days are left over, with the first and last of these days."""
     for bucket in np.flatnonzero(starts <= ends).tolist():
         yield bucket, int(starts[bucket]), int(ends[bucket])
 
@@ -159,7 +159,7 @@ def _between(running: Array, first: Array, last: Array, whole: Array) -> Array:
 
 
 def _pick(segment: Segment, question: Question, by: Sequence[Dimension], names: Sequence[str], sums: Array) -> Array:
-    """The sums of a combination that match the filters, by the dimensions of the rows."""
+    """Of the sums of a combination's members those that the filters let through, by the dimensions of the rows."""
     cube = sums.reshape(len(sums), 3, *(segment.sizes[name] for name in names))
     kept = [dimension.name for dimension in by]
     for axis in range(len(names) - 1, -1, -1):
@@ -176,7 +176,7 @@ def _pick(segment: Segment, question: Question, by: Sequence[Dimension], names: 
 
 
 def _scan(segment: Segment, question: Question, by: Sequence[Dimension], starts: Array, low: int, high: int) -> Array:
-    """The sums of the rows from day `low` to day `high`, in buckets that begin at `starts`."""
+    """The sums of the rows of the days from `low` to `high`, in buckets that begin at `starts`."""
     within = slice(int(np.searchsorted(segment.days, low)), int(np.searchsorted(segment.days, high, "right")))
     rows: Array | None = None
     for each in sorted(question.filters, key=lambda each: _share(each, segment)):  # the most selective first
@@ -200,7 +200,7 @@ def _scan(segment: Segment, question: Question, by: Sequence[Dimension], starts:
 
 
 def _added(keys: Array, cents: Array, cells: int) -> Array:
-    """Transactions, priced transactions and cents of each key: 3 x `cells`.
+    """Transactions, priced and cents of each key: 3 x `cells`.
 
     `bincount` adds doubles, which is exact below 2^53: a segment whose amounts add up to more is not built.
     """

@@ -1,8 +1,8 @@
 """A segment: the fresh months of one year as columns sorted by day, with running sums for up to three dimensions.
 
-Running sums answer without reading any row: a range is the difference of two of their steps. The fewer dimensions,
-the finer the steps: by day for none and one, by month for two, by year for three. Their size depends on the calendar
-and the members, not on the number of rows: 4 MB a year.
+Running sums answer without a look at any row: a range is the difference of two of their steps. The fewer dimensions,
+the finer the steps: by day for none and one, by month for two, by year for three. They depend on the calendar and the
+members alone, not on how many rows there are: 4 MB a year.
 """
 
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ from pipelines.derived.columns import Array, Columns
 from pipelines.derived.slices import EXACT, sums
 
 MOST_CELLS = 2**16
-"""A combination of dimensions with more cells has no running sums; its rows are read instead."""
+"""A combination of dimensions with more cells has no running sums: its rows are read instead."""
 
 MOST_DIMENSIONS = 3
 NAMES = tuple(dimension.name for dimension in PURCHASES.filterable)
@@ -32,12 +32,12 @@ class Segment:
     """The transactions of the fresh months of a year.
 
     Attributes:
-        year: the year.
-        months: its months, each with its data version.
-        days: each row's day of the year, from 0, ascending.
-        codes: each dimension's codes, except the date's, in one or two bytes.
-        cents: the amounts, NULL if unknown.
-        sizes: each dimension's largest code plus one.
+        year: which year.
+        months: the months that it has, each with the data version that it shows.
+        days: for each row the day of the year, from 0; ascending.
+        codes: for each dimension but the date its codes, in one or two bytes.
+        cents: the amounts, NULL where unknown.
+        sizes: how many members each dimension has here: its largest code and one.
         running: for each combination of dimensions, in the order of NAMES, the sums up to and with each step:
             |steps| x transactions, priced, cents x |cells|.
     """
@@ -70,7 +70,7 @@ class TooLarge(Exception):
 
 
 def build(year: int, months: Mapping[Period, int], columns: Columns) -> Segment:
-    """The segment of a year from the rows of some of its months, ordered by day.
+    """The segment of a year from the rows of some of its months, which are in the order of their days.
 
     Raises:
         TooLarge: its amounts add up to 2^53 cents or more.
@@ -85,7 +85,7 @@ def build(year: int, months: Mapping[Period, int], columns: Columns) -> Segment:
 
 
 def steps(year: int, count: int) -> Array:
-    """The last day of each step of the running sums of `count` dimensions, as days of the year."""
+    """The last day of each step of the running sums of so many dimensions, as days of the year."""
     last = day_number(date(year, 12, 31)) - day_number(date(year, 1, 1))
     if count < 2:
         return np.arange(last + 1)
