@@ -1,4 +1,4 @@
-"""Replies: an answer as a document, named by an ETag, in the form that the client takes."""
+"""Replies: answers as documents with an ETag, in the format that the client accepts."""
 
 import hashlib
 import json
@@ -69,7 +69,7 @@ def _document(found: Answer, directory: Directory) -> Reply:
 
 
 def _is_verified(found: Answer, directory: Directory) -> bool | None:
-    """Whether the last verification saw everything as it was read here, and found it well; None before the first."""
+    """Whether the last verification covered everything as read here, without a difference; None before the first."""
     spans = [(found.question.first, found.question.last)]
     if found.previous:
         spans.append((found.previous.first, found.previous.last))
@@ -80,13 +80,13 @@ def _is_verified(found: Answer, directory: Directory) -> bool | None:
 
 
 def etag(questions: Sequence[Question], vocabulary: Vocabulary, version: Version, form: Format = JSON) -> str:
-    """The name of a reply: its data version, its questions and its format. The same name stands for the same rows."""
+    """The ETag of a reply, from data version, questions and format: the same ETag means the same rows."""
     asked = [form.suffix, *([each.query.slug, each.echo(vocabulary), each.source] for each in questions)]
     return f"{version.epoch[-8:]}-{version.number}-{hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:16]}"
 
 
 def answer(question: Question, directory: Directory, suffix: str | None = None) -> Response:
-    """The response to a question: rows in the requested format, or 304 if the client has them.
+    """The response to a question: its rows in the requested format, or 304 if the client has them.
 
     Raises:
         NotAcceptable: the client accepts none of the formats.
@@ -116,7 +116,7 @@ def answer(question: Question, directory: Directory, suffix: str | None = None) 
 def conditional(
     questions: Sequence[Question], directory: Directory, form: Format, write: Callable[[], tuple[bytes, Version]]
 ) -> Response:
-    """What `write` makes, and the version it is of, as a response with an ETag; 304 where the client has it."""
+    """The body that `write` returns with its version, as a response with an ETag; 304 if the client has it."""
     response = Response(mimetype=form.mimetype)
     response.set_etag(etag(questions, directory.vocabulary, directory.version, form), weak=True)
     response.cache_control.no_cache = True

@@ -1,4 +1,4 @@
-"""Who asks: the key that a request brings."""
+"""The API key of a request, and whether it needs one."""
 
 from flask import Flask, request
 
@@ -15,7 +15,7 @@ class Unauthorized(UserError):
 
 
 def install(app: Flask, keys: tuple[ApiKey, ...]) -> None:
-    """Find out before each request whose key it brings. What counts requests comes between this and `require`."""
+    """Identify the client by its key before each request. Rate limits are installed between this and `require`."""
 
     def identify() -> None:
         context().client = identified(keys, request.headers.get("Authorization", ""))
@@ -31,7 +31,7 @@ def identified(keys: tuple[ApiKey, ...], authorization: str) -> str | None:
 
 
 def require(app: Flask) -> None:
-    """Refuse each request without a known key, except for open paths."""
+    """Refuse requests without a known key, except on open paths."""
     app.before_request(_require)
 
 
@@ -46,5 +46,5 @@ def _require() -> None:
 
 
 def client() -> str:
-    """Who asks: the name of the key, else the address of the connection."""
+    """The client: the name of its key, else the address of the connection."""
     return context().client or request.remote_addr or "unknown"

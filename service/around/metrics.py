@@ -1,9 +1,9 @@
-"""/metrics in Prometheus' text form, right for all workers together.
+"""/metrics in the Prometheus text format, for all workers together.
 
-Each worker writes its counts into files of a private folder (PROMETHEUS_MULTIPROC_DIR, made by `service.server`), and
-whichever worker is asked adds them up; the files of a killed worker stay and count.
-What is true of the database and not of a worker is read from it when asked.
-A label is never text of a client's: routes are rules, queries are declared ones.
+Each worker writes its counts into files of a private folder (PROMETHEUS_MULTIPROC_DIR, created by `service.server`),
+and any worker can add them up; the files of a killed worker remain and count.
+Facts about the database are read from it on request.
+Labels never contain a client's text: they are routes and declared queries.
 """
 
 import os
@@ -28,7 +28,7 @@ BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0,
 
 
 class Metrics:
-    """What is counted. Each application has its own."""
+    """The counters and histograms of one application."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -74,13 +74,13 @@ class Metrics:
 
 
 class DatabaseFacts:
-    """What the database says of itself at this moment, as gauges."""
+    """The current state of the database, as gauges."""
 
     def __init__(self, directory: Directory | None) -> None:
         self._directory = directory
 
     def collect(self) -> Iterator[Metric]:
-        """The gauges; while MongoDB is away only that it is."""
+        """The gauges; while MongoDB is unavailable, only that one."""
         yield GaugeMetricFamily("analytics_mongodb_up", "Whether MongoDB answers", float(self._directory is not None))
         if self._directory is None:
             return
@@ -125,7 +125,7 @@ def install(app: Flask) -> None:
 
 @blueprint.get("/metrics")
 def page() -> Response:
-    """The counts of all workers, and the database's facts."""
+    """The counts of all workers, and the state of the database."""
     counts = CollectorRegistry()
     if os.environ.get(FOLDER):
         MultiProcessCollector(counts)  # type: ignore[no-untyped-call]

@@ -189,11 +189,11 @@ def install(app: Flask, rates: Rates) -> None:
 
 
 def origin(address: str) -> str:
-    """What counts as one address: of IPv6 a whole /64, for each client has as many in it as it likes."""
+    """What counts as one address: for IPv6, a whole /64, as a client can use any address in it."""
     try:
         found = ip_address(address)
     except ValueError:
-        return address  # of a local socket
+        return address  # a local socket
     if isinstance(found, IPv6Address):
         return str(found.ipv4_mapped or ip_network((found, 64), strict=False))
     return address

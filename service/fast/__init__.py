@@ -1,4 +1,4 @@
-"""What is there for speed alone: without it the service answers the same. Only `create_app` uses it."""
+"""What exists for speed only: without it, the service answers the same. Only `create_app` uses it."""
 
 from flask import Flask
 

@@ -10,13 +10,13 @@ from pipelines.ask.question import Question
 from pipelines.state.version import Directory, Version
 
 MAX_BYTES = 8 << 20
-"""So many bytes of heads are kept by a process."""
+"""The size of a process's cache of heads, in bytes."""
 
 Make = Callable[[Answer, Directory], bytes]
 
 
 class Heads:
-    """Keeps heads by data version and question; may be used by several threads."""
+    """A cache of heads by data version and question; thread-safe."""
 
     def __init__(self) -> None:
         self._heads: Cache[tuple[Version, Question], bytes] = Cache(MAX_BYTES, len)
@@ -31,5 +31,5 @@ class Heads:
 
 
 def install(app: Flask) -> None:
-    """Let `service.api.replies` get heads from here."""
+    """Let `service.api.replies` get heads from this cache."""
     app.extensions["heads"] = Heads().get

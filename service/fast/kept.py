@@ -33,7 +33,7 @@ from service.keys import ApiKey
 from store.timing import Timer
 
 MAX_BYTES = 8 << 20
-"""So many bytes of replies are kept by a process."""
+"""The size of a process's cache of replies, in bytes."""
 
 MOST_FORMS = 64
 """Headers depend on the scheme and the origin: so many combinations are kept."""
@@ -46,7 +46,7 @@ _EVERY_TIME = frozenset(
 )  # fmt: skip
 _OF_FLASK = ("CONTENT_LENGTH", "HTTP_RANGE", "HTTP_TRANSFER_ENCODING", "SCRIPT_NAME")
 Address = tuple[str, ...]
-"""What names a reply: all of a request that it depends on."""
+"""The cache key of a reply: every part of a request that it depends on."""
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
@@ -58,12 +58,12 @@ Tell = Callable[[str, logs.Parameters, Answer, requests.Sent, bool], None]
 
 @dataclass(frozen=True)
 class Kept:
-    """A reply without what is each request's own.
+    """A reply without the request's own parts.
 
     Attributes:
-        version: of the data and the rollups that it is of.
-        etag: its name.
-        headers: those that are the same each time.
+        version: the version it was created from.
+        etag: its ETag.
+        headers: the headers that are always the same.
         head: its body up to the request's own part.
         tell: called with each request that gets it, and whether it was there already.
     """
@@ -175,7 +175,7 @@ class KeptReplies:
 def install(app: Flask, answerer: Callable[[], Answerer], keys: tuple[ApiKey, ...], rates: Rates | None) -> None:
     """Keep the replies that `service.api.replies` offers, with the headers that everything else gives them.
 
-    Install it first: what is installed first comes last after a request.
+    Install it first: what is installed first runs last after a request.
     """
     replies = KeptReplies(app.wsgi_app, answerer, keys, rates, partial(_tell, app))
     app.wsgi_app = replies  # type: ignore[method-assign]  # as Flask's documentation says
@@ -228,9 +228,9 @@ def _size(kept: Kept) -> int:
 
 
 def _body(kept: Kept, end: bytes, accepted: str) -> tuple[bytes, list[tuple[str, str]]]:
-    """The body and the header of its encoding.
+    """The body, and the header for its encoding.
 
-    The end is one stored block (RFC 1951, 3.2.4) after the packed head (RFC 1952).
+    If compressed, the end is one stored block (RFC 1951, 3.2.4) after the compressed head (RFC 1952).
     """
     size = len(kept.head) + len(end)
     if size < MIN_BYTES or "gzip" not in accepted:

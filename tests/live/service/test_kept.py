@@ -1,4 +1,4 @@
-"""Kept replies: what is sent again is what would be made anew, and never what was right once."""
+"""Cached replies: they equal newly created ones and are never out of date."""
 
 import gzip
 import json
@@ -31,7 +31,7 @@ def app(loaded: Store) -> Iterator[Counted]:
 
 
 def without_own(response: TestResponse) -> Any:
-    """A reply without what is each request's own."""
+    """A reply without the request's own parts."""
     body = gzip.decompress(response.data) if response.headers.get("Content-Encoding") == "gzip" else response.data
     document = json.loads(body)
     assert document["meta"].pop("timing_ms")["total"] >= 0
@@ -40,17 +40,17 @@ def without_own(response: TestResponse) -> Any:
 
 
 def test_a_reply_that_is_sent_again_is_the_same(app: Counted) -> None:
-    """Body and headers, plain and packed; Flask is asked once."""
+    """Body and headers, plain and compressed; only one request reaches Flask."""
     app.get()
     app.wait()
-    made = app.get(Accept_Encoding="identity;q=1")  # with weights Flask answers
+    made = app.get(Accept_Encoding="identity;q=1")  # with weights, Flask answers
     asked = app.asked
     for headers in ({}, {"Accept_Encoding": "gzip, deflate, br"}, {"X_Request_Id": "mine"}):
         sent = app.get(**headers)
         assert without_own(sent) == without_own(made)
         assert sent.status == made.status
         assert ("Content-Encoding" in sent.headers) == ("Accept_Encoding" in headers)
-        assert {*sent.headers.keys()} - {"Content-Encoding"} == {*made.headers.keys()} - {"Date"}  # the server's
+        assert {*sent.headers.keys()} - {"Content-Encoding"} == {*made.headers.keys()} - {"Date"}  # by the server
         own = {"Content-Length", "Server-Timing", "X-Request-Id", "Content-Encoding", "Date"}
         assert {n: v for n, v in sent.headers if n not in own} == {n: v for n, v in made.headers if n not in own}
         assert int(sent.headers["Content-Length"]) == len(sent.data)
@@ -60,7 +60,7 @@ def test_a_reply_that_is_sent_again_is_the_same(app: Counted) -> None:
 
 
 def test_what_the_client_has_is_a_304(app: Counted) -> None:
-    """By the kept name without Flask; by any other condition Flask decides."""
+    """With the cached ETag, without Flask; any other condition is left to Flask."""
     app.get()
     app.wait()
     etag = app.get().headers["ETag"]
@@ -138,7 +138,7 @@ def test_an_origin_gets_what_its_own_first_reply_had(loaded: Store) -> None:
 
 
 def test_a_kept_reply_is_counted_like_any_other(app: Counted) -> None:
-    """Requests by status and answers that were kept, in /metrics; times in /v1/performance."""
+    """Requests by status and cached answers, in /metrics; times in /v1/performance."""
     app.get()
     app.wait()
     app.get()
@@ -159,13 +159,13 @@ def test_a_kept_reply_is_counted_like_any_other(app: Counted) -> None:
 
 
 def counts(app: Counted) -> dict[str, float]:
-    """What /metrics says, by name and labels."""
+    """The values of /metrics, by name and labels."""
     lines = app.get("/metrics").text.splitlines()
     return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines if line[0] != "#")}
 
 
 def test_after_a_commit_no_kept_reply_is_sent(store: Store, tmp_path: Path) -> None:
-    """Loads and refreshes one after another: each is seen once the change stream has told it, within its second."""
+    """Loads and refreshes, one after another: each is visible once the change stream reports it, within a second."""
     quietly = lambda done, total: None  # noqa: E731
     write_sample(tmp_path / "0.csv", 300, 1, quietly)
     load(store, tmp_path / "0.csv", Options(), 0.0, quietly)

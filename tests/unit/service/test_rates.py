@@ -19,7 +19,7 @@ from service.around.rates import Rates, origin
     ],
 )  # fmt: skip
 def test_a_client_is_an_address_or_a_whole_network_of_ipv6(address: str, counted: str) -> None:
-    """A client could send each request from another of its 2^64 addresses."""
+    """Otherwise, a client could send each request from a different one of its 2^64 addresses."""
     assert origin(address) == counted
 
 
