@@ -115,13 +115,11 @@ class Answerer:
         check_groups(question, now)
         return question
 
-    def in_memory(self, question: Question, now: Directory, timer: Timer) -> tuple[Answer, bool] | None:
-        """The answer without MongoDB, and whether it was kept from before; None where the columns do not have it."""
+    def in_memory(self, question: Question, now: Directory, timer: Timer) -> Answer | None:
+        """The answer without MongoDB, as of a directory that is vouched for; None where the columns do not have it."""
         kept = self._kept(now.version, [question])
-        if kept:
-            return kept[question], True
-        given = self._from_columns([question], now, {}, timer)
-        return given[0] if given else None
+        given = self._from_columns([question], now, kept, timer)
+        return given[0].answer if given else None
 
     def answer(self, questions: Sequence[Question], timer: Timer, now: Directory | None = None) -> list[Answer]:
         """The exact answers, all as of one moment. The timer gets `plan`, `mongo`, `compute` and `shape`.

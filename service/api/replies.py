@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from http import HTTPStatus
 from typing import Any
 
@@ -95,6 +96,11 @@ def answer(question: Question, directory: Directory, suffix: str | None = None) 
     source = UNCHANGED
 
     def write() -> tuple[bytes, Version]:
+        lane = current_app.extensions.get("lane")
+        with lane(question, directory) if lane else nullcontext():
+            return write_all()
+
+    def write_all() -> tuple[bytes, Version]:
         nonlocal source
         (found,) = current_answerer().answer([question], context().timer, directory)
         source = KEPT if context().answers[-1].kept else found.plan.source

@@ -4,7 +4,7 @@ from flask import Flask
 
 from service.around.connection import Connection
 from service.around.rates import Rates
-from service.fast import admission, gate, heads, kept
+from service.fast import admission, gate, heads, kept, lane
 from service.settings import ServiceSettings
 
 
@@ -14,8 +14,9 @@ def install(app: Flask, connection: Connection, behaviour: ServiceSettings, rate
     What is installed first comes last after a request. What is kept or in memory passes by the gate.
     """
     heads.install(app)
+    expensive = lane.install(app)
     places = admission.Places(behaviour.places)
     connection.admit = places.take
     gate.install(app, places)
-    kept.install(app, lambda: connection.answerer, behaviour.keys, rates)
+    kept.install(app, lambda: connection.answerer, behaviour.keys, rates, expensive)
     admission.install(app, places)

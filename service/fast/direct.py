@@ -61,8 +61,8 @@ class Direct:
         except (AnalyticsError, ValueError):
             return None  # Flask says which
 
-    def answer(self, asked: Asked, timer: Timer) -> tuple[Answer, bool] | None:
-        """The answer, and whether it was kept from before; None where the columns do not have it."""
+    def answer(self, asked: Asked, timer: Timer) -> Answer | None:
+        """The answer; None where the columns do not have it."""
         return self.answerer().in_memory(asked.question, asked.directory, timer)
 
 

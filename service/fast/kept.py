@@ -27,8 +27,10 @@ from service.around.compression import LEVEL, MIN_BYTES
 from service.around.context import context
 from service.around.keys import identified
 from service.around.measured import KEPT, UNCHANGED, measurements_of
+from service.around.problems import Overloaded
 from service.around.rates import STANDING, Rates
 from service.fast.direct import EXPLORATION, QUERIES, Direct
+from service.fast.lane import Lane
 from service.keys import ApiKey
 from store.timing import Timer
 
@@ -90,12 +92,14 @@ class KeptReplies:
         answerer: Callable[[], Answerer],
         keys: tuple[ApiKey, ...],
         rates: Rates | None,
+        lane: Lane,
         tell: Tell,
     ) -> None:
         self._app = app
         self._answerer = answerer
         self._keys = keys
         self._rates = rates
+        self._lane = lane
         self._tell = tell
         self._direct = Direct(answerer)
         self._kept: Cache[Address, Kept] = Cache(MAX_BYTES, _size)
@@ -118,7 +122,8 @@ class KeptReplies:
         kept = self._find(environ)
         was_there = kept is not None
         if kept is None:
-            kept = self._make(environ, condition, timer)
+            with suppress(Overloaded):  # Flask says so
+                kept = self._make(environ, condition, timer)
         if kept is None or condition not in (None, kept.etag):
             return self._app(environ, start_response)
         request_id = requests.own_id(environ.get("HTTP_X_REQUEST_ID", ""))
@@ -161,23 +166,25 @@ class KeptReplies:
         weak = f'W/"{name}"'
         if condition not in (None, weak):
             return None
-        answered = self._direct.answer(asked, timer)
-        if not answered:
-            return None
-        found, _ = answered
-        head = written(found, asked.directory)
+        with self._lane.enter(asked.question, asked.directory):
+            found = self._direct.answer(asked, timer)
+            if not found:
+                return None
+            head = written(found, asked.directory)
         tell = partial(self._tell, asked.route, asked.parameters, found)
         kept = Kept(asked.directory.version, weak, headers, head, tell)
         self.keep(environ, kept)
         return kept
 
 
-def install(app: Flask, answerer: Callable[[], Answerer], keys: tuple[ApiKey, ...], rates: Rates | None) -> None:
+def install(
+    app: Flask, answerer: Callable[[], Answerer], keys: tuple[ApiKey, ...], rates: Rates | None, lane: Lane
+) -> None:
     """Keep the replies that `service.api.replies` offers, with the headers that everything else gives them.
 
     Install it first: what is installed first runs last after a request.
     """
-    replies = KeptReplies(app.wsgi_app, answerer, keys, rates, partial(_tell, app))
+    replies = KeptReplies(app.wsgi_app, answerer, keys, rates, lane, partial(_tell, app))
     app.wsgi_app = replies  # type: ignore[method-assign]  # as Flask's documentation says
 
     def keep(response: Response) -> Response:
