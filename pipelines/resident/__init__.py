@@ -1,1 +1,1 @@
-"""Columns in memory: what they are, their files, and answers from them."""
+"""Resident columns: what is in memory, and how questions are answered from it."""

@@ -26,7 +26,7 @@ def naively(rows: list[Row], question: Question, first: int, last: int) -> dict[
 
 
 def random_question(random: Random) -> Question:
-    """Up to three dimensions, up to three filters, with codes that do not occur among them."""
+    """Up to three dimensions and three filters, some with codes that do not occur."""
     by = tuple(random.sample(PURCHASES.dimensions, random.choice((0, 1, 1, 2, 3))))
     filters = tuple(
         Filter(each, tuple(sorted(random.sample(range(70), random.randint(1, 40)))), random.random() < 0.5)
