@@ -235,7 +235,7 @@ class Answerer:
         if not last or question.compare:
             return None
         with timer.stretch("plan"):
-            chosen = plan(question, last)
+            chosen = plan(question, last, self._resident(last).months)
         if len(chosen.reads) != 1 or not isinstance(chosen.reads[0], RollupRead):
             return None
         with self._store.snapshot() as snapshot:

@@ -61,4 +61,4 @@ def with_source(question: Question, source: Source) -> Question:
 
 def content(found: Answer) -> tuple[Any, ...]:
     """The contents of an answer, whatever it was read from."""
-    return found.rows, found.total, found.sentence
+    return tuple(found.rows), found.total, found.sentence

@@ -8,10 +8,13 @@ import numpy as np
 
 from catalog.calendar import Period, parse
 from pipelines.derived.columns import Columns
+from pipelines.derived.pages import read_whole_pages
 from pipelines.resident.segment import Segment, build
 from pipelines.resident.shelf import Months, Shelf
 from pipelines.state.version import Directory, Month, Version
+from store.client import Store
 from tests.support.columns import Row, columns_of, random_rows
+from tests.support.stores import directory as read
 
 ROWS = 12
 ROOM = 1 << 30
@@ -80,3 +83,14 @@ def _equal(one: Mapping[object, object], other: Mapping[object, object]) -> bool
 def period(name: str) -> Period:
     """A month by its name."""
     return parse(name)
+
+
+def kept_columns(store: Store, folder: Path) -> Shelf:
+    """All that is fresh in a database, in columns."""
+    shelf, now = Shelf(folder, ROOM), read(store)
+    with store.snapshot() as snapshot:
+        shelf.fill(
+            now,
+            lambda months: read_whole_pages(snapshot, {m: (now.months[m].rows, built) for m, built in months.items()}),
+        )
+    return shelf

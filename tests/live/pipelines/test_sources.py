@@ -27,6 +27,7 @@ from store.timing import Timer
 from tests.support import oracle
 from tests.support.questions import SEED, content, random_parameters, random_query, with_source
 from tests.support.rows import quietly, random_days, row, write
+from tests.support.segments import kept_columns
 from tests.support.stores import new_store
 
 pytestmark = pytest.mark.live
@@ -64,6 +65,8 @@ class Checked:
             Answerer(self.store),
             Answerer(self.store, answer_rows=0, cache_bytes=0),
         )
+        shelf = kept_columns(self.store, folder / "columns")
+        self.with_columns = (Answerer(self.store, shelf=shelf), Answerer(self.store, answer_rows=0, shelf=shelf))
         self.answered: Counter[str] = Counter()
 
     def ask_one(self) -> None:
@@ -73,8 +76,9 @@ class Checked:
         told = f"seed {self.seed}: {query.slug} by {[each.name for each in query.by]} {parameters}"
         expected = content(self.answerers[0].answer([with_source(question, Source.RAW)], Timer())[0])
         for source in Source:
+            answerer = self.random.choice(self.with_columns if source is Source.COLUMNS else self.answerers)
             try:
-                found = self.random.choice(self.answerers).answer([with_source(question, source)], Timer())[0]
+                found = answerer.answer([with_source(question, source)], Timer())[0]
             except SourceRefused as refused:
                 assert source in (Source.ROLLUP, Source.PAGES), told
                 self.answered["without a reason"] += not refused.reasons
@@ -83,6 +87,10 @@ class Checked:
             assert content(found) == expected, f"{source} differs from raw, {told}"
             self.answered[source] += 1
             self.answered[f"read {found.plan.source}"] += 1
+        answerer = self.random.choice(self.with_columns)
+        at_once = answerer.answer([question], Timer(), answerer.known.now())[0]  # without MongoDB
+        assert content(at_once) == expected, f"columns differ from raw, {told}"
+        self.answered["auto from columns"] += at_once.plan.source == "columns"
         if query in QUERIES:
             wanted = oracle.answer(self.frame, query.slug, parameters)
             assert [as_json(each) for each in found.records()] == wanted["rows"], f"raw differs from pandas, {told}"
@@ -107,11 +115,13 @@ def check_questions(data_dir: Path, folder: Path, databases: int, questions: int
 
 
 def test_200_random_questions_are_answered_alike_by_every_source(server: Store, data_dir: Path, tmp_path: Path) -> None:
-    """Two databases of four overlapping files each; rollup = pages = raw = auto = pandas, caches on and off."""
+    """Two databases of four overlapping files each; all sources = pandas, caches on and off."""
     answered = check_questions(data_dir, tmp_path, 2, 200, 2_000)
     assert answered["questions"] == 200
     assert answered[Source.ROLLUP] >= 20
     assert answered[Source.PAGES] == answered[Source.AUTO] == answered[Source.RAW] == 200
+    assert answered[Source.COLUMNS] == 200
+    assert answered["auto from columns"] >= 190
     assert answered["pandas"] >= 100
     assert answered["without a reason"] == 0
 
@@ -125,6 +135,8 @@ def test_2000_random_questions_are_answered_alike_by_every_source(
     assert answered["questions"] == 2_000
     assert answered[Source.ROLLUP] >= 300
     assert answered[Source.PAGES] == answered[Source.AUTO] == answered[Source.RAW] == 2_000
+    assert answered[Source.COLUMNS] == 2_000
+    assert answered["auto from columns"] >= 1_900
     assert answered["pandas"] >= 1_000
     assert answered["without a reason"] == 0
 
@@ -179,7 +191,7 @@ def test_an_undeclared_query_is_answered_alike_by_every_source(two_years: Store)
             try:
                 answers[source] = answerer.answer([question], Timer())[0]
             except SourceRefused:
-                assert interval in (Interval.DAY, Interval.WEEK)
+                assert source is Source.COLUMNS or interval in (Interval.DAY, Interval.WEEK)
         assert len({content(each) for each in answers.values()}) == 1
         assert answers[Source.AUTO].rows
         assert {Source.AUTO, Source.PAGES, Source.RAW} <= set(answers)
