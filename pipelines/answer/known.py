@@ -41,6 +41,7 @@ class Known:
         """End the watcher."""
         if self.watcher:
             self.watcher.close()
+        self._floor.close()
 
     def moment_of(self, version: Version) -> datetime | None:
         """The last moment at which this is known to have been the version; None if another one has been seen since."""

@@ -30,6 +30,11 @@ class Floor:
         self._word = memoryview(mmap.mmap(self._file.fileno() if self._file else -1, _BYTES)).cast("Q")
         self._lock = threading.Lock()
 
+    def close(self) -> None:
+        """Close the file; what was noted stays."""
+        if self._file:
+            self._file.close()
+
     def note(self, version: Version) -> None:
         """A process has seen this version."""
         word = _word(version)
