@@ -50,7 +50,7 @@ def rollup_pipeline(question: Question, read: RollupRead) -> Pipeline:
         {"$unwind": f"${cells}"},
         *([{"$match": {f"{cells}.k": kept}}] if kept else []),
     ]
-    if by_date and not question.interval and _reads_one_slice(question, read):
+    if by_date and question.query.by == (DATE,) and not question.interval and _reads_one_slice(question, read):
         return [*unwound, {"$replaceRoot": {"newRoot": f"${cells}"}}]  # each day once: grouping would double the time
     return [*unwound, _group(question, read, cells)]
 

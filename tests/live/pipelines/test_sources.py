@@ -17,7 +17,7 @@ from catalog.purchases import PURCHASES, STATES
 from loader.load import Options, load
 from pipelines.answer.answer import finish
 from pipelines.answer.answerer import Answerer
-from pipelines.ask.queries import QUERIES, Descending, Query
+from pipelines.ask.queries import QUERIES, ByKey, Descending, Query
 from pipelines.ask.question import Interval, Question, Source, ask
 from pipelines.ask.sentences import Leader
 from pipelines.derived.refresh import refresh
@@ -195,6 +195,19 @@ def test_an_undeclared_query_is_answered_alike_by_every_source(two_years: Store)
         assert len({content(each) for each in answers.values()}) == 1
         assert answers[Source.AUTO].rows
         assert {Source.AUTO, Source.PAGES, Source.RAW} <= set(answers)
+
+
+def test_days_by_the_one_member_that_is_let_through_are_answered_alike(two_years: Store) -> None:
+    """A slice of one member has cells by day; the member belongs to the key all the same."""
+    names, answerer = ("date", "segment"), Answerer(two_years, answer_rows=0)
+    vocabulary = read_vocabulary(two_years.outside)
+    for by in (names, names[::-1]):
+        query = Query("days", "", "", tuple(PURCHASES.by_name[name] for name in by), ByKey(), Leader(REVENUE, "{}"))
+        question = ask(query, {"segment": ["Gold"], "from": ["2022-02-03"], "to": ["2022-05-04"]}, vocabulary)
+        sources = (Source.ROLLUP, Source.PAGES, Source.RAW)
+        found = answerer.answer([with_source(question, source) for source in sources], Timer())
+        assert len({content(each) for each in found}) == 1
+        assert len(found[0].rows) > 20
 
 
 def test_a_wrong_cell_makes_the_sources_differ(two_years: Store) -> None:
