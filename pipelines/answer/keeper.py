@@ -9,7 +9,7 @@ from pipelines.derived.columns import Columns
 from pipelines.derived.pages import read_whole_pages
 from pipelines.plan.whole import NotWhole
 from pipelines.resident.shelf import Months, Shelf
-from pipelines.state.version import Directory
+from pipelines.state.version import Directory, Version
 from store.client import Store
 
 log = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ class Keeper:
             watcher = self._known.watcher
             seen = watcher.changes if watcher else 0
             try:
-                is_settled = self._fill()
+                settled = self._fill()
                 had_trouble = False
             except (AnalyticsError, OSError) as error:
                 if not had_trouble:
@@ -51,23 +51,26 @@ class Keeper:
                 had_trouble = True
                 self._stop.wait(TROUBLE_S)
                 continue
-            if is_settled and watcher:
-                while watcher.changes <= seen and not self._stop.is_set():
+            if settled and watcher:
+                while watcher.changes <= seen and self._is_last(settled) and not self._stop.is_set():
                     watcher.wait(seen, LOOK_S)
                 self._stop.wait(SETTLE_S)
             else:
                 self._stop.wait(LOOK_S)
 
-    def _fill(self) -> bool:
-        """Whether nothing is left to be built."""
+    def _fill(self) -> Version | None:
+        """Build what is missing; gives the version for which nothing is left to be built."""
         directory = self._known.now()
         try:
             self._shelf.fill(directory, lambda months: self._read(directory, months))
         except NotWhole as error:
             if self._known.now(ask_anew=True).version == directory.version:  # or else a refresh came between
                 self._known.distrust(directory, error.periods)
-            return False
-        return self._shelf.is_settled(self._known.now())
+            return None
+        return directory.version if self._shelf.is_settled(directory) else None
+
+    def _is_last(self, version: Version) -> bool:
+        return self._known.last is not None and self._known.last.version == version
 
     def _read(self, directory: Directory, months: Months) -> Columns:
         expected = {month: (directory.months[month].rows, built) for month, built in months.items()}
