@@ -38,6 +38,7 @@ class Connection:
         self._lock = threading.Lock()
         self._store: Store | None = None
         self._answerer: Answerer | None = None
+        self._keeps_columns = False
 
     @property
     def answerer(self) -> Answerer:
@@ -46,6 +47,8 @@ class Connection:
         with self._lock:
             if self._answerer is None:
                 self._answerer = Answerer(store, watch=True, tell=note_answer, shelf=self._shelf(), floor=self._floor())
+            if self._keeps_columns:
+                self._answerer.keep_columns()
             return self._answerer
 
     @property
@@ -72,8 +75,8 @@ class Connection:
 
     def warm(self) -> None:
         """Connect and read what every question needs, so that the first ones need not wait; errors are ignored."""
+        self._keeps_columns = True
         with suppress(AnalyticsError):
-            self.answerer.keep_columns()
             self.answerer.known.now()
 
     def close(self) -> None:

@@ -7,7 +7,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import date, timedelta
 from pathlib import Path
 from random import Random
@@ -23,6 +23,7 @@ from pipelines.ask.queries import BY_SLUG
 from pipelines.ask.question import Question, Source, ask
 from pipelines.derived.refresh import refresh
 from pipelines.derived.verify import verify
+from pipelines.resident.shelf import Shelf
 from pipelines.state.directory import bump_version
 from pipelines.state.lanes import lane_sessions
 from store.client import Store, Transaction
@@ -32,6 +33,7 @@ from store.timing import Timer
 from tests.support.places import ROOT
 from tests.support.questions import content, random_parameters, random_query, with_source
 from tests.support.rows import quietly, row, write
+from tests.support.segments import ROOM
 from tests.support.stores import new_store
 
 pytestmark = pytest.mark.live
@@ -160,12 +162,18 @@ def compare_while_busy(data_dir: Path, folder: Path, comparisons: int, seconds: 
     """Compare until there are enough comparisons, and enough has happened meanwhile."""
     random, told = Random(SEED + 3), Counter[str]()
     versions: set[int] = set()
-    with busy(data_dir, folder) as (store, writers):
+    shelf = Shelf(folder / "columns", ROOM)
+    with (
+        busy(data_dir, folder) as (store, writers),
+        closing(Answerer(store, watch=True, answer_rows=0, shelf=shelf)) as with_columns,
+    ):
+        with_columns.keep_columns()
         vocabulary = read_vocabulary(store.outside)
         answerers = [
             Answerer(store),
             Answerer(store, answer_rows=0),
             Answerer(store, answer_rows=0, cache_bytes=200_000),
+            *[with_columns] * 3,
         ]
         deadline = time.monotonic() + seconds
         while told["compared"] < comparisons or (
@@ -182,12 +190,14 @@ def compare_while_busy(data_dir: Path, folder: Path, comparisons: int, seconds: 
             assert content(found) == content(raw), f"seed {SEED}: {found.plan.source} differs for {question}"
             told["compared"] += 1
             told[f"read {found.plan.source}"] += 1
+            told["from columns"] += "columns" in found.plan.source
             told["stale"] += found.plan.source.endswith("+raw")
             versions.add(found.version.number)
         done = writers.done
     print(f"{dict(told)} over {len(versions)} versions; meanwhile {dict(done)}")
     assert told["compared"] >= comparisons
     assert len(versions) >= 5
+    assert told["from columns"], "no answer was read from columns"
     assert told["stale"], "no answer was put together from fresh and stale months"
 
 
