@@ -14,6 +14,7 @@ from tests.support.embedded import HEALED_S, mongod_of
 from tests.support.faults.loads import embedded_environment, environment_of, judged
 from tests.support.faults.servers import primary_of, replica_set
 from tests.support.process import load_until_done, loader
+from tests.support.segments import columns, directory, shelf_of
 from tests.support.service import serving
 
 pytestmark = [pytest.mark.live, pytest.mark.faults]
@@ -113,3 +114,17 @@ def test_a_service_whose_disk_was_full_heals_when_there_is_room_again(disk: Path
             time.sleep(0.05)
         print(f"ready again {time.monotonic() - begin:.1f} s after there was room")
         assert service.get("/v1/queries/overall-summary?source=raw").json["totals"] == right
+
+
+def test_columns_for_which_the_disk_has_no_room_leave_nothing_behind(disk: Path) -> None:
+    """No file and no temporary one; with more room they are built."""
+    now, shelf = directory({"2022-03": 1, "2023-01": 3}), shelf_of(disk)
+    resize(disk, 1 << 20)
+    for _ in range(2):
+        with pytest.raises(OSError, match="No space left"):
+            shelf.fill(now, columns)
+        assert [each.name for each in (disk / "columns").rglob("*") if each.is_file()] == ["lock"]
+        assert not shelf.resident(now).months
+    resize(disk, 64 << 20)
+    shelf.fill(now, columns)
+    assert shelf.resident(now).months == set(now.months)
