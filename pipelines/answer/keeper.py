@@ -73,6 +73,7 @@ class Keeper:
         return self._known.last is not None and self._known.last.version == version
 
     def _read(self, directory: Directory, months: Months) -> Columns:
-        expected = {month: (directory.months[month].rows, built) for month, built in months.items()}
+        states = {month: directory.months[month] for month in months}
+        expected = {month: (state.rows, state.changed) for month, state in states.items()}
         with self._store.snapshot(is_small=True) as snapshot:
             return read_whole_pages(snapshot, expected)

@@ -33,7 +33,7 @@ class Segment:
 
     Attributes:
         year: which year.
-        months: the months that it has, each with the data version that it shows.
+        months: the months that it has, each with a number that stands for its rows.
         days: for each row the day of the year, from 0; ascending.
         codes: for each dimension but the date its codes, in one or two bytes.
         cents: the amounts, NULL where unknown.

@@ -8,6 +8,7 @@ month changes the others of its year are still answered from the segment.
 import fcntl
 import logging
 import shutil
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ from catalog.calendar import Period
 from pipelines.derived.columns import Columns
 from pipelines.resident.files import Unreadable, read, write
 from pipelines.resident.segment import NAMES, Segment, TooLarge, build
-from pipelines.state.version import EMPTY, Directory, Version
+from pipelines.state.version import EMPTY, Counts, Directory, Version
 
 log = logging.getLogger(__name__)
 SUFFIX = ".columns"
@@ -29,9 +30,10 @@ ROW_BYTES = 2 + 4 + len(NAMES)
 
 Months = Mapping[Period, int]
 ReadMonths = Callable[[Months], Columns]
-"""Reads the rows of some months as they are in these versions."""
+"""Reads the rows of some months."""
 
 Mark = tuple[int, int]
+VERSION_BITS = 44
 
 
 @dataclass(frozen=True)
@@ -220,8 +222,21 @@ def _has_no_others(segment: Segment, directory: Directory) -> bool:
 
 
 def fresh_months(directory: Directory) -> dict[Period, int]:
-    """The months that are not stale, each with the version that its page shows."""
-    return {month: state.changed for month, state in directory.months.items() if not state.stale}
+    """The months that are not stale, each with a number that stands for its rows.
+
+    It is the version that its page shows, and a checksum of what was counted then: a database that was restored from
+    a backup, and changed since, may have had the same version with other rows before.
+    """
+    return {
+        month: _checksum(directory.counts.get(month)) << VERSION_BITS | state.changed
+        for month, state in directory.months.items()
+        if not state.stale
+    }
+
+
+def _checksum(counts: Counts | None) -> int:
+    packed = counts.packed if counts else {}
+    return zlib.crc32(b"".join(packed[name] for name in sorted(packed)))
 
 
 def _by_year(directory: Directory) -> list[tuple[int, dict[Period, int]]]:

@@ -91,6 +91,6 @@ def kept_columns(store: Store, folder: Path) -> Shelf:
     with store.snapshot() as snapshot:
         shelf.fill(
             now,
-            lambda months: read_whole_pages(snapshot, {m: (now.months[m].rows, built) for m, built in months.items()}),
+            lambda months: read_whole_pages(snapshot, {m: (now.months[m].rows, now.months[m].changed) for m in months}),
         )
     return shelf

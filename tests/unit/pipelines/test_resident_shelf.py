@@ -4,6 +4,7 @@ import logging
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from pipelines.resident import segment
 from pipelines.resident.evaluate import read_resident
 from pipelines.resident.files import write
 from pipelines.resident.shelf import SUFFIX, Resident
-from pipelines.state.version import Directory
+from pipelines.state.version import Counts, Directory
 from tests.support.naive import naively
 from tests.support.places import ROOT
 from tests.support.segments import Reader, columns, directory, of_year, period, rows_of, shelf_of
@@ -168,6 +169,24 @@ def test_former_databases_are_removed(tmp_path: Path) -> None:
         shelf.fill(directory({"2023-01": 3}, epoch=epoch), columns)
         os.utime(tmp_path / "columns" / epoch, (number, number))
     assert sorted(each.name for each in (tmp_path / "columns").iterdir()) == ["four", "lock", "three"]
+
+
+def test_rows_of_the_same_version_before_a_backup_was_restored_are_not_used(tmp_path: Path) -> None:
+    """The same database, month and number, and another number of rows by some dimension."""
+    shelf, reader, month = shelf_of(tmp_path), Reader(), period("2023-01")
+    before, after = (
+        replace(directory({"2023-01": 3}), counts={month: Counts(12, {"gender": bytes((4, 0, 0, 0, female, 0, 0, 0))})})
+        for female in (8, 7)
+    )
+    shelf.fill(before, reader)
+    assert shelf.resident(before).months
+    assert not shelf_of(tmp_path).resident(after).months
+    restored = shelf_of(tmp_path)
+    restored.look(after)
+    assert not restored.resident(after).months
+    restored.fill(after, reader)
+    assert restored.resident(after).months == {month}
+    assert reader.read == [2023, 2023]
 
 
 def test_an_empty_database_has_no_columns(tmp_path: Path) -> None:
