@@ -266,7 +266,9 @@ def _read_csv(text: bytes, names: list[str]) -> pd.DataFrame:
             column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False, check_utf8=False
         ),
     )
-    frame: pd.DataFrame = table.to_pandas(types_mapper=lambda _: pd.StringDtype("pyarrow", na_value=np.nan))
+    frame: pd.DataFrame = table.to_pandas(
+        types_mapper=lambda _: pd.StringDtype("pyarrow", na_value=np.nan), use_threads=False
+    )
     return frame
 
 

@@ -34,10 +34,10 @@ def refused(path: Path, content: bytes) -> FileRefused:
     return error
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    """Where a test writes its file."""
-    return tmp_path / "purchases.csv"
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where each test writes its file, over that of the one before it."""
+    return tmp_path_factory.mktemp("files") / "purchases.csv"
 
 
 @pytest.mark.parametrize(
