@@ -8,8 +8,8 @@ from math import prod
 import numpy as np
 
 from bench.segment import NAMES, Segment, steps
+from catalog.columns import NULL
 from catalog.dimensions import Dimension, date_of, day_number
-from catalog.kinds import NULL
 from catalog.purchases import DATE
 from pipelines.ask.question import Filter, Question
 from pipelines.derived.columns import Array

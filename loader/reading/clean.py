@@ -19,9 +19,10 @@ import pandas as pd
 import pyarrow as pa
 from pyarrow import csv
 
+from catalog.attributes import Banded, Listed
+from catalog.columns import NULL, Clock, Column, Key, Money
 from catalog.dimensions import Vocabulary, day_number
 from catalog.errors import InternalError
-from catalog.kinds import NULL, Banded, Clock, Column, Key, Listed, Money
 from catalog.purchases import PURCHASES
 from loader.reading import fields
 from loader.reading.fields import Reject

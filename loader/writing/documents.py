@@ -15,8 +15,9 @@ import numpy as np
 from bson.int64 import Int64
 from bson.raw_bson import RawBSONDocument
 
+from catalog.attributes import Attribute, Banded, Enumerated, Home, Referred
+from catalog.columns import NULL
 from catalog.identity import profile_attributes, profile_id
-from catalog.kinds import NULL, Attribute, Banded, Enumerated, Home, Referred
 from catalog.purchases import PURCHASES
 from loader.reading.clean import DAY_MS, Clean, Ints
 

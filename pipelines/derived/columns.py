@@ -16,9 +16,9 @@ import numpy as np
 from bson.codec_options import CodecOptions
 
 from catalog.collections import TRANSACTIONS
+from catalog.columns import NULL
 from catalog.dimensions import DatePart, Dimension
 from catalog.errors import InternalError
-from catalog.kinds import NULL
 from catalog.measures import AMOUNT
 from catalog.purchases import DATE, PURCHASES
 from pipelines.plan.compiler import match_transactions

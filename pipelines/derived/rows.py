@@ -15,8 +15,8 @@ from bson.errors import BSONError
 from bson.int64 import Int64
 
 from catalog.collections import Collection
+from catalog.columns import NULL
 from catalog.dimensions import day_of
-from catalog.kinds import NULL
 from catalog.purchases import PURCHASES
 from pipelines.derived.columns import Array, is_text, read_labels, read_replies, take
 from store.client import Document, Reads

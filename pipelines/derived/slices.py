@@ -15,8 +15,8 @@ import numpy as np
 from bson.raw_bson import RawBSONDocument
 
 from catalog.calendar import Grain, Period
+from catalog.columns import NULL
 from catalog.dimensions import date_of, day_number, day_of
-from catalog.kinds import NULL
 from catalog.measures import Parts
 from catalog.purchases import DATE, PURCHASES
 from pipelines.derived.columns import Array, Columns

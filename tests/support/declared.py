@@ -12,8 +12,8 @@ from traceback import format_exception
 from typing import Any
 
 from catalog import purchases
+from catalog.attributes import Attribute, Banded, Bands, Enumerated, Home, Referred
 from catalog.dimensions import UNKNOWN, DatePart
-from catalog.kinds import Attribute, Banded, Bands, Enumerated, Home, Referred
 
 CHANNEL: dict[str, Any] = {
     "name": "channel", "label": "Channel", "column": "Channel", "optional": True,

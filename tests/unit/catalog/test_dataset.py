@@ -8,9 +8,10 @@ import bson
 import numpy as np
 import pytest
 
+from catalog.attributes import Banded, Home, Listed, Referred
+from catalog.columns import NULL
 from catalog.dataset import Dataset
 from catalog.dimensions import UNKNOWN, DatePart, date_of, day_number, day_of
-from catalog.kinds import NULL, Banded, Home, Listed, Referred
 from catalog.purchases import AGE, AGE_GROUP, GENDER, PURCHASES, REFERRAL, STATE
 from loader.reading import fields
 from loader.reading.members import Members

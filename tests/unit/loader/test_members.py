@@ -7,9 +7,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from catalog.attributes import MAX_MEMBERS
 from catalog.dimensions import Dimension, day_number
 from catalog.errors import UnknownName, nearest
-from catalog.kinds import MAX_MEMBERS
 from catalog.purchases import GENDER, PURCHASES, SEGMENT, STATE
 from loader.reading import members as module
 from loader.reading.clean import Clean, Cleaner, Refused
