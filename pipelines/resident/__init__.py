@@ -1,0 +1,1 @@
+"""Years of transactions as columns, mapped into memory: what answers without MongoDB."""
