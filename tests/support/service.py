@@ -60,8 +60,8 @@ class Service:
 
 
 @contextmanager
-def serving(log: Path, environment: Mapping[str, str]) -> Iterator[Service]:
-    """Run the service on a free port for as long as the block; ended by its process id."""
+def serving(log: Path, environment: Mapping[str, str], root: Path = ROOT) -> Iterator[Service]:
+    """Run the service (that of `root`) on a free port for as long as the block; ended by its process id."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -70,7 +70,7 @@ def serving(log: Path, environment: Mapping[str, str]) -> Iterator[Service]:
     with log.open("wb") as output:
         own = {"PORT": str(port), "WORKERS": "1", "DATA_DIR": str(log.parent / "data")}
         environment = {**kept, **own, **environment}
-        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=output)
+        process = subprocess.Popen(command, cwd=root, env=environment, stdout=output, stderr=output)
     try:
         service = Service(port, process.pid)
         deadline = time.monotonic() + START_SECONDS
