@@ -1,1 +1,1 @@
-"""Years of transactions as columns, mapped into memory: what answers without MongoDB."""
+"""Resident columns: what is in memory, and how questions are answered from it."""

@@ -1,4 +1,4 @@
-"""Two loaders whose files overlap, a removal and a client, all at once, killed with -9 at random moments."""
+"""Two loaders with overlapping files, a removal and a client at the same time, killed with -9 at random moments."""
 
 import threading
 import time
@@ -28,16 +28,16 @@ TARGETS = (
 )
 
 ON_THE_WAY = 10
-"""So many different versions of the middle of a load or a removal have to be among the answers, or they prove little.
+"""The answers must include at least this many versions from the middle of a load or removal.
 
-What is right between two commands is easily right. How many versions a client sees within them is a matter of luck: a
-kill before the first commit makes none, a file is loaded in a third of a second, a version every 20 ms, and a question
-takes as long or longer. Five kills made from 13 to 61 versions, of which it saw 7 to 36. So rounds go on until it has
+An answer between two commands is easily right. How many versions a client sees during them is a matter of luck: a kill
+before the first commit creates none, a file is loaded in a third of a second with a version every 20 ms, and a question
+takes as long or longer. Five kills created 13 to 61 versions, of which it saw 7 to 36. So rounds are added until it has
 seen enough.
 """
 
 SPARE_ROUNDS = 20
-"""A client that has seen too little after so many rounds more, without a kill, cannot see what is on the way."""
+"""If this many more rounds, without kills, are not enough, the client cannot see the middle of a command."""
 
 
 def overlapping(path: Path, rows: int, random: Random) -> tuple[Path, Path]:
@@ -56,7 +56,7 @@ def overlapping(path: Path, rows: int, random: Random) -> tuple[Path, Path]:
 
 
 class Client:
-    """Asks over HTTP all the time, and keeps what it was told; whether that was true is judged later."""
+    """Sends questions over HTTP all the time and records the replies, which are judged later."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
@@ -105,10 +105,10 @@ class Client:
         return {version for _, version, _ in self.answers}
 
     def judge(self, truth: Truth, names: Mapping[int, str]) -> list[str]:
-        """Every answer must be the truth of the version that it names; gives what is wrong.
+        """Compare every answer with the truth of its version; returns what is wrong.
 
         Attributes:
-            names: of the segments.
+            names: the names of the segments.
         """
         wrong = [*self.wrong, *truth.wrong]
         for target, version, told in self.answers:
@@ -132,7 +132,7 @@ class Together:
     """The loaders, the removal and the files of one test.
 
     Attributes:
-        settled: the data versions at which no command was running.
+        settled: the data versions while no command was running.
     """
 
     def __init__(self, store: Store, environment: Mapping[str, str], files: tuple[Path, Path], random: Random) -> None:
@@ -141,7 +141,7 @@ class Together:
         self.settled = {0}
 
     def command(self, *arguments: str, fault: str = "none") -> Process:
-        """Start a command of the loader's."""
+        """Start a command of the loader."""
         return Process(["-m", "tests.support.faults.small", fault, *arguments], self.environment)
 
     def load(self, path: Path, fault: str = "none") -> Process:
@@ -149,7 +149,7 @@ class Together:
         return self.command("load", "--max-quarantined", "100%", str(path), fault=fault)
 
     def loads(self, *status: str) -> list[dict[str, str]]:
-        """The loads of these statuses."""
+        """The loads with these statuses."""
         return list(self.store.db.loads.find({"status": {"$in": status}}, {"file": 1}))
 
     def disturb(self, most: int) -> None:
@@ -171,10 +171,10 @@ class Together:
         self.done["rounds"] += 1
 
     def finish(self) -> list[Path]:
-        """Run every command that was interrupted to its end; gives the files that are loaded then."""
+        """Run every interrupted command to its end; returns the files that are then loaded."""
         for load in self.loads("removing"):
             self._until_done("remove", load["_id"])
-        for _ in range(2):  # the second time for conflicts that the first one's end has released
+        for _ in range(2):  # the second time for conflicts that the first one has released
             for path in self.files:
                 if any(load["file"] == path.name for load in self.loads("running", "complete", "stopped")):
                     self._until_done("load", "--max-quarantined", "100%", str(path))
@@ -193,7 +193,7 @@ class Together:
         self.settled.add(sum(each["version"] for each in data))
 
     def _check_output(self, process: Process) -> None:
-        """What was not killed has ended well, or with one clear line."""
+        """Check that a process that was not killed succeeded, or failed with one clear line."""
         assert "Traceback" not in process.output, process.output
         if process.wait() > 0:
             assert len(process.output.splitlines()) == 1, process.output
@@ -208,14 +208,14 @@ def together(store: Store, own_environment: dict[str, str], short_file: Path, ra
 
 @pytest.fixture
 def truth(together: Together) -> Iterator[Truth]:
-    """What is true at each version of its database."""
+    """The truth at each version of its database."""
     together.store.require_replica_set()
     with following(together.store) as followed:
         yield followed
 
 
 def run_and_judge(together: Together, truth: Truth, tmp_path: Path, kills: int, quiet: int) -> None:
-    """So many kills; database and answers are judged whenever `quiet` more are done."""
+    """Run with this many kills; database and answers are judged after every `quiet` kills."""
     done = together.done
     environment = {name: together.environment[name] for name in ("DATA_DIR", "MONGODB_DATABASE")}
     with serving(tmp_path / "service.log", environment) as service, Client(service) as client:
@@ -234,7 +234,7 @@ def run_and_judge(together: Together, truth: Truth, tmp_path: Path, kills: int, 
 
 
 def finish_and_judge(together: Together, truth: Truth, client: Client) -> None:
-    """End what was interrupted; nothing is lost or double, and each answer so far was true."""
+    """Finish interrupted commands; check that no row is lost or duplicated, and that each answer so far was true."""
     store, done = together.store, together.done
     assert judge_overlapping(store, together.finish()) == [], dict(done)
     truth.catch_up()
@@ -250,7 +250,7 @@ def finish_and_judge(together: Together, truth: Truth, client: Client) -> None:
 def test_overlapping_loaders_a_removal_and_a_client_survive_five_kills(
     together: Together, truth: Truth, tmp_path: Path
 ) -> None:
-    """No row is lost, none is double, and each answer was true at the version that it names."""
+    """No row is lost or duplicated, and each answer was true at its version."""
     run_and_judge(together, truth, tmp_path, 5, 5)
 
 
@@ -271,7 +271,7 @@ def test_overlapping_loaders_a_removal_and_a_client_survive_sixty_kills(
     ],
 )
 def test_a_removal_that_is_wrong_is_found(together: Together, fault: str, told: str) -> None:
-    """As it was before it looked whose rows it takes, and others; right, the judge has nothing to say."""
+    """With the planted faults, such as not checking whose rows it takes; without them, the judge finds nothing."""
     for path in together.files:
         assert together.load(path, fault).wait() == 0
     assert judge_overlapping(together.store, together.files) == []
@@ -281,7 +281,7 @@ def test_a_removal_that_is_wrong_is_found(together: Together, fault: str, told: 
 
 
 def test_a_removal_that_does_not_tell_of_itself_is_found(together: Together, truth: Truth) -> None:
-    """Then one version names two states."""
+    """One version then has two states."""
     process = together.load(together.files[0])
     assert process.wait() == 0
     truth.catch_up()

@@ -1,4 +1,4 @@
-"""Each file of the corpus through `check` and through the exact and the fast reading: what the table says, exactly."""
+"""Each file of the corpus gives exactly the expected result, with `check` and with the exact and the fast path."""
 
 from collections import Counter
 from dataclasses import replace
@@ -24,12 +24,12 @@ QUOTABLE = [
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One for the files of all cases, of which each takes the place of the one before it."""
+    """One folder for the files of all cases, each of which replaces the one before it."""
     return tmp_path_factory.mktemp("corpus")
 
 
 def assert_refused(refused: list[Refused], expected: tuple[Bad, ...]) -> None:
-    """The rows for quarantine are these, with line, column, reason, message and exact text."""
+    """Check that these rows are refused, with line, column, reason, message and exact text."""
     told = [(each.line, each.column, each.reason, each.raw) for each in refused]
     assert told == [(bad.line, bad.column, bad.reason, bad.raw) for bad in expected]
     for each, bad in zip(refused, expected, strict=True):
@@ -38,7 +38,7 @@ def assert_refused(refused: list[Refused], expected: tuple[Bad, ...]) -> None:
 
 
 def test_the_corpus_is_as_large_as_it_says() -> None:
-    """Names are unique, so that none is run in the place of another, and all three outcomes are there."""
+    """Names are unique, so that no case replaces another, and all three outcomes occur."""
     assert len({case.name for case in CASES}) == len(CASES)
     assert len(REFUSED) >= 40
     assert sum(bool(case.bad) for case in CASES) >= 100
@@ -47,7 +47,7 @@ def test_the_corpus_is_as_large_as_it_says() -> None:
 
 @pytest.mark.parametrize("case", REFUSED)
 def test_a_file_at_fault_is_refused_in_one_clear_line(folder: Path, case: Case) -> None:
-    """`check` refuses it, naming the file, the place and the remedy; so does the reader, from the contract alone."""
+    """`check` refuses it, naming file, place and remedy; so does the reader, from the contract alone."""
     path = write(folder, case)
     with pytest.raises(FileRefused) as caught:
         check(path, SETTINGS, quietly)
@@ -63,14 +63,14 @@ def test_a_file_at_fault_is_refused_in_one_clear_line(folder: Path, case: Case) 
 
 
 def test_a_folder_is_refused(tmp_path: Path) -> None:
-    """A folder in the place of a file."""
+    """A folder instead of a file."""
     with pytest.raises(FileRefused, match="Is a directory"):
         check(tmp_path, SETTINGS, quietly)
 
 
 @pytest.mark.parametrize("case", READ)
 def test_a_file_is_read_as_the_table_says(folder: Path, case: Case) -> None:
-    """The exact values of the good rows by line; line, column, reason, message and text of the others."""
+    """The exact values of valid rows by line; line, column, reason, message and text of the others."""
     found = product.read(write(folder, case), TOMORROW, ZONE)
     repeated = {bad.line for bad in case.conflicts}
     kept = {line: row for line, row in found.kept.items() if line not in repeated}
@@ -80,7 +80,7 @@ def test_a_file_is_read_as_the_table_says(folder: Path, case: Case) -> None:
 
 @pytest.mark.parametrize("case", READ)
 def test_the_contract_says_the_same(case: Case) -> None:
-    """The independent reader agrees with the table, so that it can be trusted with files that no table lists."""
+    """The independent reader agrees with the table, so it can be trusted with files outside of it."""
     assert case.content is not None
     found = reader.read(case.content, TOMORROW, ZONE)
     repeated = {bad.line for bad in case.conflicts}
@@ -91,7 +91,7 @@ def test_the_contract_says_the_same(case: Case) -> None:
 
 @pytest.mark.parametrize("case", QUOTABLE)
 def test_quotes_elsewhere_change_nothing(folder: Path, case: Case) -> None:
-    """With one quoted field the whole file goes another way, the exact one, and says the same."""
+    """With one quoted field, the whole file takes the exact path, with the same result."""
     assert case.content is not None
     quoted = FIRST.replace("Female", '"Female"').encode()
     spelt = replace(case, content=case.content.replace(FIRST.encode(), quoted))
@@ -103,7 +103,7 @@ def test_quotes_elsewhere_change_nothing(folder: Path, case: Case) -> None:
 
 @pytest.mark.parametrize("case", READ)
 def test_a_check_counts_as_the_table_says(folder: Path, monkeypatch: pytest.MonkeyPatch, case: Case) -> None:
-    """Every row is accounted for, with its reason, also where a chunk holds a row or two."""
+    """Every row is accounted for, with its reason, even in chunks of one or two rows."""
     monkeypatch.setattr(files, "CHUNK_BYTES", 200)
     monkeypatch.setattr(files, "CHUNK_ROWS", 2)
     report = check(write(folder, case), SETTINGS, quietly)
@@ -114,7 +114,7 @@ def test_a_check_counts_as_the_table_says(folder: Path, monkeypatch: pytest.Monk
 
 
 def without_repeats(kept: dict[int, reader.Row], case: Case) -> dict[int, reader.Row]:
-    """The rows without those that an earlier one repeats, as many as the table has."""
+    """The rows without repeats of earlier ones, whose number must be that in the table."""
     seen = {row.transaction_id: line for line, row in reversed(kept.items())}
     firsts = {line: row for line, row in kept.items() if seen[row.transaction_id] == line}
     assert len(kept) - len(firsts) == case.present - len(case.conflicts)

@@ -1,4 +1,4 @@
-"""Somebody who reads the documents and types what stands there."""
+"""A reader of the documents, who types the commands that they show."""
 
 import os
 import re
@@ -23,19 +23,19 @@ from tests.support.rows import quietly
 from tests.support.service import Service, serving
 
 ENDLESS = {"curl -N "}
-"""Commands that say something and go on."""
+"""Commands that print something and do not end."""
 
 HOST = "http://127.0.0.1:8000"
 NAME = re.compile(r'W/"[^"]+"')
 LONGEST_S, ENDLESS_S = 300, 5
 SEED = 42
-"""Of the sample that `make run` makes."""
+"""The seed of the sample of `make run`."""
 
 
 def typed(
     line: str, folder: Path, environment: Mapping[str, str], root: Path = ROOT
 ) -> "subprocess.CompletedProcess[str]":
-    """Run a line in a folder as a shell does, with the program at `root`."""
+    """Run a line in a shell, in a folder, with the program at `root`."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     return subprocess.run(
         ["bash", "-o", "pipefail", "-c", line], cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True,
@@ -45,11 +45,11 @@ def typed(
 
 
 class Reader:
-    """Somebody who types what the documents say, each block in a folder of its own that holds a `purchases.csv`.
+    """Types the commands of the documents, each block in a new folder with a `purchases.csv`.
 
     Attributes:
-        folder: where these folders are.
-        service: what they reach at the documents' address.
+        folder: the parent of these folders.
+        service: the service at the documents' address.
     """
 
     def __init__(self, folder: Path, service: Service, environment: dict[str, str], root: Path = ROOT) -> None:
@@ -58,14 +58,14 @@ class Reader:
         self._environment, self._root = environment, root
 
     def type(self, command: str, folder: Path) -> "subprocess.CompletedProcess[str]":
-        """Run a line as a shell does."""
+        """Run a line in a shell."""
         line = command.replace(HOST, f"http://127.0.0.1:{self.service.port}")
         if command.startswith(tuple(ENDLESS)):
             line = f"timeout {ENDLESS_S} {line}"
         return typed(line, folder, self._environment, self._root)
 
     def follow(self, block: Block, mask: Mask) -> list[str]:
-        """Type what a block says; gives what is otherwise than it stands there."""
+        """Run the commands of a block; returns the differences from the documented output."""
         wrong = []
         names: dict[str, str] = {}
         folder = Path(tempfile.mkdtemp(dir=self.folder))
@@ -86,10 +86,10 @@ class Reader:
 
 
 def reader_of(rows: int, data_dir: Path, folder: Path, root: Path = ROOT) -> Iterator[Reader]:
-    """A reader who has loaded and verified a sample, as the documents' examples were made, with the program at `root`.
+    """A reader with a loaded and verified sample, as in the documents' examples, and the program at `root`.
 
     Attributes:
-        rows: of the sample; the documents speak of 1,000,000.
+        rows: the size of the sample; the documents show 1,000,000.
     """
     path = folder / "purchases.csv"
     write_sample(path, rows, SEED, quietly)
@@ -106,6 +106,6 @@ def reader_of(rows: int, data_dir: Path, folder: Path, root: Path = ROOT) -> Ite
 
 
 def require_curl(block: Block) -> None:
-    """Skip where a command needs a program that is not here."""
+    """Skip if a command needs curl, and it is not installed."""
     if "curl" in block.text and not shutil.which("curl"):
         pytest.skip("curl is not here")

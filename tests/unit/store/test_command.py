@@ -1,4 +1,4 @@
-"""Every command line has the same base: --version, usage errors, and a fault as one line and an exit code."""
+"""Every command line has the same base: --version, usage errors, and errors as one line and an exit code."""
 
 import re
 import runpy
@@ -15,7 +15,7 @@ MODULES = ["loader", "store", "indexes", "pipelines", "bench", "service.keys"]
 
 
 def call(monkeypatch: pytest.MonkeyPatch, module: str, *arguments: str) -> object:
-    """Run a module as `python -m` does; gives its exit code."""
+    """Run a module like `python -m`; returns its exit code."""
     monkeypatch.setattr(sys, "argv", [module, *arguments])
     for name in (module, f"{module}.__main__"):  # another test may have imported it
         if name in sys.modules and not hasattr(sys.modules[name], "__path__"):
@@ -29,7 +29,7 @@ def call(monkeypatch: pytest.MonkeyPatch, module: str, *arguments: str) -> objec
 def test_every_command_tells_its_version(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], module: str
 ) -> None:
-    """The release, without asking a database."""
+    """It prints the release, without a database."""
     monkeypatch.setenv("MONGODB_URI", "nonsense")
     assert call(monkeypatch, module, "--version") == 0
     assert capsys.readouterr().out == f"customer-analytics {VERSION}\n"
@@ -45,7 +45,7 @@ def test_the_version_is_that_of_the_latest_release_in_the_changelog() -> None:
 def test_an_unknown_option_is_a_usage_error(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], module: str
 ) -> None:
-    """Also of `store`, whose other arguments belong to another command."""
+    """Also for `store`, whose other arguments belong to another command."""
     assert call(monkeypatch, module, "--nonsense") == 2
     told = capsys.readouterr().err
     assert "--nonsense" in told
