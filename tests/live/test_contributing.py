@@ -100,7 +100,7 @@ def test_a_column_and_a_dimension_are_there_as_the_document_says(
     folder = tmp_path_factory.mktemp("column")
     tree = copy_of_the_program(folder)
     add_the_column(tree)
-    (refresh,) = re.findall(r"Then `(python -m pipelines refresh)`", DOCUMENT.read_text())
+    (refresh,) = re.findall(r"`(python -m [a-z]+ refresh[^`]*)`", DOCUMENT.read_text())
     write_sample(folder / "purchases.csv", 2_000, 7, quietly)
     load(store, folder / "purchases.csv", Options(), 0.01, quietly)
     environment = {"DATA_DIR": str(data_dir), "MONGODB_DATABASE": store.settings.database}
