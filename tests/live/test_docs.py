@@ -1,11 +1,13 @@
 """The commands in the documents work, and print what the documents show."""
 
+import itertools
 import os
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -111,6 +113,15 @@ class Reader:
         return wrong
 
 
+def await_columns(service: Service) -> None:
+    """Wait until the service has its columns, as it has seconds after its start."""
+    limits = itertools.count(1)  # no question twice: what was answered before stays the answer
+    deadline = time.monotonic() + 60
+    while service.get(f"/v1/explore?limit={next(limits)}").json["meta"]["source"] != "columns":
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
 def reader_of(rows: int, seed: int, data_dir: Path, folder: Path) -> Iterator[Reader]:
     """A reader with a loaded and verified sample, as in the documents' examples."""
     path = folder / "purchases.csv"
@@ -119,7 +130,8 @@ def reader_of(rows: int, seed: int, data_dir: Path, folder: Path) -> Iterator[Re
         load(store, path, Options(), 0.01, quietly)
         environment = {"DATA_DIR": str(data_dir), "MONGODB_DATABASE": store.settings.database}
         try:
-            with serving(folder / "service.log", environment) as service:
+            with serving(folder / "service.log", environment | {"COLUMNS_MAX_MB": "256"}) as service:
+                await_columns(service)
                 reader = Reader(folder, service, environment)
                 assert reader.type("python -m loader verify", folder).returncode == 0
                 yield reader
