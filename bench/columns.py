@@ -9,8 +9,6 @@ from functools import partial
 
 import numpy as np
 
-from bench.evaluate import evaluate
-from bench.segment import Segment, build
 from catalog.dimensions import Dimension, date_of, day_number
 from catalog.measures import Parts
 from catalog.purchases import DATE, PURCHASES
@@ -18,6 +16,8 @@ from pipelines.ask.explore import exploration
 from pipelines.ask.question import Filter, Interval, Question
 from pipelines.derived.columns import Array, Columns
 from pipelines.derived.pages import evaluate as from_pages
+from pipelines.resident.evaluate import evaluate
+from pipelines.resident.segment import Segment, build
 
 YEARS = range(2018, 2026)
 FIRST, LAST = day_number(date(YEARS[0], 1, 1)), day_number(date(YEARS[-1], 12, 31))
@@ -34,7 +34,7 @@ def compare_columns(rows: int, seed: int = 1) -> Mapping[str, tuple[float, float
     """
     rng = random.Random(seed)  # noqa: S311  not for secrets
     columns = _random_columns(rows, seed)
-    segments = [build(year, _of_year(columns, year)) for year in YEARS]
+    segments = [build(year, {}, _of_year(columns, year)) for year in YEARS]
     return {name: _in_turn(segments, columns, partial(make, rng)) for name, make in _CLASSES.items()}
 
 
@@ -50,7 +50,7 @@ def _in_turn(
         pages = from_pages(columns, question, first, last)
         times[0].append((middle - begin) * 1000)
         times[1].append((time.thread_time() - middle) * 1000)
-        if sums != _by_interval(question, pages):
+        if sums != _by_interval(question, pages.as_dict()):
             raise AssertionError(f"different answers to {question}")
     return statistics.median(times[0]), statistics.median(times[1])
 

@@ -37,7 +37,9 @@ def compare_page_formats(rows: int) -> Mapping[str, tuple[float, float]]:
         question = Question(BY_SLUG["revenue-by-segment"], filters=filters)
 
         def ours(question: Question = question) -> dict[tuple[int, ...], tuple[int, ...]]:
-            return {key: tuple(parts) for key, parts in evaluate(columns, question, FIRST, FIRST + DAYS).items()}
+            return {
+                key: tuple(parts) for key, parts in evaluate(columns, question, FIRST, FIRST + DAYS).as_dict().items()
+            }
 
         def arrow(filters: tuple[Filter, ...] = filters) -> dict[tuple[int, ...], tuple[int, ...]]:
             return _with_arrow(table, filters)

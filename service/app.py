@@ -42,7 +42,7 @@ def create_app(
     app.json.sort_keys = False  # type: ignore[attr-defined]  # columns have an order
     app.url_map.strict_slashes = app.url_map.merge_slashes = False  # a redirect would lead to the Host that was sent
     behaviour = behaviour or ServiceSettings.from_environment()
-    connection = Connection(settings or Settings.from_environment())
+    connection = Connection(settings or Settings.from_environment(), behaviour.columns_mb << 20)
     app.extensions |= {"connection": connection, "stopping": threading.Event()}
     if is_fast:
         from service import fast

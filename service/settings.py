@@ -61,6 +61,7 @@ class ServiceSettings:
         places: how many requests of one process may have MongoDB work at once; some more may wait for a moment.
         keys: who may ask; empty means everybody.
         rate_limit: such as `100/minute`, for each key or address; None means no limit.
+        columns_mb: how many megabytes of columns a machine keeps in memory and in files.
         cors_origins: the origins whose pages may read answers.
     """
 
@@ -77,6 +78,9 @@ class ServiceSettings:
         "RATE_LIMIT", _rate_limit, None, "such as `100/minute`, for each key, or for each address without one",
         shown="none",
     )  # fmt: skip
+    columns_mb: int = setting(
+        "COLUMNS_MAX_MB", whole_number(0, 1_000_000), 1_024, "how much of the data is kept as columns; 0 keeps none"
+    )
     cors_origins: tuple[str, ...] = setting(
         "CORS_ORIGINS", _origins, (), "exact origins whose pages may read answers, separated by commas", shown="none"
     )

@@ -30,12 +30,13 @@ class Watcher:
     Attributes:
         uri: gives the connection string; asked each time that the stream is opened.
         changes: how often they were told anew; waiting for a greater number is waiting for news.
+        heard: when the stream last said something, if only that nothing has changed, as a time of `monotonic`.
     """
 
     def __init__(self, uri: Callable[[], str], database: str, collection: str, ids: Mapping[str, str]) -> None:
         self._uri, self._database, self._collection, self._ids = uri, database, collection, dict(ids)
         self._documents: Sequence[Mapping[str, Any]] = ()
-        self._heard = -SILENCE_S
+        self.heard = -SILENCE_S
         self._news = threading.Condition()
         self._stop = threading.Event()
         self.changes = 0
@@ -44,7 +45,7 @@ class Watcher:
 
     def current(self) -> Sequence[Mapping[str, Any]]:
         """The documents as they are now; none where that is not known: ask the database then."""
-        return self._documents if time.monotonic() - self._heard < SILENCE_S else ()
+        return self._documents if time.monotonic() - self.heard < SILENCE_S else ()
 
     def wait(self, seen: int, timeout_s: float) -> int:
         """Wait until `changes` is greater than `seen`, or until the time is over; gives `changes`."""
@@ -73,7 +74,7 @@ class Watcher:
             try:
                 await self._listen(client[self._database][self._collection])
             except PyMongoError as error:
-                self._heard = -SILENCE_S
+                self.heard = -SILENCE_S
                 log.info("the change stream broke (%s); it is opened again", type(error).__name__)
                 await asyncio.sleep(RETRY_S)
             finally:
@@ -90,11 +91,11 @@ class Watcher:
             )  # a stream outlives its server's stepping down, and says nothing where it is cut off
             while not self._stop.is_set() and stream.alive:
                 if client.primary != primary:
-                    self._heard = -SILENCE_S
+                    self.heard = -SILENCE_S
                     return
                 if await stream.try_next():
                     self._tell(await self._read(collection))
-                self._heard = time.monotonic()
+                self.heard = time.monotonic()
 
     async def _read(self, collection: Any) -> Sequence[Mapping[str, Any]]:
         """All of them as of one moment: they are small and few, and only together do they tell the version."""
@@ -106,7 +107,7 @@ class Watcher:
         with self._news:
             changed = documents != self._documents
             self._documents = documents
-            self._heard = time.monotonic()
+            self.heard = time.monotonic()
             if changed:
                 self.changes += 1
                 self._news.notify_all()

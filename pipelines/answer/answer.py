@@ -1,41 +1,27 @@
 """An answer: the finished, ordered rows of a question, and where they came from."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import ROUND_HALF_UP, Decimal
-from itertools import groupby, islice
-from operator import itemgetter
+from functools import cached_property
 from typing import Any, NamedTuple
 
-from catalog.dimensions import Vocabulary, iso_date
+import numpy as np
+
+from catalog.dimensions import UNKNOWN, Vocabulary
 from catalog.measures import MEASURES, NOTHING, Measure, Parts
-from pipelines.ask.queries import Descending
+from pipelines.answer.table import LabelOf, Labels, Table, cut, figures, in_order, labellers, members
 from pipelines.ask.question import BUCKET, Question
+from pipelines.derived.groups import Groups, merge
 from pipelines.plan.reads import Plan
 from pipelines.state.version import Version
 
-Codes = tuple[int, ...]
-"""What a group is: the interval's first day (where one is asked for), then the code in each dimension."""
-
-Grouped = Mapping[Codes, Parts]
-Labels = tuple[str | int, ...]
-"""What a reply shows for a group. Two groups may have the same labels, and stay two."""
-
-
-class Row(NamedTuple):
-    """One group: its labels, its parts, and the codes that identify it."""
-
-    key: Labels
-    parts: Parts
-    codes: Codes
-
 
 class Arranged(NamedTuple):
-    """The rows in order and cut, the codes of each, the total of all groups, and the answer in a sentence."""
+    """The rows in order and cut, the total of all groups, and the answer in a sentence."""
 
-    rows: tuple[tuple[Labels, Parts], ...]
-    codes: tuple[Codes, ...]
+    rows: Table
     total: Parts
     sentence: str
 
@@ -76,25 +62,23 @@ class Answer:
     Attributes:
         question: what was asked.
         filters: the question's parameters in their canonical form.
-        rows: label of each group and its parts, in the query's order, cut to the limit.
+        rows: the groups in the query's order, cut to the limit.
         total: the parts of all that matches, also of what the limit cut off.
         sentence: the answer in one sentence.
         plan: what was read, and what was not.
         version, as_of: the version of the data, and the moment that was read.
         previous: the earlier period, where one is compared with.
-        codes: what each row stands for, in the order of the rows.
     """
 
     question: Question
     filters: Mapping[str, Any]
-    rows: tuple[tuple[Labels, Parts], ...]
+    rows: Table
     total: Parts
     sentence: str
     plan: Plan
     version: Version
     as_of: datetime
     previous: Previous | None = None
-    codes: tuple[Codes, ...] = ()
 
     @property
     def data_version(self) -> int:
@@ -178,63 +162,55 @@ def show(parts: Parts) -> dict[str, Any]:
     return {measure.name: measure.show(parts) for measure in MEASURES}
 
 
-def arrange(question: Question, grouped: Grouped, vocabulary: Vocabulary) -> Arranged:
-    """Label, order and cut the groups.
+def arrange(question: Question, groups: Groups, vocabulary: Vocabulary) -> Arranged:
+    """Label, order and cut the groups, whose keys are distinct.
 
     The order is total: by interval, then by the query's order, then by the group's label, then by its codes. Groups
     are told apart by their codes alone.
     """
-    label = labeller(question, vocabulary)
-    groups = [Row(label(codes), parts, codes) for codes, parts in grouped.items() if parts.transactions]
-    groups.sort(key=order(question))
-    total = Parts(*map(sum, zip(*(each.parts for each in groups), strict=True))) if groups else NOTHING
-    shown = cut(question, groups)
-    rows = tuple((each.key, each.parts) for each in shown)
-    sentence = question.query.sentence.tell(_told(question, groups), total)
-    return Arranged(rows, tuple(each.codes for each in shown), total, sentence)
+    label_of = labellers(question, vocabulary)
+    if len(groups) and not groups.sums[0].all():
+        groups = groups.take(np.flatnonzero(groups.sums[0]))
+    rows = in_order(question, groups, label_of)
+    total = groups.total
+    sentence = question.query.sentence.tell(Told(question, groups, label_of), total)
+    return Arranged(cut(question, rows), total, sentence)
 
 
-def labeller(question: Question, vocabulary: Vocabulary) -> Callable[[Codes], Labels]:
-    """What turns the codes of a group into its labels."""
-    dimensions = [dimension.labels(vocabulary) for dimension in question.query.by]
-    if question.interval:
-        dimensions.insert(0, iso_date)
+class Told:
+    """What a sentence is made of: the groups over all intervals."""
 
-    def label(codes: Codes) -> Labels:
-        return tuple(label_of(code) for label_of, code in zip(dimensions, codes, strict=True))
+    def __init__(self, question: Question, groups: Groups, label_of: Sequence[LabelOf]) -> None:
+        self._has_intervals = question.interval is not None
+        self._groups = groups
+        self._label_of = label_of[1:] if self._has_intervals else label_of
 
-    return label
+    @cached_property
+    def _whole(self) -> Groups:
+        if not self._has_intervals:
+            return self._groups
+        return merge([Groups(self._groups.keys[1:], self._groups.sums)], len(self._label_of))
 
+    def leader(self, measure: Measure) -> tuple[str, Parts] | None:
+        """The group with the highest measure, the first by label of equal ones; Unknown only if there is no other."""
+        groups = self._whole
+        if len(self._label_of) == 1:
+            distinct, places = members(groups.keys[0])
+            is_known = np.array([self._label_of[0](code) != UNKNOWN for code in distinct], bool)[places]
+            groups = groups.take(np.flatnonzero(is_known)) if is_known.any() else groups
+        if not len(groups):
+            return None
+        values = figures(measure, groups.sums)
+        best = Table(groups.take(np.flatnonzero(values == values.max())), tuple(self._label_of))
+        first, _ = min(zip(best.labels, best.codes, strict=True))
+        parts = next(parts for labels, parts in best if labels == first)
+        return self._text(first), parts
 
-def _told(question: Question, groups: Iterable[Row]) -> list[tuple[str, Parts]]:
-    """What a sentence is made of: the groups over all intervals, in the order of their labels."""
-    skip = 1 if question.interval else 0
-    together: dict[Codes, tuple[Labels, Parts]] = {}
-    for key, parts, codes in groups:
-        before = together.get(codes[skip:])
-        together[codes[skip:]] = (key[skip:], parts.merge(before[1]) if before else parts)
-    in_order = sorted(together.items(), key=lambda group: (group[1][0], group[0]))
-    return [(" / ".join(map(str, key)), parts) for _, (key, parts) in in_order]
+    def of(self, label: str) -> Parts:
+        """The parts of the group with this label; NOTHING if there is none."""
+        table = Table(self._whole, tuple(self._label_of))
+        return next((parts for labels, parts in table if self._text(labels) == label), NOTHING)
 
-
-def cut(question: Question, rows: Iterable[Row]) -> tuple[Row, ...]:
-    """The rows, which are in order, up to the limit: so many in each interval, or in all without one."""
-    if not (question.interval and question.limit):
-        return tuple(islice(rows, question.limit))
-    by_interval = groupby(rows, key=lambda row: row.codes[0])
-    return tuple(row for _, each in by_interval for row in islice(each, question.limit))
-
-
-def order(question: Question) -> Callable[[Row], Any]:
-    """What rows are sorted by: the interval, the query's order, the labels, the codes."""
-    declared = question.query.order
-    skip = 1 if question.interval else 0
-    if not isinstance(declared, Descending):
-        return itemgetter(0, 2)
-
-    def rank(row: Row) -> tuple[Any, ...]:
-        key, parts, codes = row
-        value = declared.measure.finish(parts)
-        return (*key[:skip], value is None, -(value or 0), *key[skip:], codes)  # nothing to average comes last
-
-    return rank
+    @staticmethod
+    def _text(labels: Labels) -> str:
+        return " / ".join(map(str, labels))

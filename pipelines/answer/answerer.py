@@ -1,23 +1,35 @@
-"""Answer questions: plan, read everything in one snapshot, merge the parts, arrange the rows."""
+"""Answer questions: plan, read everything as of one moment, merge the parts, arrange the rows.
 
-from collections.abc import Callable, Collection, Sequence
+While the change stream vouches for the version, what resident columns have is answered from them alone. Everything else
+is read in one snapshot of MongoDB, columns of the same version among it.
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import NamedTuple
 
+import numpy as np
+
 from catalog.dimensions import date_of, day_number
-from catalog.measures import Parts
-from pipelines.answer.answer import Answer, Grouped, arrange
+from pipelines.answer.answer import Answer, arrange
 from pipelines.answer.cache import MAX_KEPT_ROWS, AnswerCache
-from pipelines.answer.comparison import compare, halves, spans
+from pipelines.answer.comparison import Span, compare, halves, spans
+from pipelines.answer.keeper import Keeper
 from pipelines.answer.known import Known
-from pipelines.answer.sources import CACHE_BYTES, Groups, Sources, compiled
+from pipelines.answer.sources import CACHE_BYTES, Sources, compiled
+from pipelines.answer.table import members
 from pipelines.ask.queries import Query
 from pipelines.ask.question import Interval, Parameters, Question, ask
+from pipelines.derived.groups import Groups, merge
 from pipelines.plan.choose import plan
 from pipelines.plan.compiler import Pipeline
 from pipelines.plan.groups import check_groups
-from pipelines.plan.reads import Plan, Read, RollupRead
+from pipelines.plan.reads import ColumnsRead, Plan, Read, RollupRead
 from pipelines.plan.whole import NotWhole
+from pipelines.resident.evaluate import read_resident
+from pipelines.resident.shelf import NONE, Resident, Shelf
+from pipelines.state.floor import Floor
 from pipelines.state.version import Directory, Version
 from store.client import Snapshot, Store
 from store.explain import Explained, explain
@@ -51,28 +63,48 @@ class Answerer:
         answer_rows: int = MAX_KEPT_ROWS,
         watch: bool = False,
         tell: Listener = lambda answer, kept: None,
+        shelf: Shelf | None = None,
+        floor: Floor | None = None,
     ) -> None:
-        """Take the store; with `watch`, a change stream tells of new versions, so that none has to be asked for."""
+        """Take the store, and what may be used besides.
+
+        Attributes:
+            watch: whether a change stream tells of new versions, so that none has to be asked for.
+            shelf: where resident columns are.
+            floor: the newest version that any process of this service has shown.
+        """
         self._store = store
+        self._shelf = shelf
+        self._keeper: Keeper | None = None
         self._tell = tell
         self._answers = AnswerCache(answer_rows)
         self._sources = Sources(cache_bytes)
-        self.known = Known(store, watch=watch)
+        self.known = Known(store, watch=watch, floor=floor)
 
     def close(self) -> None:
-        """End the watcher."""
+        """End what runs beside."""
+        if self._keeper:
+            self._keeper.close()
         self.known.close()
 
+    def keep_columns(self) -> None:
+        """Have the columns built and renewed in the background."""
+        if self._shelf and self._keeper is None:
+            self._keeper = Keeper(self._store, self.known, self._shelf)
+
     def resolve(
-        self, query: Query, parameters: Parameters, allowed: Collection[str] | None = None
+        self, query: Query, parameters: Parameters, allowed: Collection[str] | None = None, *, ask_anew: bool = False
     ) -> tuple[Question, Directory]:
         """The question that parameters as text make of a query, and the directory as it is now.
+
+        Attributes:
+            ask_anew: whether MongoDB is asked for the version even if the change stream vouches for the last one.
 
         Raises:
             UserError: a parameter is unknown or impossible, or the answer may be too large.
             StoreUnavailable: MongoDB cannot be reached.
         """
-        now = self.known.now()
+        now = self.known.now(ask_anew=ask_anew)
         question = ask(query, parameters, now.vocabulary, allowed)
         check_groups(question, now)
         return question, now
@@ -93,6 +125,8 @@ class Answerer:
         given = None
         if now and all(question in kept for question in questions):
             given = [_Given(kept[question], kept=True) for question in questions]
+        elif now and (given := self._from_columns(questions, now, kept, timer)):
+            pass
         elif len(questions) == 1 and not kept:
             given = self._answer_at_once(questions[0], timer)
         if given is None:
@@ -111,13 +145,54 @@ class Answerer:
             asked = [question]
             if question.compare:
                 asked = list(halves(question, spans(question, *self._sources.ends(snapshot, question, directory))))
-        told = []
+        told: list[tuple[Read, str, Pipeline, Explained]] = []
         for each in asked:
-            for read in plan(each, directory).reads:
+            for read in plan(each, directory, self._resident(directory).months).reads:
+                if isinstance(read, ColumnsRead):
+                    told.append((read, "", [], Explained((), None)))
+                    continue
                 name, pipeline = compiled(each, read)
                 command = {"aggregate": name, "pipeline": pipeline, "cursor": {}}
                 told.append((read, name, pipeline, explain(self._store, command, run=True)))
         return told
+
+    def _resident(self, directory: Directory) -> Resident:
+        return self._shelf.resident(directory) if self._shelf else NONE
+
+    def _from_columns(
+        self, questions: Sequence[Question], now: Directory, kept: Mapping[Question, Answer], timer: Timer
+    ) -> list[_Given] | None:
+        """The answers, without MongoDB; None where the columns do not have everything."""
+        resident = self._resident(now)
+        if not resident.months:
+            return None
+        given = []
+        for question in questions:
+            answer = kept.get(question) or self._of_columns(question, now, resident, timer)
+            if answer is None:
+                return None
+            given.append(_Given(answer, question in kept))
+        for each in given:
+            if not each.kept:
+                self._answers.put(each.answer)
+        return given
+
+    def _of_columns(self, question: Question, now: Directory, resident: Resident, timer: Timer) -> Answer | None:
+        if question.compare:
+            both = spans(question, *now.days) if now.days else None
+            halved = [self._of_columns(each, now, resident, timer) for each in halves(question, both)] if both else []
+            if not both or None in halved:
+                return None
+            with timer.stretch("shape"):
+                return _compared(question, both, [each for each in halved if each], now)
+        with timer.stretch("plan"):
+            chosen = plan(question, now, resident.months)
+        if any(not isinstance(read, ColumnsRead) for read in chosen.reads):
+            return None
+        with timer.stretch("compute"):
+            reads = (read for read in chosen.reads if isinstance(read, ColumnsRead))
+            found = [_evaluated(question, read, resident, now) for read in reads]
+        return _arranged(self.known.moment, question, chosen, found, now, timer)
 
     def _kept(self, version: Version, questions: Sequence[Question]) -> dict[Question, Answer]:
         """Those answers that are kept from before."""
@@ -151,10 +226,7 @@ class Answerer:
             groups = self._sources.read_at_once(snapshot, question, chosen.reads[0], last, timer)
             if groups is None:
                 return None
-            grouped: dict[tuple[int, ...], Parts] = {}
-            with timer.stretch("shape"):
-                _add(grouped, groups, question.interval)
-            answer = _arranged(snapshot, question, chosen, grouped, last, timer)
+            answer = _arranged(snapshot.moment, question, chosen, [groups], last, timer)
         self._answers.put(answer)
         return [_Given(answer, kept=False)]
 
@@ -162,50 +234,60 @@ class Answerer:
         while True:
             if self.known.last and self.known.last.version == directory.version:
                 directory = self.known.last  # it may have learnt what is incomplete
+            resident = self._resident(directory)
             with timer.stretch("plan"):
-                chosen = plan(question, directory)
-            grouped: dict[tuple[int, ...], Parts] = {}
+                chosen = plan(question, directory, resident.months)
             try:
-                for read in chosen.reads:
-                    groups = self._sources.read(snapshot, question, read, directory, timer)
-                    with timer.stretch("shape"):
-                        _add(grouped, groups, question.interval)
-            except NotWhole as found:  # never again the same: each time less is left that may be used
-                self.known.distrust(directory, found.periods)
+                found = [self._read(snapshot, question, read, directory, resident, timer) for read in chosen.reads]
+            except NotWhole as error:  # never again the same: each time less is left that may be used
+                self.known.distrust(directory, error.periods)
                 continue
-            return _arranged(snapshot, question, chosen, grouped, directory, timer)
+            return _arranged(snapshot.moment, question, chosen, found, directory, timer)
+
+    def _read(
+        self, snapshot: Snapshot, question: Question, read: Read, directory: Directory, resident: Resident, timer: Timer
+    ) -> Groups:
+        if isinstance(read, ColumnsRead):
+            with timer.stretch("compute"):
+                return _evaluated(question, read, resident, directory)
+        return self._sources.read(snapshot, question, read, directory, timer)
 
     def _compare(self, snapshot: Snapshot, question: Question, directory: Directory, timer: Timer) -> Answer:
         with timer.stretch("mongo"):
             both = spans(question, *self._sources.ends(snapshot, question, directory))
         now, *then = self._answer_all(snapshot, list(halves(question, both)), directory, timer)
         with timer.stretch("shape"):
-            beside = then[0].answer if then else now.answer
-            found = compare(question, both, now.answer, beside, directory.vocabulary)
-            return replace(found, filters=question.echo(directory.vocabulary))
+            return _compared(question, both, [each.answer for each in (now, *then)], directory)
+
+
+def _evaluated(question: Question, read: ColumnsRead, resident: Resident, directory: Directory) -> Groups:
+    return read_resident(question, read, resident.segments, directory.vocabulary)
+
+
+def _compared(
+    question: Question, both: tuple[Span, Span] | None, halved: Sequence[Answer], directory: Directory
+) -> Answer:
+    found = compare(question, both, halved[0], halved[-1], directory.vocabulary)
+    return replace(found, filters=question.echo(directory.vocabulary))
 
 
 def _arranged(
-    snapshot: Snapshot, question: Question, chosen: Plan, grouped: Grouped, directory: Directory, timer: Timer
+    moment: datetime, question: Question, chosen: Plan, found: Sequence[Groups], directory: Directory, timer: Timer
 ) -> Answer:
     with timer.stretch("shape"):
-        rows, codes, total, sentence = arrange(question, grouped, directory.vocabulary)
+        rows, total, sentence = arrange(question, _together(question, found), directory.vocabulary)
         filters = question.echo(directory.vocabulary)
-    return Answer(question, filters, rows, total, sentence, chosen, directory.version, snapshot.moment, codes=codes)
+    return Answer(question, filters, rows, total, sentence, chosen, directory.version, moment)
 
 
-def _add(grouped: dict[tuple[int, ...], Parts], groups: Groups, interval: Interval | None) -> None:
-    """Merge groups, each of which has a key of its own, into others; days become the first day of their interval."""
-    if interval:
-        starts: dict[int, int] = {}
-        for key, parts in groups:
-            day = key[0]
-            if day not in starts:
-                starts[day] = day_number(interval.start(date_of(day)))
-            key = (starts[day], *key[1:])
-            grouped[key] = grouped[key].merge(parts) if key in grouped else parts
-    elif grouped:
-        for key, parts in groups:
-            grouped[key] = grouped[key].merge(parts) if key in grouped else parts
-    else:
-        grouped.update(groups)
+def _together(question: Question, found: Sequence[Groups]) -> Groups:
+    """The groups of all reads with distinct keys; days become the first day of their interval."""
+    if not question.interval:
+        return found[0] if len(found) == 1 else merge(found, question.width)
+    return merge([_folded(each, question.interval) for each in found], question.width)
+
+
+def _folded(groups: Groups, interval: Interval) -> Groups:
+    days, places = members(groups.keys[0])
+    starts = np.array([day_number(interval.start(date_of(day))) for day in days], np.int64)[places]
+    return Groups((starts, *groups.keys[1:]), groups.sums)

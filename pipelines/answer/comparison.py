@@ -14,8 +14,10 @@ from catalog.dimensions import Vocabulary, date_of, day_number
 from catalog.errors import BadValue
 from catalog.measures import NOTHING, Parts
 from catalog.purchases import DATE
-from pipelines.answer.answer import Answer, Codes, Previous, Row, cut, labeller, order
+from pipelines.answer.answer import Answer, Previous
+from pipelines.answer.table import cut, in_order, labellers
 from pipelines.ask.question import Comparison, Interval, Question
+from pipelines.derived.groups import Codes, Groups
 from pipelines.plan.reads import Plan
 
 
@@ -74,17 +76,17 @@ def compare(
     """
     before: dict[Codes, Parts] = {}
     if both:
-        moved = (counterpart(question, *both, codes) for codes in then.codes)
-        before = {codes: parts for codes, (_, parts) in zip(moved, then.rows, strict=True) if codes is not None}
-    present = {codes: parts for codes, (_, parts) in zip(now.codes, now.rows, strict=True)}
-    label = labeller(question, vocabulary)
-    groups = (Row(label(codes), present.get(codes, NOTHING), codes) for codes in present | before)
-    shown = cut(question, sorted(groups, key=order(question)))
+        moved = (counterpart(question, *both, codes) for codes in then.rows.codes)
+        parts = then.rows.groups.parts
+        before = {codes: each for codes, each in zip(moved, parts, strict=True) if codes is not None}
+    present = dict(zip(now.rows.codes, now.rows.groups.parts, strict=True))
+    label_of = labellers(question, vocabulary)
+    groups = Groups.of({codes: present.get(codes, NOTHING) for codes in present | before}, question.width)
+    shown = cut(question, in_order(question, groups, label_of))
     return replace(
         now,
         question=question,
-        rows=tuple((each.key, each.parts) for each in shown),
-        codes=tuple(each.codes for each in shown),
+        rows=shown,
         plan=Plan(
             now.plan.reads + then.plan.reads,
             tuple((dict(then.plan.refused) | dict(now.plan.refused)).items()),
@@ -93,7 +95,7 @@ def compare(
         previous=Previous(
             both[1].first if both else None,
             both[1].last if both else None,
-            tuple(before.get(each.codes) for each in shown),
+            tuple(map(before.get, shown.codes)),
             then.total if both else NOTHING,
         ),
     )

@@ -4,12 +4,14 @@ import logging
 import threading
 import time
 from collections.abc import Collection
+from datetime import UTC, datetime, timedelta
 
 from catalog.calendar import Period
 from catalog.collections import STATUS
 from pipelines.derived.presence import missing_periods
 from pipelines.state.directory import VERSIONS, parse_version, read_directory
-from pipelines.state.version import EMPTY, Directory
+from pipelines.state.floor import Floor
+from pipelines.state.version import EMPTY, Directory, Version
 from store.client import Snapshot, Store
 
 log = logging.getLogger(__name__)
@@ -25,10 +27,11 @@ class Known:
         watcher: what hears of new versions, where there is one.
     """
 
-    def __init__(self, store: Store, *, watch: bool) -> None:
+    def __init__(self, store: Store, *, watch: bool, floor: Floor | None = None) -> None:
         self._store = store
         self.watcher = store.watch(STATUS.name, VERSIONS) if watch else None
         self.last: Directory | None = None
+        self._floor = floor
         self._looked = (EMPTY, 0.0)
         self._lock = threading.Lock()
 
@@ -37,24 +40,47 @@ class Known:
         if self.watcher:
             self.watcher.close()
 
-    def now(self) -> Directory:
+    @property
+    def moment(self) -> datetime:
+        """When the watcher last heard that nothing has changed; the present moment without one."""
+        silent_s = time.monotonic() - self.watcher.heard if self.watcher else 0.0
+        return datetime.now(UTC) - timedelta(seconds=silent_s)
+
+    def now(self, *, ask_anew: bool = False) -> Directory:
         """The directory as it is now; nothing is read where the watcher says that it has not changed.
+
+        Never an older one than any process of this service has shown before.
+
+        Attributes:
+            ask_anew: whether MongoDB is asked all the same.
 
         Raises:
             StoreUnavailable: MongoDB cannot be reached.
         """
-        told = self.watcher.current() if self.watcher else None
         last = self.last
-        if told and last and parse_version(told) == last.version:
+        if not ask_anew and last and self.vouches_for(last.version):
             return last
         with self._store.snapshot(is_small=True) as snapshot:  # also a kept answer may need it
             return self.as_of(snapshot)
+
+    def vouches_for(self, version: Version) -> bool:
+        """Whether the watcher says that this is the version, and no process of this service has shown a newer one.
+
+        Raises:
+            NewerLayout: the database is of a layout that this program does not know.
+        """
+        told = self.watcher.current() if self.watcher else None
+        if not told or parse_version(told) != version:
+            return False
+        return not self._floor or not self._floor.is_above(version)
 
     def as_of(self, snapshot: Snapshot) -> Directory:
         """The directory as of a session's snapshot."""
         found = read_directory(snapshot, self.last, is_named=True)
         with self._lock:
             self.last = found
+        if self._floor:
+            self._floor.note(found.version)
         return found
 
     def inspect(self, snapshot: Snapshot) -> Directory:

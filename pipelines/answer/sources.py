@@ -6,18 +6,20 @@ from datetime import date
 from operator import itemgetter
 from typing import Any
 
+import numpy as np
+
 from catalog.calendar import Grain, Period, Piece, month_of, year_of
 from catalog.collections import PAGES, ROLLUPS, STATUS, TRANSACTIONS
 from catalog.dimensions import Dimension, day_number, day_of
 from catalog.errors import InternalError, StoreUnavailable
-from catalog.measures import NOTHING, Parts
 from catalog.purchases import DATE
 from pipelines.answer.cache import Cache, bytes_of
 from pipelines.ask.question import BUCKET, Question
 from pipelines.derived.columns import Columns
+from pipelines.derived.groups import Groups, merge
 from pipelines.derived.pages import evaluate, read_whole_pages
 from pipelines.plan.compiler import Pipeline, raw_pipeline, rollup_pipeline
-from pipelines.plan.reads import PagesRead, Read, RollupRead
+from pipelines.plan.reads import ColumnsRead, PagesRead, Read, RollupRead
 from pipelines.plan.whole import NotWhole, counts_slices, expected, leaves_days
 from pipelines.state.directory import VERSIONS, parse_version
 from pipelines.state.version import Directory
@@ -29,7 +31,6 @@ FEW_MONTHS = 2
 """So few months of a year are unpacked one by one, as where a range cuts them; more are cheaper as one block."""
 
 _BATCH = 10_000  # so that all days come in one reply
-Groups = Iterable[tuple[tuple[int, ...], Parts]]
 
 
 class Sources:
@@ -116,16 +117,15 @@ class Sources:
         by_year: dict[Period, list[Piece]] = {}
         for piece in read.pieces:
             by_year.setdefault(year_of(piece.first), []).append(piece)
-        groups: dict[tuple[int, ...], Parts] = {}
+        groups = []
         for year, of_year in by_year.items():
             few = len(of_year) <= FEW_MONTHS
             for pieces in ([piece] for piece in of_year) if few else (of_year,):
                 block = self._block(snapshot, pieces[0].period.months if few else year.months, directory, timer)
                 with timer.stretch("compute"):
                     for first, last in _stretches(pieces):
-                        found = evaluate(block, question, day_number(first), day_number(last))
-                        groups |= {key: parts.merge(groups.get(key, NOTHING)) for key, parts in found.items()}
-        return groups.items()
+                        groups.append(evaluate(block, question, day_number(first), day_number(last)))
+        return groups[0] if len(groups) == 1 else merge(groups, len(groups[0].keys))
 
     def _block(self, snapshot: Snapshot, wanted: Sequence[Period], directory: Directory, timer: Timer) -> Columns:
         """The fresh months among some as one run of columns. Their versions name it, so it cannot be out of date."""
@@ -143,9 +143,11 @@ class Sources:
 
 
 def compiled(question: Question, read: Read) -> tuple[str, Pipeline]:
-    """The collection and the pipeline that a read is made by."""
+    """The collection and the pipeline that a read is made by; none of columns, which are in memory."""
     if isinstance(read, RollupRead):
         return ROLLUPS.name, rollup_pipeline(question, read)
+    if isinstance(read, ColumnsRead):
+        return "", []
     if isinstance(read, PagesRead):
         starts = sorted({day_of(day_number(piece.period.start)) for piece in read.pieces})
         return PAGES.name, [{"$match": {"month": {"$in": starts}}}, {"$sort": {"month": 1, "part": 1}}]
@@ -163,32 +165,23 @@ def parse_groups(question: Question, documents: Sequence[dict[str, Any]], *, is_
     """
     dimensions: dict[str, Dimension] = dict.fromkeys([BUCKET], DATE) if question.interval else {}
     dimensions |= {dimension.name: dimension for dimension in question.query.by}
-    names = tuple(dimensions)
     if documents and "slices" in documents[0]:  # a slice without a cell that is let through was counted all the same
         documents = [document for document in documents if document["n"]]
-    parts = [Parts(document["n"], document["p"], document["r"]) for document in documents]
+    parts = [(document["n"], document["p"], document["r"]) for document in documents]
     if not isinstance(sum(map(sum, parts)), int):  # one double among the summands makes the sum a double
         raise InternalError("a sum overflowed")
-    keys: Iterable[tuple[Any, ...]]
-    if len(names) == 1:
-        name = "k" if documents and "k" in documents[0] else "_id"
-        keys = [(document[name],) for document in documents]
-    else:
-        keys = [tuple(map(document["_id"].get, names)) if names else () for document in documents]
-    if not is_coded or question.interval:  # an interval's key may be the start of a period
-        keys = [
-            tuple(
-                code if is_coded and isinstance(code, int) else dimension.code(code)
-                for code, dimension in zip(key, dimensions.values(), strict=True)
-            )
-            for key in keys
-        ]
-    if is_coded:
-        return zip(keys, parts, strict=True)
-    merged: dict[tuple[int, ...], Parts] = {}
-    for key, each in zip(keys, parts, strict=True):  # a field that is not there and one that says Unknown are one
-        merged[key] = merged[key].merge(each) if key in merged else each
-    return merged.items()
+    keys = []
+    for name, dimension in dimensions.items():
+        if len(dimensions) == 1:
+            field = "k" if documents and "k" in documents[0] else "_id"
+            values = [document[field] for document in documents]
+        else:
+            values = [document["_id"].get(name) for document in documents]
+        if not is_coded or question.interval:  # an interval's key may be the start of a period
+            values = [each if is_coded and isinstance(each, int) else dimension.code(each) for each in values]
+        keys.append(np.array(values, np.int64))
+    groups = Groups(tuple(keys), np.array(parts, np.int64).reshape(-1, 3).T)
+    return groups if is_coded else merge([groups], len(keys))  # a missing field and one that says Unknown are one
 
 
 def _is_whole(question: Question, read: RollupRead, documents: Sequence[dict[str, Any]], directory: Directory) -> bool:
@@ -202,9 +195,8 @@ def _rollup_groups(question: Question, read: RollupRead, documents: Sequence[dic
     groups = parse_groups(question, documents, is_coded=True)
     if not leaves_days(question, read):
         return groups
-    place = 0 if question.interval else question.query.by.index(DATE)
-    first, last = day_number(read.first), day_number(read.last)
-    return ((key, parts) for key, parts in groups if first <= key[place] <= last)
+    days = groups.keys[0 if question.interval else question.query.by.index(DATE)]
+    return groups.take(np.flatnonzero((days >= day_number(read.first)) & (days <= day_number(read.last))))
 
 
 def _stretches(pieces: Sequence[Piece]) -> Iterable[tuple[date, date]]:

@@ -69,6 +69,7 @@ class Source(StrEnum):
     """What an answer is read from; AUTO takes the cheapest that is exact."""
 
     AUTO = "auto"
+    COLUMNS = "columns"
     ROLLUP = "rollup"
     PAGES = "pages"
     RAW = "raw"
@@ -117,6 +118,11 @@ class Question:
     limit: int | None = None
     source: Source = Source.AUTO
     compare: Comparison | None = None
+
+    @property
+    def width(self) -> int:
+        """How many codes identify a group: one for the interval, if there is one, and one for each dimension."""
+        return len(self.query.by) + (self.interval is not None)
 
     def echo(self, vocabulary: Vocabulary) -> dict[str, Any]:
         """The parameters in their canonical form, for the reply."""

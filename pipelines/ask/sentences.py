@@ -1,20 +1,26 @@
 """An answer in one sentence. A sentence is declared with its query and filled in from the rows."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Protocol
 
-from catalog.dimensions import UNKNOWN
-from catalog.measures import NOTHING, REVENUE, Measure, Parts, average_cents, dollars
+from catalog.measures import REVENUE, Measure, Parts, average_cents, dollars
 
 NONE = "No transactions match."
 
-LabelledGroups = Sequence[tuple[str, Parts]]
+
+class LabelledGroups(Protocol):
+    """All groups of an answer, whatever the interval, by their labels."""
+
+    def leader(self, measure: Measure) -> tuple[str, Parts] | None:
+        """The group with the highest measure, the first by label of equal ones; Unknown only if there is no other."""
+
+    def of(self, label: str) -> Parts:
+        """The parts of the group with this label."""
 
 
 class Sentence(Protocol):
-    """Something that tells the answer from all groups (label and parts) and from their total."""
+    """Something that tells the answer from all groups and from their total."""
 
     def tell(self, groups: LabelledGroups, total: Parts) -> str:
         """The answer, ending in a full stop."""
@@ -34,12 +40,11 @@ class Leader:
 
     def tell(self, groups: LabelledGroups, total: Parts) -> str:
         """The answer; a group of unknowns leads only where nothing else is known."""
-        known = [group for group in groups if group[0] != UNKNOWN] or list(groups)
-        if not known:
+        leader = groups.leader(self.measure)
+        if not leader:
             return NONE
-        is_money = self.measure is REVENUE
-        label, parts = max(known, key=lambda group: group[1].cents if is_money else group[1].transactions)
-        if is_money:
+        label, parts = leader
+        if self.measure is REVENUE:
             figures = f"{money(parts.cents)} of {money(total.cents)}"
             share = percent(parts.cents, total.cents)
         else:
@@ -64,10 +69,8 @@ class Versus:
 
     def tell(self, groups: LabelledGroups, total: Parts) -> str:
         """The answer; says what is missing where one side has no known amount."""
-        parts = dict(groups)
         first, second = (
-            average_cents(side.cents, side.priced)
-            for side in (parts.get(self.first, NOTHING), parts.get(self.second, NOTHING))
+            average_cents(side.cents, side.priced) for side in (groups.of(self.first), groups.of(self.second))
         )
         if not total.transactions:
             return NONE

@@ -17,10 +17,10 @@ import numpy as np
 from catalog.calendar import Period
 from catalog.collections import PAGES
 from catalog.dimensions import day_number, day_of
-from catalog.measures import Parts
 from catalog.purchases import DATE, PURCHASES
 from pipelines.ask.question import Filter, Question
 from pipelines.derived.columns import Array, Columns
+from pipelines.derived.groups import Groups, merge
 from pipelines.derived.slices import sums
 from pipelines.plan.whole import NotWhole
 from store.client import Reads
@@ -106,8 +106,8 @@ def _is_whole(pages: Sequence[Mapping[str, Any]], rows: int, built: int) -> bool
         return False
 
 
-def evaluate(columns: Columns, question: Question, first: int, last: int) -> dict[tuple[int, ...], Parts]:
-    """Filter and group the transactions of the days (numbers) from `first` to `last`; keys as in `Grouped`.
+def evaluate(columns: Columns, question: Question, first: int, last: int) -> Groups:
+    """Filter and group the transactions of the days (numbers) from `first` to `last`.
 
     The interval's part of a key is the day number itself; the caller folds days into intervals.
     """
@@ -132,23 +132,17 @@ def evaluate(columns: Columns, question: Question, first: int, last: int) -> dic
     return _group(keys, columns.cents[rows], bases, sizes)
 
 
-def _group(keys: Array, cents: Array, bases: list[int], sizes: list[int]) -> dict[tuple[int, ...], Parts]:
+def _group(keys: Array, cents: Array, bases: list[int], sizes: list[int]) -> Groups:
     if not len(keys):
-        return {}
+        return merge([], len(sizes))
     groups = int(np.prod(sizes)) if sizes else 1
     names = np.arange(groups)
     if groups > MAX_GROUPS:  # many possible groups, few of them there
         names, keys = np.unique(keys, return_inverse=True)
-    found = sums(keys, cents, len(names))
+    found = np.stack(sums(keys, cents, len(names)))
     present = np.flatnonzero(found[0])
-    codes = (
-        [column + base for column, base in zip(np.unravel_index(names[present], sizes), bases, strict=True)]
-        if sizes
-        else []
-    )
-    rows = zip(*(column[present].tolist() for column in found), strict=True)
-    keys_of = zip(*(column.tolist() for column in codes), strict=True) if codes else [()]
-    return {key: Parts(*row) for key, row in zip(keys_of, rows, strict=True)}
+    codes = np.unravel_index(names[present], sizes) if sizes else ()
+    return Groups(tuple(column + base for column, base in zip(codes, bases, strict=True)), found[:, present])
 
 
 def _kept(codes: Array, condition: Filter) -> Array:

@@ -2,19 +2,21 @@
 
 Pure: no driver, no clock. What each source can do:
 
-1. rollups answer a fresh period where the dimensions of the rows and of the filters are at most two;
-2. pages answer any part of a fresh month, whatever is asked;
-3. transactions answer everything, and they alone answer for a month that was changed since it was built.
+1. resident columns answer any part of a fresh month that this machine has in memory, without MongoDB;
+2. rollups answer a fresh period where the dimensions of the rows and of the filters are at most two;
+3. pages answer any part of a fresh month, whatever is asked;
+4. transactions answer everything, and they alone answer for a month that was changed since it was built.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import date, timedelta
+from itertools import groupby
 
-from catalog.calendar import Grain, Piece, tile
+from catalog.calendar import Grain, Period, Piece, tile
 from catalog.errors import SourceRefused
 from pipelines.ask.question import Interval, Question, Source
-from pipelines.plan.reads import PagesRead, Plan, RawRead, Read, RollupRead
-from pipelines.plan.refusals import refusals, warnings
+from pipelines.plan.reads import ColumnsRead, PagesRead, Plan, RawRead, Read, RollupRead
+from pipelines.plan.refusals import ignored, refusals, warnings
 from pipelines.plan.rollups import BY_DIMENSIONS
 from pipelines.plan.shape import Shape, needed_dimensions, shape_of
 from pipelines.state.version import Directory
@@ -24,8 +26,11 @@ TRANSACTION_US = 0.5
 """What reading costs, in microseconds, beside SLICE_US and CELL_US."""
 
 
-def plan(question: Question, directory: Directory) -> Plan:
+def plan(question: Question, directory: Directory, resident: Collection[Period] = ()) -> Plan:
     """The plan for a question.
+
+    Attributes:
+        resident: the fresh months that are in memory as columns.
 
     Raises:
         SourceRefused: the source that the question asks for cannot answer it exactly.
@@ -33,7 +38,10 @@ def plan(question: Question, directory: Directory) -> Plan:
     if question.source is Source.RAW:
         cost = sum(month.rows for month in directory.months.values()) * TRANSACTION_US
         return Plan((RawRead(question.first, question.last, cost),))
-    pieces = tuple(_pieces(question, directory))
+    columns, ranges = _divided(question, directory, resident)
+    if not ranges:
+        return Plan((columns,) if columns else (), ignored(columns.rows) if columns else ())
+    pieces = tuple(piece for first, last in ranges for piece in _pieces(question, directory, first, last))
     shape = shape_of(question, directory)
     chosen = [_choose(question, piece, shape, directory) for piece in pieces]
     refused = refusals(question, directory, pieces, chosen, shape)
@@ -41,16 +49,42 @@ def plan(question: Question, directory: Directory) -> Plan:
         raise SourceRefused(
             question.source.value, [f"{what}: {why}" for what, why in refused if what not in ("pages", "raw")]
         )
-    return Plan(tuple(_merge(chosen)), refused, tuple(warnings(directory, pieces)))
+    reads = (*((columns,) if columns else ()), *_merge(chosen))
+    return Plan(reads, refused, tuple(warnings(directory, pieces)))
 
 
-def _pieces(question: Question, directory: Directory) -> Iterator[Piece]:
-    """The pieces of the question's range in which there may be transactions."""
-    if not directory.months:
-        return
-    months = list(directory.months)
+Range = tuple[date, date]
+
+
+def _divided(
+    question: Question, directory: Directory, resident: Collection[Period]
+) -> tuple[ColumnsRead | None, list[Range]]:
+    """What is read from columns, and the other ranges of days in which there may be transactions."""
+    months = directory.months_between(question.first, question.last)
+    if not months:
+        return None, []
     first = max(question.first or date.min, months[0].start)
     last = min(question.last or date.max, months[-1].last)
+    if not resident or question.source not in (Source.AUTO, Source.COLUMNS):
+        return None, [(first, last)]
+    of: dict[bool, list[Range]] = {True: [], False: []}
+    within = months
+    if len(resident) == len(directory.months):
+        of[True].append((first, last))
+    else:
+        within = tuple(month for month in months if month in resident)
+        for is_resident, run in groupby(months, key=resident.__contains__):
+            one, *others = run
+            other = others[-1] if others else one
+            of[is_resident].append((max(one.start, first), min(other.last, last)))
+    if not of[True]:
+        return None, of[False]
+    rows = sum(directory.months[month].rows for month in within)
+    return ColumnsRead(tuple(of[True]), within, rows, rows * ROW_US), of[False]
+
+
+def _pieces(question: Question, directory: Directory, first: date, last: date) -> Iterator[Piece]:
+    """The pieces of a range of days in which there may be transactions."""
     years = directory.fresh_years if _may_use_years(question) else frozenset()
     for piece in tile(first, last, years.__contains__):
         if piece.period.grain is Grain.YEAR or piece.period in directory.months:

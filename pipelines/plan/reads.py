@@ -41,6 +41,27 @@ class RollupRead:
 
 
 @dataclass(frozen=True)
+class ColumnsRead:
+    """Ranges of days to read from resident columns, all in fresh months.
+
+    Attributes:
+        stretches: the first and last day of each.
+        months: the months that they lie in.
+        rows: how many transactions these months have.
+        cost_us: what it is thought to cost at most.
+    """
+
+    stretches: tuple[tuple[date, date], ...]
+    months: tuple[Period, ...]
+    rows: int
+    cost_us: float
+    source = "columns"
+
+    def __str__(self) -> str:
+        return f"columns of {span(self.months)}"
+
+
+@dataclass(frozen=True)
 class PagesRead:
     """Pages to read: pieces of fresh months."""
 
@@ -65,7 +86,7 @@ class RawRead:
         return f"transactions {self.first or 'from the beginning'} to {self.last or 'the end'}"
 
 
-Read = RollupRead | PagesRead | RawRead
+Read = ColumnsRead | RollupRead | PagesRead | RawRead
 
 
 @dataclass(frozen=True)

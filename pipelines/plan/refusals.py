@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from catalog.calendar import Period, Piece, year_of
-from pipelines.ask.question import Question
+from pipelines.ask.question import Question, Source
 from pipelines.plan.reads import PagesRead, Read, span
 from pipelines.plan.rollups import BY_DIMENSIONS, DECLARED_ROLLUPS
 from pipelines.plan.shape import Shape, needed_dimensions
@@ -12,6 +12,15 @@ from pipelines.state.version import Directory
 CHANGED = "changed since they were built; refresh mends it"
 UNRECORDED = "their documents in periods are missing; `python -m pipelines refresh` mends it"
 INCOMPLETE = "something of them is missing; `python -m pipelines verify --repair` mends it"
+
+
+def ignored(rows: int) -> tuple[tuple[str, str], ...]:
+    """Why nothing else was read where columns have everything."""
+    return (
+        ("rollup", "would ask MongoDB"),
+        ("pages", f"would read {rows:,} rows"),
+        ("raw", f"would scan {rows:,} transactions"),
+    )
 
 
 def refusals(
@@ -37,6 +46,10 @@ def refusals(
                 isinstance(read, PagesRead) and not shape.periods(p) for p, read in zip(pieces, chosen, strict=True)
             )
             reasons[shape.rollup.name] = "cannot cut a month" if cut else "the pages are cheaper"
+    if question.source is Source.COLUMNS:
+        absent = [piece.period for piece in pieces if piece.period not in directory.stale_months]
+        if absent:
+            reasons[f"columns of {span(absent)}"] = "not built on this machine"
     reasons |= {f"rollups and pages of {span(months)}": why for months, why in _unusable(directory, pieces)}
     if years := _incomplete_years(directory, pieces):
         reasons[f"rollups of {span(years)}"] = INCOMPLETE

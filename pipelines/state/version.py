@@ -1,5 +1,6 @@
 """The state of the database at one moment, as the planner and the caches see it. Pure."""
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
@@ -8,8 +9,8 @@ from struct import unpack
 from typing import Any, NamedTuple
 
 from catalog.calendar import Grain, Period, year_of
-from catalog.dimensions import Vocabulary
-from catalog.purchases import PURCHASES
+from catalog.dimensions import Vocabulary, date_of, day_number
+from catalog.purchases import DATE, PURCHASES
 
 
 class Version(NamedTuple):
@@ -119,6 +120,31 @@ class Directory:
     def stale_months(self) -> tuple[Period, ...]:
         """The months to be refreshed."""
         return tuple(month for month, state in self.months.items() if state.stale)
+
+    def months_between(self, first: date | None, last: date | None) -> tuple[Period, ...]:
+        """The months that have days from `first` to `last`, in order of time; None is open."""
+        months = self._ordered
+        if not first and not last:
+            return months
+        begin = bisect_left(months, first, key=lambda month: month.last) if first else 0
+        end = bisect_right(months, last, key=lambda month: month.start) if last else len(months)
+        return months[begin:end]
+
+    @cached_property
+    def days(self) -> tuple[date, date] | None:
+        """The first and last day with transactions; None where that is not known, or there are none."""
+        if self.stale_months:
+            return None
+        found = [
+            date_of(day_number(month.start) + place)
+            for month in self._ordered
+            for place in self.counts.get(month, Counts(0)).codes(DATE.name)
+        ]
+        return (found[0], found[-1]) if found else None
+
+    @cached_property
+    def _ordered(self) -> tuple[Period, ...]:
+        return tuple(self.months)
 
     def without(self, periods: Iterable[Period]) -> "Directory":
         """The same, without using the derived data of some periods, as part of it is missing."""

@@ -15,7 +15,7 @@ from service.api.replies import conditional, head
 from service.api.schemas import AnswerSchema, DashboardParametersSchema, Document
 from service.around.connection import current_answerer
 from service.around.context import context
-from service.around.requests import own_part
+from service.around.requests import own_part, wants_present
 
 blueprint = Blueprint("dashboard", __name__, url_prefix="/v1/dashboard", description="All questions at once")
 
@@ -31,7 +31,8 @@ class DashboardSchema(Document):
 def dashboard(_declared: Any) -> Response:
     """Every query's answer, all read from one snapshot: they never disagree with each other."""
     with context().timer.stretch("mongo"):
-        directory = current_answerer().known.now()
+        ask_anew = wants_present(request.headers.get("Cache-Control", ""))
+        directory = current_answerer().known.now(ask_anew=ask_anew)
     given = request.args.to_dict(flat=False)
     questions = [ask(query, given, directory.vocabulary, DASHBOARD_PARAMETERS) for query in QUERIES]
 

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
@@ -13,6 +12,7 @@ from flask import request
 from catalog.errors import UnknownName
 from catalog.spreadsheets import harmless
 from pipelines.answer.answer import Answer
+from service.api.rows import row_texts
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def csv_rows(found: Answer) -> bytes:
 
 def json_lines(found: Answer) -> bytes:
     """The rows as JSON, one a line, each as in the reply."""
-    return "".join(json.dumps(record) + "\n" for record in found.records()).encode()
+    return "".join(f"{text}\n" for text in row_texts(found)).encode()
 
 
 def arrow_stream(found: Answer) -> bytes:

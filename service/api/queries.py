@@ -16,6 +16,7 @@ from service.api.replies import Reply, answer
 from service.api.schemas import AnswerSchema, ExplanationSchema, ParametersSchema, answer_schema
 from service.around.connection import current_answerer
 from service.around.context import context
+from service.around.requests import wants_present
 from store.explain import extended_json
 
 blueprint = Blueprint("queries", __name__, url_prefix="/v1/queries", description="The business questions")
@@ -25,7 +26,8 @@ def resolve(query: Query) -> tuple[Question, Directory]:
     """The question that the request's parameters make of a query, and the directory as it is now."""
     # The parsed arguments keep one of a repeated value; the question has to see them all.
     with context().timer.stretch("mongo"):
-        return current_answerer().resolve(query, request.args.to_dict(flat=False))
+        ask_anew = wants_present(request.headers.get("Cache-Control", ""))
+        return current_answerer().resolve(query, request.args.to_dict(flat=False), ask_anew=ask_anew)
 
 
 def explanation(question: Question, directory: Directory) -> Reply:

@@ -13,6 +13,7 @@ from pipelines.answer.answer import Answer
 from pipelines.ask.question import Question
 from pipelines.state.version import Directory, Version
 from service.api.formats import JSON, Format, chosen
+from service.api.rows import row_texts
 from service.api.schemas import AnswerSchema
 from service.around.connection import current_answerer
 from service.around.context import Offer, context
@@ -21,14 +22,16 @@ from service.around.requests import own_part
 
 Reply = dict[str, Any]
 _SURROUNDING = AnswerSchema()
+_NO_ROWS = '"rows": []'
+"""Where the rows go. In a text of the reply the quotes would be escaped."""
 
 
 def head(found: Answer, directory: Directory) -> bytes:
     """An answer as JSON, up to the request's own part of `meta`. `own_part` follows."""
 
     def make() -> bytes:
-        body = current_app.json.dumps(_document(found, directory)).encode()
-        return body[: body.rindex(b"}}")] + b", "
+        begin, end = current_app.json.dumps(_document(found, directory)).split(_NO_ROWS, 1)
+        return f'{begin}"rows": [{", ".join(row_texts(found))}]{end.removesuffix("}}")}, '.encode()
 
     is_present = found.version.has_data_of(directory.version)  # or else a commit came between the two
     kept = current_app.extensions.get("heads")
@@ -37,6 +40,7 @@ def head(found: Answer, directory: Directory) -> bytes:
 
 
 def _document(found: Answer, directory: Directory) -> Reply:
+    """The reply without its rows, which follow as text."""
     query = found.question.query
     compared: Reply = {}
     if found.previous:
@@ -63,7 +67,7 @@ def _document(found: Answer, directory: Directory) -> Reply:
         },
     }  # fmt: skip
     document: Reply = _SURROUNDING.dump(surrounding)
-    return document | {"rows": found.records()}  # there may be thousands, and they are as their columns say already
+    return document
 
 
 def _is_verified(found: Answer, directory: Directory) -> bool | None:

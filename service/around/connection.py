@@ -1,16 +1,23 @@
 """The process's one connection to MongoDB, made after the fork of a worker."""
 
+import os
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 
 from flask import current_app
 
 from catalog.errors import AnalyticsError
 from pipelines.answer.answerer import Answerer
+from pipelines.resident.shelf import Shelf
+from pipelines.state.floor import Floor
 from service.around.context import note_answer
 from store.client import Store
 from store.settings import Settings
+
+FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+"""Names the folder that the workers of one service share; `service.server` makes it."""
 
 POOL_SIZE = 8
 PATIENCE_MS = 2_000
@@ -23,8 +30,10 @@ class Connection:
         admit: called before MongoDB works for a request; raises where too much is going on already.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, columns_bytes: int = 0) -> None:
+        """Take the settings, and how many bytes of columns may be kept; 0 keeps none."""
         self._settings = settings
+        self._columns_bytes = columns_bytes
         self.admit: Callable[[], None] = lambda: None
         self._lock = threading.Lock()
         self._store: Store | None = None
@@ -36,7 +45,7 @@ class Connection:
         store = self.store
         with self._lock:
             if self._answerer is None:
-                self._answerer = Answerer(store, watch=True, tell=note_answer)
+                self._answerer = Answerer(store, watch=True, tell=note_answer, shelf=self._shelf(), floor=self._floor())
             return self._answerer
 
     @property
@@ -53,9 +62,18 @@ class Connection:
                 )
             return self._store
 
+    def _shelf(self) -> Shelf | None:
+        return Shelf(self._settings.data_dir / "columns", self._columns_bytes) if self._columns_bytes else None
+
+    def _floor(self) -> Floor | None:
+        """That of the workers of this service, if there are several."""
+        folder = os.environ.get(FOLDER)
+        return Floor(Path(folder) / "newest") if folder else None
+
     def warm(self) -> None:
         """Connect and read what every question needs, so that the first ones need not wait; no matter if it fails."""
         with suppress(AnalyticsError):
+            self.answerer.keep_columns()
             self.answerer.known.now()
 
     def close(self) -> None:

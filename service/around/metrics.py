@@ -20,11 +20,10 @@ from catalog.errors import AnalyticsError
 from pipelines.answer.answer import Answer
 from pipelines.state.version import Directory
 from service.around import requests
-from service.around.connection import current_answerer, current_store
+from service.around.connection import FOLDER, current_answerer, current_store
 from service.around.context import context
 
 blueprint = Blueprint("metrics", __name__)
-FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 

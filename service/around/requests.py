@@ -65,6 +65,11 @@ def own_part(timing_ms: Mapping[str, float], request_id: str) -> bytes:
     return json.dumps({"timing_ms": timing_ms, "request_id": request_id}).encode()[1:] + b"}"
 
 
+def wants_present(cache_control: str) -> bool:
+    """Whether a request's `Cache-Control` asks for MongoDB's own word (RFC 9111, 5.2.1.4), whatever is known here."""
+    return "no-cache" in cache_control.lower()
+
+
 def route() -> str:
     """The rule that this request's path fits, or `none`."""
     return request.url_rule.rule if request.url_rule else "none"

@@ -18,7 +18,6 @@ from flask import Flask, Response, request
 from catalog.errors import AnalyticsError
 from pipelines.answer.answerer import Answerer
 from pipelines.answer.cache import Cache
-from pipelines.state.directory import parse_version
 from pipelines.state.version import Version
 from service.around import logs, requests
 from service.around.compression import LEVEL, MIN_BYTES
@@ -99,13 +98,13 @@ class KeptReplies:
         has_weights = "q=" in environ.get("HTTP_ACCEPT_ENCODING", "")
         if environ["REQUEST_METHOD"] != "GET" or has_weights or any(map(environ.get, _OF_FLASK)):
             return None
+        if requests.wants_present(environ.get("HTTP_CACHE_CONTROL", "")):
+            return None
         kept = self._kept.get(_address(environ))
         if kept is None:
             return None
-        watcher = self._answerer().known.watcher
-        told = watcher.current() if watcher else None
         with suppress(AnalyticsError):  # Flask says which
-            if told and parse_version(told) == kept.version:
+            if self._answerer().known.vouches_for(kept.version):
                 return kept
         return None
 

@@ -26,6 +26,7 @@ from loader.reading.files import read_chunks, survey
 from pipelines.ask.queries import QUERIES
 from pipelines.derived.commands import report_text
 from pipelines.derived.verification.findings import Difference, Verification, reload
+from tests.support.listed import Listed
 from tests.support.malformed.cases import SETTINGS, write
 from tests.support.malformed.corpus import CASES
 from tests.support.places import ROOT
@@ -98,7 +99,7 @@ def sentences() -> Iterator[str]:
         first, second = members or ("2024-03-15", "2024-03-16")
         one, other = (first, Parts(3, 2, 100_000)), (second, Parts(2, 2, 50_000))
         for groups, total in (((one, other), Parts(5, 4, 150_000)), ((one,), one[1]), ((), NOTHING)):
-            yield f"  {query.sentence.tell(groups, total)}"
+            yield f"  {query.sentence.tell(Listed(groups), total)}"
     yield from (f"{each.name}: {each.label}" for each in (*PURCHASES.dimensions, *MEASURES))
 
 

@@ -20,8 +20,9 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from catalog.purchases import SEGMENT
-from pipelines.answer.answer import arrange, labeller
+from pipelines.answer.answer import arrange
 from pipelines.answer.cache import AnswerCache
+from pipelines.answer.table import labellers
 from pipelines.ask.queries import QUERIES, Query
 from service.api.formats import BY_SUFFIX, FORMATS
 from store.client import Store
@@ -210,7 +211,7 @@ def test_a_label_that_a_spreadsheet_would_run_is_harmless_in_csv(
     monkeypatch.setattr(
         "pipelines.answer.answerer.arrange", lambda question, cells, _: arrange(question, cells, vocabulary)
     )
-    monkeypatch.setattr("pipelines.answer.comparison.labeller", lambda question, _: labeller(question, vocabulary))
+    monkeypatch.setattr("pipelines.answer.comparison.labellers", lambda question, _: labellers(question, vocabulary))
     given = {"by": ["segment"], "from": ["2024-01-01"], "compare": ["previous_period"]}
     rows = list(csv.reader(io.StringIO(get(client, "/v1/explore.csv", given).text, newline=""), strict=True))[1:]
     assert rows

@@ -5,6 +5,7 @@ import pytest
 
 from bench import columns
 from bench.columns import compare_columns
+from catalog.calendar import Period
 
 
 def test_running_sums_answer_as_pages_do() -> None:
@@ -16,8 +17,8 @@ def test_a_planted_fault_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     """A running sum that is one too high."""
     build = columns.build
 
-    def wrong(year: int, rows: columns.Columns) -> columns.Segment:
-        segment = build(year, rows)
+    def wrong(year: int, months: dict[Period, int], rows: columns.Columns) -> columns.Segment:
+        segment = build(year, months, rows)
         for sums in segment.running.values():
             np.add(sums, 1, out=sums)
         return segment

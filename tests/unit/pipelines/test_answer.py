@@ -12,6 +12,7 @@ from catalog.purchases import PURCHASES
 from pipelines.answer.answer import Answer, Column, arrange, finish
 from pipelines.ask.queries import BY_SLUG, QUERIES
 from pipelines.ask.question import Interval, Question
+from pipelines.derived.groups import Groups
 
 VOCABULARY = PURCHASES.vocabulary
 BASIC, GOLD, MISSING, PLATINUM = 1, 2, 3, 4
@@ -25,7 +26,7 @@ def question(slug: str, **more: Any) -> Question:
 
 def answer(asked: Question, cells: dict[tuple[int, ...], Parts]) -> Answer:
     """The answer that groups make."""
-    rows, _, total, sentence = arrange(asked, cells, VOCABULARY)
+    rows, total, sentence = arrange(asked, Groups.of(cells, asked.width), VOCABULARY)
     return Answer(asked, {}, rows, total, sentence, cast(Any, None), 1, datetime(2024, 1, 1, tzinfo=UTC))
 
 
@@ -135,7 +136,7 @@ def test_groups_without_transactions_are_absent() -> None:
 def test_nothing_found_has_no_rows_and_zero_totals(query: Any) -> None:
     """For every query, the summary too."""
     found = answer(Question(query), {})
-    assert found.rows == ()
+    assert not found.rows
     assert found.sentence == "No transactions match."
     assert finish(found.total) == {
         "transactions": 0, "priced_transactions": 0, "revenue": Decimal("0.00"), "average_spend": None,

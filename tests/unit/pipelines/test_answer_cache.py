@@ -12,9 +12,11 @@ from catalog.measures import Parts
 from catalog.purchases import PURCHASES
 from pipelines.answer.answer import Answer
 from pipelines.answer.cache import AnswerCache, Cache, bytes_of
+from pipelines.answer.table import Table
 from pipelines.ask.queries import BY_SLUG
 from pipelines.ask.question import Question, Source
 from pipelines.derived.columns import Columns
+from pipelines.derived.groups import Groups
 from pipelines.plan.reads import Plan
 from pipelines.state.version import Version
 
@@ -28,7 +30,7 @@ def question(number: int, source: Source = Source.AUTO) -> Question:
 
 def answer(of: Question, version: Version = V1, rows: int = 1) -> Answer:
     """An answer of so many rows."""
-    some = tuple(((str(row),), Parts(1, 1, row)) for row in range(rows))
+    some = Table(Groups.of({(row,): Parts(1, 1, row) for row in range(rows)}, 1), (str,))
     return Answer(of, {}, some, Parts(rows, rows, 0), "", Plan(()), version, datetime(2024, 1, 1, tzinfo=UTC))
 
 

@@ -11,11 +11,12 @@ from catalog.dimensions import Vocabulary, day_number
 from catalog.errors import BadValue, UnknownName
 from catalog.measures import NOTHING, Parts
 from catalog.purchases import DATE, HOUR, PURCHASES, STATE
-from pipelines.answer.answer import Answer, Codes, arrange, change
+from pipelines.answer.answer import Answer, arrange, change
 from pipelines.answer.comparison import Span, compare, counterpart, halves, spans
 from pipelines.ask.explore import exploration
 from pipelines.ask.queries import BY_SLUG
 from pipelines.ask.question import Comparison, Interval, Question, ask
+from pipelines.derived.groups import Codes, Groups
 from pipelines.plan.reads import Plan
 from pipelines.state.version import Version
 
@@ -182,9 +183,9 @@ def test_both_halves_are_asked_for_without_limit() -> None:
 
 def answered(question: Question, cells: dict[Codes, Parts], vocabulary: Vocabulary = VOCABULARY) -> Answer:
     """The answer that groups make."""
-    rows, codes, total, sentence = arrange(question, cells, vocabulary)
+    rows, total, sentence = arrange(question, Groups.of(cells, question.width), vocabulary)
     moment = datetime(2024, 1, 1, tzinfo=UTC)
-    return Answer(question, {}, rows, total, sentence, Plan(()), Version("e", 1, 0), moment, codes=codes)
+    return Answer(question, {}, rows, total, sentence, Plan(()), Version("e", 1, 0), moment)
 
 
 def together(
@@ -304,7 +305,7 @@ def test_two_members_of_one_label_stay_two_rows() -> None:
     then = {(0,): Parts(5, 5, 500), (2,): Parts(3, 3, 300), (1,): Parts(7, 7, 70)}
     found = together(COMPARED, now, then, TWICE)
     assert [key for key, _ in found.rows] == [("Unknown",), ("Unknown",), ("BASIC",), ("Basic",)]
-    assert found.codes == ((0,), (2,), (4,), (1,))
+    assert found.rows.codes == ((0,), (2,), (4,), (1,))
     assert found.previous
     assert found.previous.rows == (Parts(5, 5, 500), Parts(3, 3, 300), None, Parts(7, 7, 70))
     assert sum(parts.transactions for _, parts in found.rows) == found.total.transactions == 9

@@ -21,6 +21,7 @@ from pipelines.ask.queries import QUERIES, ByKey, Descending, Query
 from pipelines.ask.question import PARAMETERS, Interval, Question, Source, ask
 from pipelines.ask.sentences import Leader
 from pipelines.derived.columns import NULL
+from pipelines.derived.groups import Groups, merge
 from pipelines.derived.pages import evaluate, pack, unpack
 from pipelines.derived.slices import of_month, of_year
 from pipelines.plan.choose import plan
@@ -92,20 +93,20 @@ class Small:
                 if question.interval:
                     key = (day_number(question.interval.start(date_of(key[0]))), *key[1:])
                 cells[key] = cells.get(key, Parts(0, 0, 0)).merge(parts)
-        return found.source, arrange(question, cells, VOCABULARY)
+        return found.source, arrange(question, Groups.of(cells, question.width), VOCABULARY)
 
     def _read(self, question: Question, read: Any) -> Iterable[tuple[tuple[int, ...], Parts]]:
         if isinstance(read, RollupRead):
             found = self.db.rollups.aggregate(rollup_pipeline(question, read))
-            yield from parse_groups(question, list(found), is_coded=True)
+            yield from parse_groups(question, list(found), is_coded=True).as_dict().items()
         elif isinstance(read, RawRead):
             daily = replace(question, interval=Interval.DAY) if question.interval else question  # no $dateTrunc there
             found = self.db.transactions.aggregate(raw_pipeline(daily, read.first, read.last))
-            yield from parse_groups(question, list(found), is_coded=False)
+            yield from parse_groups(question, list(found), is_coded=False).as_dict().items()
         elif isinstance(read, PagesRead):
             for piece in read.pieces:
                 block = unpack(self.pages[piece.period])
-                yield from evaluate(block, question, day_number(piece.first), day_number(piece.last)).items()
+                yield from evaluate(block, question, day_number(piece.first), day_number(piece.last)).as_dict().items()
 
     def naively(self, question: Question) -> Any:
         """What `arrange` makes of counting row by row."""
@@ -119,7 +120,7 @@ class Small:
             bucket = (day_number(question.interval.start(day)),) if question.interval else ()
             key = (*bucket, *(codes[each.name] for each in question.query.by))
             cells[key] = cells.get(key, Parts(0, 0, 0)).merge(Parts(1, int(cents != NULL), max(cents, 0)))
-        return arrange(question, cells, VOCABULARY)
+        return arrange(question, Groups.of(cells, question.width), VOCABULARY)
 
 
 small_database = cache(Small)
@@ -218,9 +219,9 @@ def test_a_wrong_cell_would_be_seen() -> None:
 def test_its_columns_follow_from_its_dimensions() -> None:
     """Names and types of a reply."""
     question = Question(BY_DAY, interval=Interval.MONTH)
-    found = Answer(
-        question, {}, (), Parts(0, 0, 0), "", plan(question, small_database(is_stale=False).directory), VERSION, None
-    )  # type: ignore[arg-type]
+    rows = arrange(question, merge([], question.width), VOCABULARY).rows
+    chosen = plan(question, small_database(is_stale=False).directory)
+    found = Answer(question, {}, rows, Parts(0, 0, 0), "", chosen, VERSION, None)  # type: ignore[arg-type]
     names = [(column.name, column.type) for column in found.columns]
     assert names[:3] == [("interval", "date"), ("date", "date"), ("hour", "integer")]
     assert [name for name, _ in names[3:]] == ["transactions", "priced_transactions", "revenue", "average_spend"]

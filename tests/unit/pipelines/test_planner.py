@@ -1,7 +1,7 @@
 """Plans, without a server: which source each piece is read from, why the others were not, and nothing read twice."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import date, timedelta
 from typing import Any
 
@@ -16,7 +16,7 @@ from pipelines.ask.queries import BY_SLUG, QUERIES, ByKey, Query
 from pipelines.ask.question import Filter, Interval, Question, Source
 from pipelines.ask.sentences import Summary
 from pipelines.plan.choose import plan
-from pipelines.plan.reads import PagesRead, Plan, RawRead, RollupRead
+from pipelines.plan.reads import ColumnsRead, PagesRead, Plan, RawRead, RollupRead
 from pipelines.plan.shape import needed_dimensions
 from pipelines.state.version import Directory, Month, Version
 
@@ -299,29 +299,43 @@ def days_of(read: Any) -> list[date]:
     """All days that a read counts, those twice that it counts twice."""
     if isinstance(read, RawRead):
         return span(read.first or MONTHS[0].start, read.last or MONTHS[-1].last)
+    if isinstance(read, ColumnsRead):
+        return [day for first, last in read.stretches for day in span(first, last)]
     if isinstance(read, PagesRead):
         return [day for piece in read.pieces for day in span(piece.first, piece.last)]
     days = [day for period in read.periods for day in span(period.start, period.last)]
     return [day for day in days if read.first <= day <= read.last] if read.cells_by is DATE else days
 
 
-def planned(question: Question, state: Directory) -> Plan | None:
+def planned(question: Question, state: Directory, resident: Collection[Period] = ()) -> Plan | None:
     """The plan, or None where the source refuses."""
     try:
-        return plan(question, state)
+        return plan(question, state, resident)
     except SourceRefused:
-        assert question.source in (Source.ROLLUP, Source.PAGES)
+        assert question.source in (Source.ROLLUP, Source.PAGES, Source.COLUMNS)
         return None
+
+
+@st.composite
+def residents(draw: st.DrawFn) -> tuple[Directory, frozenset[Period]]:
+    """A directory, and those of its fresh months that are in memory: none, some or all."""
+    state = draw(directories())
+    fresh = sorted(set(state.months) - set(state.stale_months))
+    some = draw(st.sets(st.sampled_from(fresh))) if fresh else set()
+    return state, frozenset(draw(st.sampled_from((fresh, some))))
 
 
 random_plans = settings(max_examples=50, deadline=None)
 
 
 @random_plans
-@given(questions, directories())
-def test_the_reads_count_each_day_of_the_range_exactly_once(question: Question, state: Directory) -> None:
+@given(questions, residents())
+def test_the_reads_count_each_day_of_the_range_exactly_once(
+    question: Question, held: tuple[Directory, frozenset[Period]]
+) -> None:
     """Of the days that have transactions, none is left out, none is read twice, and none outside is read."""
-    found = planned(question, state)
+    state, resident = held
+    found = planned(question, state, resident)
     if found is None:
         return
     known = {day for month in state.months for day in span(month.start, month.last)}
@@ -333,13 +347,26 @@ def test_the_reads_count_each_day_of_the_range_exactly_once(question: Question, 
 
 
 @random_plans
-@given(questions, directories())
-def test_no_read_but_transactions_touches_a_stale_month(question: Question, state: Directory) -> None:
+@given(questions, residents())
+def test_no_read_but_transactions_touches_a_stale_month(
+    question: Question, held: tuple[Directory, frozenset[Period]]
+) -> None:
     """Neither its rollups, nor its page, nor those of its year."""
-    found = planned(question, state)
+    state, resident = held
+    found = planned(question, state, resident)
     used: set[Period] = set()
     for read in found.reads if found else ():
-        if isinstance(read, PagesRead):
+        if isinstance(read, ColumnsRead):
+            assert set(read.months) <= resident
+            within = [
+                month
+                for month in state.months
+                for first, last in read.stretches
+                if first <= month.last and month.start <= last
+            ]
+            assert sorted(within) == sorted(read.months)
+            used |= set(within)
+        elif isinstance(read, PagesRead):
             used |= {piece.period for piece in read.pieces}
         elif isinstance(read, RollupRead):
             used |= {month_of(each.start) if each.grain is Grain.DAY else each for each in read.periods}
@@ -388,6 +415,23 @@ def test_auto_answers_whatever_can_be_asked(question: Question, state: Directory
     assert all(name and reason for name, reason in found.refused)
     assert found.source == ("+".join(dict.fromkeys(read.source for read in found.reads)) or "none")
     assert all(read.cost_us >= 0 for read in found.reads)
+
+
+@random_plans
+@given(questions, residents())
+def test_what_is_in_memory_is_read_from_memory(question: Question, held: tuple[Directory, frozenset[Period]]) -> None:
+    """All of it and nothing else, where the source is free; and it alone where columns are asked for."""
+    state, resident = held
+    for source in (Source.AUTO, Source.COLUMNS):
+        asked_for = Question(**{**vars(question), "source": source})
+        found = planned(asked_for, state, resident)
+        inside = set(state.months_between(question.first, question.last))
+        if source is Source.COLUMNS:
+            assert (found is None) == bool(inside - resident)
+        read = {
+            month for each in (found.reads if found else ()) if isinstance(each, ColumnsRead) for month in each.months
+        }
+        assert found is None or read == inside & resident
 
 
 def test_the_cheaper_of_two_ways_through_a_pair_is_taken() -> None:

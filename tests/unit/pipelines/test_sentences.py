@@ -5,14 +5,18 @@ import pytest
 from catalog.dimensions import UNKNOWN
 from catalog.measures import NOTHING, REVENUE, TRANSACTION_COUNT, Parts
 from pipelines.ask.queries import QUERIES
-from pipelines.ask.sentences import NONE, LabelledGroups, Leader, Sentence, Summary, Versus, money, percent
+from pipelines.ask.sentences import NONE, Leader, Sentence, Summary, Versus, money, percent
+from tests.support.listed import Listed
 
 EARNS = Leader(REVENUE, "{} earns most")
 USED = Leader(TRANSACTION_COUNT, "{} is used most")
 SPEND = Versus("Male", "Female", "male customers", "female customers")
 
 
-def total(groups: LabelledGroups) -> Parts:
+Groups = list[tuple[str, Parts]]
+
+
+def total(groups: Groups) -> Parts:
     """The parts of all groups together."""
     result = NOTHING
     for _, parts in groups:
@@ -20,7 +24,7 @@ def total(groups: LabelledGroups) -> Parts:
     return result
 
 
-CASES: dict[str, tuple[Sentence, LabelledGroups, str]] = {
+CASES: dict[str, tuple[Sentence, Groups, str]] = {
     "the highest revenue leads": (
         EARNS,
         [("Basic", Parts(9, 9, 100)), ("Gold", Parts(1, 1, 155750))],
@@ -97,20 +101,20 @@ CASES: dict[str, tuple[Sentence, LabelledGroups, str]] = {
 def test_a_sentence_tells_what_the_groups_say(case: str) -> None:
     """Word for word, figures included."""
     sentence, groups, wanted = CASES[case]
-    assert sentence.tell(groups, total(groups)) == wanted
+    assert sentence.tell(Listed(groups), total(groups)) == wanted
 
 
 @pytest.mark.parametrize("query", QUERIES, ids=lambda query: query.slug)
 def test_every_query_says_so_when_nothing_matches(query: object) -> None:
     """In the same words."""
-    assert query.sentence.tell([], NOTHING) == "No transactions match."
+    assert query.sentence.tell(Listed([]), NOTHING) == "No transactions match."
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_a_sentence_begins_with_a_capital_or_a_figure_and_ends_with_a_full_stop(case: str) -> None:
     """It is one sentence."""
     sentence, groups, _ = CASES[case]
-    said = sentence.tell(groups, total(groups))
+    said = sentence.tell(Listed(groups), total(groups))
     assert said[0].isupper() or said[0].isdigit()
     assert said.endswith(".")
     assert "None" not in said

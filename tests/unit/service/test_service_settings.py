@@ -25,7 +25,7 @@ def test_an_empty_environment_has_safe_defaults(set_environment: SetEnvironment)
 
 
 def test_each_setting_is_read(tmp_path: Path, set_environment: SetEnvironment) -> None:
-    """The five names of the documentation."""
+    """The six names of the documentation."""
     path = tmp_path / "keys"
     path.write_text(f"shop:{'a' * 64}\n")
     set_environment(
@@ -34,11 +34,12 @@ def test_each_setting_is_read(tmp_path: Path, set_environment: SetEnvironment) -
             "CONCURRENCY": "3",
             "API_KEYS_FILE": str(path),
             "RATE_LIMIT": "100/minute",
+            "COLUMNS_MAX_MB": "12",
             "CORS_ORIGINS": "https://shop.example, http://localhost:3000",
         }
     )
     found = ServiceSettings.from_environment()
-    assert found == ServiceSettings(250, 3, KEYS, "100/minute", ("https://shop.example", "http://localhost:3000"))
+    assert found == ServiceSettings(250, 3, KEYS, "100/minute", 12, ("https://shop.example", "http://localhost:3000"))
 
 
 @pytest.mark.parametrize(

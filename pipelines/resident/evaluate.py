@@ -1,18 +1,18 @@
-"""A prototype: questions answered from segments, by running sums where they reach and from the rows elsewhere."""
+"""Questions answered from segments: by running sums where they reach, and from the rows elsewhere."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from math import prod
 
 import numpy as np
 
-from bench.segment import NAMES, Segment, steps
-from catalog.dimensions import Dimension, date_of, day_number
+from catalog.dimensions import Dimension, Vocabulary, date_of, day_number
 from catalog.kinds import NULL
 from catalog.purchases import DATE
 from pipelines.ask.question import Filter, Question
-from pipelines.derived.columns import Array
+from pipelines.derived.groups import Array, Groups
+from pipelines.plan.reads import ColumnsRead
+from pipelines.resident.segment import NAMES, Segment, steps
 
 MOST_DENSE = 2**20
 """Up to so many possible groups are added up in one array; above it only those that occur are held."""
@@ -24,18 +24,22 @@ Stretch = tuple[Segment, date, date]
 """A segment, and the first and last day that count of it."""
 
 
-@dataclass(frozen=True)
-class Groups:
-    """Groups as arrays of the same length.
+def read_resident(
+    question: Question, read: ColumnsRead, segments: Mapping[int, Segment], vocabulary: Vocabulary
+) -> Groups:
+    """The groups of what a plan reads from columns.
 
     Attributes:
-        keys: the codes, one array for each part of the key: the interval's first day where there are intervals, then
-            each dimension; dates are day numbers.
-        sums: transactions, priced and cents as 3 x |groups|.
+        segments: by year, those that the plan was made for.
     """
-
-    keys: tuple[Array, ...]
-    sums: Array
+    stretches = [
+        (segments[year], max(first, date(year, 1, 1)), min(last, date(year, 12, 31)))
+        for first, last in read.stretches
+        for year in range(first.year, last.year + 1)
+        if year in segments
+    ]
+    sizes = {each.name: len(vocabulary[each.name]) for each in question.query.by if not each.is_date}
+    return evaluate(stretches, question, sizes)
 
 
 def evaluate(stretches: Sequence[Stretch], question: Question, sizes: dict[str, int]) -> Groups:

@@ -1,4 +1,4 @@
-"""A prototype: one year as columns sorted by day, with running sums for up to three dimensions.
+"""A segment: the fresh months of one year as columns sorted by day, with running sums for up to three dimensions.
 
 Running sums answer without a look at any row: a range is the difference of two of their steps. The fewer dimensions,
 the finer the steps: by day for none and one, by month for two, by year for three. They depend on the calendar and the
@@ -13,10 +13,11 @@ from math import prod
 
 import numpy as np
 
+from catalog.calendar import Period
 from catalog.dimensions import day_number
 from catalog.purchases import PURCHASES
 from pipelines.derived.columns import Array, Columns
-from pipelines.derived.slices import sums
+from pipelines.derived.slices import EXACT, sums
 
 MOST_CELLS = 2**16
 """A combination of dimensions with more cells has no running sums: its rows are read instead."""
@@ -28,10 +29,11 @@ Combination = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Segment:
-    """The transactions of a year.
+    """The transactions of the fresh months of a year.
 
     Attributes:
         year: which year.
+        months: the months that it has, each with the data version that it shows.
         days: for each row the day of the year, from 0; ascending.
         codes: for each dimension but the date its codes, in one or two bytes.
         cents: the amounts, NULL where unknown.
@@ -41,6 +43,7 @@ class Segment:
     """
 
     year: int
+    months: Mapping[Period, int]
     days: Array
     codes: Mapping[str, Array]
     cents: Array
@@ -62,13 +65,23 @@ class Segment:
         return sum(int(array.nbytes) for array in arrays)
 
 
-def build(year: int, columns: Columns) -> Segment:
-    """The segment of a year from its rows, which are in the order of their days."""
+class TooLarge(Exception):
+    """The amounts of a year add up to more than doubles can hold exactly."""
+
+
+def build(year: int, months: Mapping[Period, int], columns: Columns) -> Segment:
+    """The segment of a year from the rows of some of its months, which are in the order of their days.
+
+    Raises:
+        TooLarge: its amounts add up to 2^53 cents or more.
+    """
+    if columns.cents.sum(dtype=np.float64) >= EXACT:
+        raise TooLarge(f"the amounts of {year} add up to more than can be kept in columns")
     first = day_number(date(year, 1, 1))
     days = (columns.codes["date"] - first).astype(np.uint16)
     codes = {name: _narrow(columns.codes[name]) for name in NAMES}
     sizes = {name: int(each.max(initial=0)) + 1 for name, each in codes.items()}
-    return Segment(year, days, codes, columns.cents, sizes, _running(year, days, codes, columns.cents, sizes))
+    return Segment(year, months, days, codes, columns.cents, sizes, _running(year, days, codes, columns.cents, sizes))
 
 
 def steps(year: int, count: int) -> Array:
