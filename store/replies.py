@@ -1,7 +1,7 @@
-"""Replies to a `find` as they come from MongoDB, for those who take their documents apart themselves.
+"""Replies to a `find` as raw bytes, for callers that parse the documents themselves.
 
-The driver's `find_raw_batches` makes an object of each document on the way (PyMongo 4.20), which takes longer than
-all that is done with it here; the reply to a plain command stays as it came.
+The driver's `find_raw_batches` creates an object for each document (PyMongo 4.20), which takes longer than everything
+done with it here; the reply to a plain command stays as it arrived.
 """
 
 from collections.abc import Iterator, Mapping
@@ -16,7 +16,7 @@ BATCH = 30_000
 
 
 def replies(db: Database[Any], find: Mapping[str, Any], given: Mapping[str, Any]) -> Iterator[Reply]:
-    """The replies to a `find` that hold documents. All its commands are given the same session and comment."""
+    """The replies to a `find` that contain documents; all its commands get the same session and comment."""
     command: dict[str, Any] = {**find, "batchSize": BATCH}
     array, cursor_id = "firstBatch", -1
     while cursor_id:

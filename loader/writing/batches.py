@@ -190,10 +190,10 @@ class _Lane:
         def write(transaction: Transaction) -> None:
             nonlocal tries, counted
             tries += 1
-            turns.leave(number)  # the try before
+            turns.leave(number)  # from the previous attempt
             turns.enter(number, alone=tries > 1)
             if counted is not self._writer.report and self._is_committed(transaction, batch, counted):
-                raise _Committed  # the answer to an earlier try of this commit was lost
+                raise _Committed  # the reply to an earlier attempt of this commit was lost
             if looks or self._writer.by_profile:
                 take_turn(self._store, transaction)
             settled = self._settle(transaction, batch) if looks else Settled(range(len(batch.transactions)))
@@ -217,7 +217,7 @@ class _Lane:
         report.seconds = self._writer.seconds()
         present = len(batch.transactions) - len(settled.new) - len(settled.refused)
         reasons = Counter(each.reason for each in (*batch.clean.refused, *settled.refused))
-        if batch.released:  # these rows were read before, counted as conflicts, and what they lack with them
+        if batch.released:  # these rows, and their missing values, were counted before, as conflicts
             reasons[CONFLICT] -= len(batch.transactions)
             report.add(0, len(settled.new), present, reasons, {})
             report.reasons = +report.reasons

@@ -13,30 +13,30 @@ from bson.codec_options import CodecOptions
 TAGS: Mapping[str, int] = {
     "string": 0x02, "object": 0x03, "array": 0x04, "date": 0x09, "null": 0x0A, "int": 0x10, "long": 0x12,
 }  # fmt: skip
-"""The byte of each type, by the names of `bsonType` in a validator."""
+"""The byte for each type, by its `bsonType` in validators."""
 
 FORMS: Mapping[str, str] = {"date": "<i8", "int": "<i4", "long": "<i8"}
-"""Numpy's form of the values that are numbers; a date is its milliseconds since 1970."""
+"""The numpy type of values that are numbers; a date is stored as milliseconds since 1970."""
 
 LENGTH = Struct("<i")
-"""With which a document and an array begin: that of all their bytes. With its zero byte, also a text's."""
+"""The length in bytes at the beginning of a document, an array or a string."""
 
 _AWARE: CodecOptions[dict[str, Any]] = CodecOptions(tz_aware=True)
 
 
 @cache
 def head(kind: str, name: str) -> bytes:
-    """What stands before the value of an element: its type and its name."""
+    """What precedes the value of an element: its type and its name."""
     return bytes([TAGS[kind]]) + name.encode() + b"\0"
 
 
 def framed(body: bytes | memoryview) -> bytes:
-    """A document or an array of these elements."""
+    """The document or array with these elements."""
     return LENGTH.pack(len(body) + 5) + body + b"\0"
 
 
 def nested(kind: str, name: str, body: bytes | memoryview) -> bytes:
-    """The element that holds a document (`object`) or an array of these elements."""
+    """An element whose value is the document (`object`) or array with these elements."""
     return head(kind, name) + framed(body)
 
 
@@ -46,7 +46,7 @@ def elements(document: Mapping[str, Any]) -> bytes:
 
 
 def decode(document: bytes) -> dict[str, Any]:
-    """A document, its dates being aware.
+    """A document, with time-zone-aware dates.
 
     Raises:
         BSONError: the bytes are not a document.

@@ -10,7 +10,7 @@ from bson.raw_bson import RawBSONDocument
 from store.bson.elements import LENGTH, decode, framed, head
 
 RAW: CodecOptions[RawBSONDocument] = CodecOptions(RawBSONDocument)
-"""Lets the driver leave the documents of a reply as bytes."""
+"""Makes the driver return documents as undecoded bytes."""
 
 _MARGIN = bytes(64)
 _length_at = LENGTH.unpack_from
@@ -18,10 +18,10 @@ _length_at = LENGTH.unpack_from
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """Documents within bytes.
+    """Documents in a buffer.
 
     Attributes:
-        data: the bytes. At least 64 follow the last document, so that a look ahead never leaves them.
+        data: the buffer; at least 64 bytes follow the last document, so that reading ahead stays within it.
         starts: the offset of each document.
     """
 
@@ -34,7 +34,7 @@ class Reply:
 
 
 def cut(document: bytes | memoryview, array: str) -> tuple[Reply, dict[str, Any]]:
-    """The documents that are in this array of a document, and the other fields."""
+    """The documents in an array of a document, and its other fields."""
     data = b"".join((document, _MARGIN))
     before = head("array", array)
     at = data.index(before)
@@ -45,7 +45,7 @@ def cut(document: bytes | memoryview, array: str) -> tuple[Reply, dict[str, Any]
 
 
 def _starts(data: bytes, begin: int, end: int) -> list[int]:
-    """The offset of each document of an array: before each stand a type, its position as text and a zero byte."""
+    """The offset of each document of an array; a type, its position as text and a zero byte precede each."""
     starts: list[int] = []
     at, before, last = begin + 4, 3, end - 1
     following = 10
@@ -59,6 +59,6 @@ def _starts(data: bytes, begin: int, end: int) -> list[int]:
 
 
 def id_of(document: bytes) -> str:
-    """The `_id` of a document, which comes first and is text."""
+    """The `_id` of a document, provided that it comes first and is a string."""
     begin = 4 + len(head("string", "_id")) + 4
     return document[begin : document.index(b"\0", begin)].decode()

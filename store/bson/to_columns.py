@@ -18,15 +18,15 @@ _Mask = NDArray[np.bool_]
 
 
 class Walk:
-    """Goes from field to field of all documents of a reply at once: first to a name, then past its value.
+    """Reads the fields of all documents of a reply at once, one after another: `to` a field, then its value.
 
     Attributes:
-        right: whether each document had the fields so far, each with its name and a valid value. Where not, what is
-            read of it means nothing.
+        right: whether each document had all fields so far, in this order and with valid values. What is read from other
+            documents is meaningless.
     """
 
     def __init__(self, reply: Reply) -> None:
-        """Stand before the first field of each document."""
+        """Start before the first field of each document."""
         starts = np.array(reply.starts, np.int64)
         self._data, self._at = reply.data, starts + 4
         self._ends = starts + self._take(starts, "<i4") - 1
@@ -35,7 +35,7 @@ class Walk:
         self.right: _Mask = np.ones(len(starts), bool)
 
     def to(self, name: str) -> _Mask:
-        """Go to the next field's value; whether the field has this name."""
+        """Go to the value of the next field. Returns whether the field has this name, for each document."""
         text = name.encode() + b"\0"
         words = self._take(self._at, "<u8")  # the type, and the beginning of the name
         mask, word = _word(b"\0" + text)
@@ -48,9 +48,9 @@ class Walk:
         return named
 
     def numbers(self, kind: str, *, or_null: bool = False) -> tuple[NDArray[np.int64], _Mask]:
-        """The values of a number or a date (in milliseconds), and whether they are of this type.
+        """The numbers or dates (in milliseconds) here, and whether each is of this type.
 
-        With `or_null`, null is valid and gives NULL.
+        With `or_null`, null is valid as well and read as NULL.
         """
         values = self._take(self._at, FORMS[kind]).astype(np.int64, copy=False)
         known = self._kinds == TAGS[kind]
@@ -62,7 +62,7 @@ class Walk:
         return values, known
 
     def labels(self, members: Sequence[str]) -> NDArray[np.int64]:
-        """The positions of texts among these; another text is not valid."""
+        """The position of each string among these members; any other string is invalid."""
         lengths, begins = self._take(self._at, "<i4"), self._take(self._at + 4, "<u8")
         codes = np.full(len(lengths), NULL, np.int64)
         for code, member in enumerate(members):
@@ -76,14 +76,14 @@ class Walk:
         return codes
 
     def equals(self, text: str) -> _Mask:
-        """Whether each text is this one; all are valid."""
+        """Whether each string is this one; any string is valid."""
         same = self._is(self._at + 4, text.encode() + b"\0")
         self._pass_text(self._take(self._at, "<i4"))
         return same
 
     @property
     def ended(self) -> _Mask:
-        """Whether no field is left."""
+        """Whether each document has no more fields."""
         ended: _Mask = self._at == self._ends
         return ended
 
@@ -91,7 +91,7 @@ class Walk:
         self._pass(right & (self._kinds == TAGS["string"]), np.maximum(lengths, 0).astype(np.int64) + 4)
 
     def _pass(self, right: _Mask, sizes: NDArray[Any] | int) -> None:
-        """Go past the value, never past the last document."""
+        """Move past the values, but never past the last document."""
         self.right &= right
         self._at = np.minimum(self._at + sizes, self._limit)
 

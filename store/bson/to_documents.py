@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from store.bson.elements import FORMS, TAGS, framed, head
 
 Field = tuple[str, str, NDArray[Any]]
-"""BSON type (one of FORMS, or null, whatever the values), name and values."""
+"""Type (one of FORMS, or `null`, which ignores the values), name and values."""
 
 _LENGTH, _POSITION = "<length>", "<position>"
 
@@ -41,7 +41,7 @@ def fixed(*fields: Field, rest: NDArray[Any] | None = None) -> list[bytes]:
     """The elements of each row.
 
     Attributes:
-        rest: where these elements begin a document, how many bytes follow them in each row.
+        rest: if documents begin with these elements, the number of bytes that follow them in each row.
     """
     layout = [part for kind, name, _ in fields for part in _element(kind, name)]
     table = _table(len(fields[0][2]), *([] if rest is None else [(_LENGTH, "<i4")]), *layout)
@@ -54,7 +54,7 @@ def fixed(*fields: Field, rest: NDArray[Any] | None = None) -> list[bytes]:
 
 
 def arrays(sizes: NDArray[Any], *fields: Field) -> list[memoryview]:
-    """The elements of arrays of documents: the first `sizes[0]` rows become those of the first array, and so on."""
+    """The elements of arrays of documents: the first `sizes[0]` rows are the first array, and so on."""
     upto = np.cumsum(sizes)
     positions = np.arange(sizes.sum()) - np.repeat(upto - sizes, sizes)
     digits = np.ones(len(positions), np.int64)
@@ -75,7 +75,7 @@ def arrays(sizes: NDArray[Any], *fields: Field) -> list[memoryview]:
 
 @cache
 def _documents_at(form: tuple[tuple[str, str], ...], digits: int) -> NDArray[Any]:
-    """The documents, all but their numbers, at each position of an array that has so many digits."""
+    """Array elements without their numbers, for every position of so many digits."""
     body = [part for kind, name in form for part in _element(kind, name)]
     frame = framed(bytes(_table(0, *body).dtype.itemsize))
     tag, position = bytes([TAGS["object"]]), (_POSITION, f"S{digits}")
@@ -95,7 +95,7 @@ def _element(kind: str, name: str) -> list[bytes | tuple[str, str]]:
 
 
 def _table(rows: int, *parts: bytes | tuple[str, str]) -> NDArray[Any]:
-    """Rows of bytes: some are the same in every row, others have a name, a form of numpy, and no value yet."""
+    """Rows of constant bytes and of named, still empty values of a numpy type."""
     named = [part if isinstance(part, tuple) else (f"<{at}>", f"V{len(part)}") for at, part in enumerate(parts)]
     table = np.empty(rows, named)
     for (name, _), part in zip(named, parts, strict=True):

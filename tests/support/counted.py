@@ -1,4 +1,4 @@
-"""An application that counts how often Flask was asked."""
+"""Counts the requests that reach Flask."""
 
 import time
 from typing import Any
@@ -34,12 +34,12 @@ class Counted:
             outer._app = counted
 
     def get(self, path: str = PATH, **headers: str) -> TestResponse:
-        """Ask with headers, `_` for `-`."""
+        """GET with headers, `_` for `-`."""
         given = {name.replace("_", "-"): value for name, value in headers.items()}
         return self.flask.test_client().get(path, headers=given)
 
     def wait(self) -> None:
-        """Until the change stream tells the version, without which nothing is kept."""
+        """Wait until the change stream reports the version; before that, nothing is cached."""
         watcher = self.flask.extensions["connection"].answerer.known.watcher
         for _ in range(200):
             if watcher.current():

@@ -1,4 +1,4 @@
-"""Slices: what they hold is what adding up one transaction at a time gives, and BSON keeps it."""
+"""Slices: they equal the sums of adding up one transaction at a time, also after BSON encoding."""
 
 from collections.abc import Iterable
 from datetime import date
@@ -23,7 +23,7 @@ Cells = dict[str, dict[int, Parts]]
 
 
 def naively(rows: Iterable[Row], month: Period) -> dict[str, Cells]:
-    """The slices of a month and of its days by their ids, each row added to each cell that it is in."""
+    """The slices of a month and its days by id, adding each row to each of its cells."""
     found: dict[str, Cells] = {}
 
     def add(name: str, by: str, code: int, cents: int) -> None:
@@ -46,7 +46,7 @@ def naively(rows: Iterable[Row], month: Period) -> dict[str, Cells]:
 
 
 def cells_of(slices: Slices) -> dict[str, Cells]:
-    """Slices by their ids, as MongoDB would give them back; a real decoder reads what numpy laid out."""
+    """Slices by id, as MongoDB would return them: the encoding by numpy is read by a real decoder."""
     documents = [bson.decode(each.raw) for each in slices.documents]
     for document in documents:
         period = parse(document["period"]) if len(document["period"]) < 10 else None
@@ -61,13 +61,13 @@ def cells_of(slices: Slices) -> dict[str, Cells]:
 @settings(max_examples=10, deadline=None)
 @given(st.integers(0, 2**32), st.integers(1, 60), st.sampled_from([300_000, MAX_AMOUNT_CENTS]))
 def test_the_slices_of_a_month_are_what_counting_row_by_row_gives(seed: int, count: int, largest: int) -> None:
-    """Every slice, every cell: none more, none fewer."""
+    """Exactly these slices and cells."""
     rows = random_rows(Random(seed), MARCH, count, largest)
     assert cells_of(of_month(columns_of(rows), MARCH)) == naively(rows, MARCH)
 
 
 def test_a_month_of_many_rows_and_members_is_what_counting_gives() -> None:
-    """Enough for cells of three digits' positions, and more members than a byte has values."""
+    """Enough for three-digit array positions, and more members than a byte has values."""
     seed = 11
     print(f"seed {seed}")
     rows = random_rows(Random(seed), MARCH, 300, states=1_500)
@@ -76,7 +76,7 @@ def test_a_month_of_many_rows_and_members_is_what_counting_gives() -> None:
 
 
 def test_a_month_without_transactions_has_no_slices() -> None:
-    """No cells, no documents; and a year of none has none."""
+    """No cells and no documents; the same for a year without transactions."""
     assert of_month(columns_of([]), MARCH).documents == []
     assert of_year(year_of(MARCH.start), []).documents == []
     assert of_year(year_of(MARCH.start), [columns_of([])]).documents == []
@@ -100,7 +100,7 @@ def test_a_year_is_the_sum_of_its_months(seed: int, numbers: set[int]) -> None:
 
 
 def test_large_amounts_are_exact_in_every_cell() -> None:
-    """Sums above 2^53, which no double holds: they are added in two halves."""
+    """Sums above 2^53, which doubles cannot represent exactly, are added in two halves."""
     rows = random_rows(Random(5), MARCH, 40) * 30
     large = [(codes, 10**13 - number) for number, (codes, _) in enumerate(rows)]
     large.sort(key=lambda row: row[0][DATE.name])
@@ -129,7 +129,7 @@ def test_sums_are_exact_where_doubles_are_not(pairs: list[tuple[int, int]], time
 
 
 def test_one_cent_is_not_lost_beside_2_to_the_53() -> None:
-    """A sum that no double holds: 2^53 + 1 and its like, in one group and in two."""
+    """Sums such as 2^53 + 1, which no double can represent, in one group and in two."""
     most = MAX_AMOUNT_CENTS
     count = EXACT // most + 1
     cents = np.array([most] * count + [1, 1, 1], np.int64)
@@ -140,7 +140,7 @@ def test_one_cent_is_not_lost_beside_2_to_the_53() -> None:
 
 
 def test_rows_of_one_member_give_one_slice_of_it() -> None:
-    """Members that do not occur have no slice, also those with smaller codes."""
+    """Members that do not occur have no slice, even those with smaller codes."""
     rows = [
         (dict.fromkeys((each.name for each in PURCHASES.filterable), 2) | {DATE.name: day_number(date(2024, 3, 31))}, 5)
     ] * 3

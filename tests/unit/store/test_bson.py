@@ -1,4 +1,4 @@
-"""The codec and PyMongo's own agree: on the bytes that one encodes, and on the columns that the other reads."""
+"""The codec agrees with PyMongo's, on the bytes it encodes and on the columns it reads."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -23,10 +23,10 @@ Form = Mapping[str, str]
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LABELS = ("", "Unknown", "7 bytes", "8 bytes.", "8 bytes. and a", "8 bytes. and b", "8 bytes. and more, and a", "Å")
-"""Some are longer than the eight bytes that are compared at once, and equal in these."""
+"""Some are longer than the eight bytes compared at once, and equal in those."""
 
 BOUNDS = {"int": 31, "long": 63, "long?": 63, "date": 47}
-"""Numbers are as large as so many bits; a date's milliseconds are in the years that Python has."""
+"""Numbers have up to this many bits; dates stay within the years that Python supports."""
 
 names = st.sampled_from(["a", "sixbyt", "sevenby", "eight_by", "nine_byte", "fourteen_bytes", "fifteen__bytes_", "é"])
 forms = st.dictionaries(names, st.sampled_from([*BOUNDS, "string"]), min_size=1, max_size=6)
@@ -54,7 +54,7 @@ def rows(form: Form) -> st.SearchStrategy[list[dict[str, Any]]]:
 
 
 def read_number(stored: Any) -> int:
-    """What a column has for a value."""
+    """The number in a column for a value."""
     if isinstance(stored, datetime):
         return (stored - EPOCH) // timedelta(milliseconds=1)
     return NULL if stored is None else LABELS.index(stored) if isinstance(stored, str) else int(stored)
@@ -117,7 +117,7 @@ def spoiled(row: Mapping[str, Any], how: str, name: str) -> dict[str, Any]:
 @given(st.data(), forms)
 @settings(max_examples=200, deadline=None)
 def test_a_document_of_another_form_is_found_and_disturbs_no_other(data: st.DataObject, form: Form) -> None:
-    """Whatever is wrong with some, the columns are right for the rest."""
+    """Whatever is wrong with some documents, the columns are right for the others."""
     good = data.draw(rows(form))
     found = []
     for row in good:
@@ -135,7 +135,7 @@ def test_a_document_of_another_form_is_found_and_disturbs_no_other(data: st.Data
 
 
 def test_a_text_is_compared_in_its_whole_length() -> None:
-    """Longer and shorter ones with the same beginning are others; what is no text at all is not valid."""
+    """Longer and shorter texts with the same beginning differ; other types are invalid."""
     texts = ["load", "load1", "loa", "load and more than eight", "load and more than 8", ""]
     for text in texts:
         walk = Walk(reply_of([{"load_id": each} for each in texts]))
@@ -151,7 +151,7 @@ def test_a_text_is_compared_in_its_whole_length() -> None:
 
 @pytest.mark.parametrize("size", [0, 1, 9, 10, 11, 99, 100, 101, 999, 1000, 1001, 12_345])
 def test_an_array_of_any_length_is_taken_apart(size: int) -> None:
-    """The positions are text, so they change their width at 10, 100, 1,000 and 10,000."""
+    """Positions are text, so their width changes at 10, 100, 1,000 and 10,000."""
     found = [{"_id": str(number), "n": number} for number in range(size)]
     cursor = {"nextBatch": found, "id": Int64(7), "at": EPOCH, "ns": "a.b"}
     reply, others = cut(bson.encode(cursor), "nextBatch")
