@@ -1,11 +1,13 @@
 """A reader of the documents, who types the commands that they show."""
 
+import itertools
 import os
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -85,6 +87,15 @@ class Reader:
         return wrong
 
 
+def await_columns(service: Service) -> None:
+    """Wait until the service has its columns, as it has seconds after its start."""
+    limits = itertools.count(1)  # no question twice: what was answered before stays the answer
+    deadline = time.monotonic() + 60
+    while service.get(f"/v1/explore?limit={next(limits)}").json["meta"]["source"] != "columns":
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
 def reader_of(rows: int, data_dir: Path, folder: Path, root: Path = ROOT) -> Iterator[Reader]:
     """A reader with a loaded and verified sample, as in the documents' examples, and the program at `root`.
 
@@ -97,7 +108,8 @@ def reader_of(rows: int, data_dir: Path, folder: Path, root: Path = ROOT) -> Ite
         load(store, path, Options(), 0.01, quietly)
         environment = {"DATA_DIR": str(data_dir), "MONGODB_DATABASE": store.settings.database}
         try:
-            with serving(folder / "service.log", environment, root) as service:
+            with serving(folder / "service.log", environment | {"COLUMNS_MAX_MB": "256"}, root) as service:
+                await_columns(service)
                 reader = Reader(folder, service, environment, root)
                 assert reader.type("python -m loader verify", folder).returncode == 0
                 yield reader
