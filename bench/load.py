@@ -15,8 +15,9 @@ from loader.load import load
 from loader.loads.options import Options
 from loader.reading.clean import Cleaner, tomorrow
 from loader.reading.files import read_chunks, survey
-from loader.writing.documents import Encoded, encode
+from loader.writing.documents import encode
 from pipelines.derived.verify import verify
+from store.bson.to_documents import Encoded
 from store.client import Store
 from store.settings import Settings
 

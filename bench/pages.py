@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from catalog.calendar import Grain, Period
+from catalog.columns import NULL
 from catalog.dimensions import day_of
-from catalog.kinds import NULL
 from catalog.purchases import DATE, GENDER, PURCHASES, SEGMENT, STATE
 from pipelines.ask.queries import BY_SLUG
 from pipelines.ask.question import Filter, Question

@@ -12,8 +12,8 @@ from datetime import timedelta
 import duckdb
 import pyarrow as pa
 
+from catalog.columns import NULL
 from catalog.dimensions import day_number
-from catalog.kinds import NULL
 from catalog.measures import Parts
 from catalog.purchases import PURCHASES
 from pipelines.answer.answer import Answer

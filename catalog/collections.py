@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from catalog.kinds import ID, Attribute, Home, Schema
+from catalog.attributes import ID, Attribute, Home
+from catalog.columns import Schema
 from catalog.purchases import PURCHASES
 from catalog.status import STORED
 

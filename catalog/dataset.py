@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from catalog.attributes import Attribute, Banded, Enumerated, Home, Referred
+from catalog.columns import Clock, Column, Key, Money
 from catalog.dimensions import DatePart, Dimension, Vocabulary
-from catalog.kinds import Attribute, Banded, Clock, Column, Enumerated, Home, Key, Money, Referred
 
 FORM = 2
 """The version of the encoding of rollups, pages and counts; increase it when that changes."""

@@ -25,7 +25,7 @@ class Dimension:
     """One way to group and filter transactions, compared and hashed by identity.
 
     This one has a fixed list of labels, which transactions store as text. Hours, days and what follows from the date
-    are below; those that are columns of the file in `catalog.kinds`.
+    are below; those that are columns of the file in `catalog.attributes`.
 
     Attributes:
         name: the parameter and the column, such as `payment_method`.

@@ -1,8 +1,9 @@
 """The purchases, declared once: an entry here is all that a column or a dimension needs."""
 
+from catalog.attributes import Banded, Bands, Enumerated, Home, Referred
+from catalog.columns import Clock, Key, Money
 from catalog.dataset import Dataset
 from catalog.dimensions import UNKNOWN, Day, Hour
-from catalog.kinds import Banded, Bands, Clock, Enumerated, Home, Key, Money, Referred
 
 MAX_AMOUNT_CENTS = 10**11
 """A purchase above a billion dollars is a typing error; the cap also keeps every sum exact."""

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import click
 
+from catalog.attributes import Attribute, Home
 from catalog.collections import LOADS, OPERATIONAL, SIX
 from catalog.errors import TooManyQuarantined, nearest
-from catalog.kinds import Attribute, Home
 from catalog.printable import printable
 from catalog.purchases import PURCHASES
 from catalog.status import LoadStatus

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from catalog.attributes import Banded, Listed
 from catalog.errors import UserError
-from catalog.kinds import Banded, Listed
 from catalog.purchases import PURCHASES
 
 Ints = np.ndarray[Any, np.dtype[np.int64]]

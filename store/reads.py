@@ -11,8 +11,9 @@ from pymongo.cursor import Cursor
 from pymongo.database import Database
 from pymongo.errors import AutoReconnect
 
+from store.bson.reply import Reply
 from store.faults import translated
-from store.replies import Reply, replies
+from store.replies import replies
 from store.scope import comment
 
 Document = dict[str, Any]
@@ -88,12 +89,6 @@ class Reads:
         """The distinct values of a field."""
         with self._call() as given:
             return self._db[collection].distinct(field, **given)
-
-    def raw_batches(self, collection: str, condition: Condition) -> list[bytes]:
-        """The documents that match a condition, as batches of concatenated BSON."""
-        with self._call() as given:
-            found: Any = self._db[collection].find_raw_batches(condition, **given)
-            return list(found)
 
     def replies(self, find: Document, take: Callable[[Reply], Result]) -> list[Result]:
         """`take` applied to each reply to a `find` command; starts over once if the connection breaks.

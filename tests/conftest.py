@@ -25,9 +25,10 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Exempt everything imported so far from garbage collection, which takes a tenth of the unit tests' time."""
+    """Exempt what is imported so far from garbage collection, and collect rarely: a seventh of the unit tests' time."""
     gc.collect()
     gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
 
 
 @pytest.fixture

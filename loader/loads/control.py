@@ -13,9 +13,9 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from catalog.collections import LOADS, QUARANTINE, TRANSACTIONS
+from catalog.columns import NULL
 from catalog.errors import UserError
 from catalog.identity import profile_id
-from catalog.kinds import NULL
 from catalog.measures import AMOUNT
 from catalog.purchases import PURCHASES
 from catalog.status import GONE

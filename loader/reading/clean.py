@@ -19,9 +19,10 @@ import pandas as pd
 import pyarrow as pa
 from pyarrow import csv
 
+from catalog.attributes import Banded, Listed
+from catalog.columns import NULL, Clock, Column, Key, Money
 from catalog.dimensions import Vocabulary, day_number
 from catalog.errors import InternalError
-from catalog.kinds import NULL, Banded, Clock, Column, Key, Listed, Money
 from catalog.purchases import PURCHASES
 from loader.reading import fields
 from loader.reading.fields import Reject
@@ -266,7 +267,9 @@ def _read_csv(text: bytes, names: list[str]) -> pd.DataFrame:
             column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False, check_utf8=False
         ),
     )
-    frame: pd.DataFrame = table.to_pandas(types_mapper=lambda _: pd.StringDtype("pyarrow", na_value=np.nan))
+    frame: pd.DataFrame = table.to_pandas(
+        types_mapper=lambda _: pd.StringDtype("pyarrow", na_value=np.nan), use_threads=False
+    )
     return frame
 
 

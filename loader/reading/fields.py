@@ -8,8 +8,8 @@ import unicodedata
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from catalog.attributes import Banded, Listed
 from catalog.dimensions import day_number
-from catalog.kinds import Banded, Listed
 from catalog.purchases import PURCHASES
 
 LONGEST = 200

@@ -4,9 +4,9 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from catalog import labels
+from catalog.attributes import MAX_MEMBERS, Referred
 from catalog.dimensions import Dimension
 from catalog.errors import nearest
-from catalog.kinds import MAX_MEMBERS, Referred
 from loader.reading.fields import Reject
 
 MAX_HINTS = 1_000

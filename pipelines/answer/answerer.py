@@ -92,6 +92,12 @@ class Answerer:
         if self._shelf and self._keeper is None:
             self._keeper = Keeper(self._store, self.known, self._shelf)
 
+    @property
+    def has_columns(self) -> bool:
+        """Whether all fresh months are in memory, as of the directory read last."""
+        last = self.known.last
+        return bool(self._shelf and last and self._shelf.is_full(last))
+
     def resolve(
         self, query: Query, parameters: Parameters, allowed: Collection[str] | None = None, *, ask_anew: bool = False
     ) -> tuple[Question, Directory]:

@@ -9,7 +9,7 @@ from pipelines.derived.columns import Columns
 from pipelines.derived.pages import read_whole_pages
 from pipelines.plan.whole import NotWhole
 from pipelines.resident.shelf import Months, Shelf
-from pipelines.state.version import Directory, Version
+from pipelines.state.version import EMPTY, Directory, Version
 from store.client import Store
 
 log = logging.getLogger(__name__)
@@ -28,6 +28,7 @@ class Keeper:
 
     def __init__(self, store: Store, known: Known, shelf: Shelf) -> None:
         self._store, self._known, self._shelf = store, known, shelf
+        self._told = EMPTY
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="columns", daemon=True)
         self._thread.start()
@@ -67,7 +68,13 @@ class Keeper:
             if self._known.now(ask_anew=True).version == directory.version:  # or else a refresh came between
                 self._known.distrust(directory, error.periods)
             return None
-        return directory.version if self._shelf.is_settled(directory) else None
+        if not self._shelf.is_settled(directory):
+            return None
+        if directory.version != self._told:
+            self._told = directory.version
+            months, size = len(self._shelf.resident(directory).months), self._shelf.nbytes >> 20
+            log.info("%d months are in memory as columns, %d MB", months, size)
+        return directory.version
 
     def _is_last(self, version: Version) -> bool:
         return self._known.last is not None and self._known.last.version == version

@@ -7,8 +7,8 @@ from typing import cast
 
 import numpy as np
 
+from catalog.columns import NULL
 from catalog.dimensions import Dimension, date_of, day_number
-from catalog.kinds import NULL
 from catalog.purchases import DATE
 from pipelines.ask.question import Filter, Question
 from pipelines.derived.groups import Array, Groups

@@ -93,6 +93,11 @@ class Shelf:
         """Whether nothing is left to be built: every fresh month is here, or there is no room for its year."""
         return all(self._is_settled(directory, year, months) for year, months in _by_year(directory))
 
+    @property
+    def nbytes(self) -> int:
+        """The size of what is held."""
+        return sum(segment.nbytes for segment in self._held[1].values())
+
     def look(self, directory: Directory) -> None:
         """Map the files of segments that are not here as they should be, and let go of what there is no room for."""
         epoch = directory.version.epoch

@@ -11,8 +11,9 @@ from pipelines.ask.question import DASHBOARD_PARAMETERS, ask
 from pipelines.state.version import Version
 from service.api.formats import JSON
 from service.api.operations import operation
+from service.api.parameters import DashboardParametersSchema
 from service.api.replies import conditional, head
-from service.api.schemas import AnswerSchema, DashboardParametersSchema, Document
+from service.api.schemas import AnswerSchema, Document
 from service.around.connection import current_answerer
 from service.around.context import context
 from service.around.requests import own_part, wants_present

@@ -10,9 +10,10 @@ from pipelines.ask.explore import BY, find_exploration
 from pipelines.ask.queries import Query
 from service.api.formats import BY_SUFFIX
 from service.api.operations import any_of, operation
+from service.api.parameters import ExploreParametersSchema
 from service.api.queries import explanation, resolve
 from service.api.replies import Reply, answer
-from service.api.schemas import AnswerSchema, ExplanationSchema, ExploreParametersSchema
+from service.api.schemas import AnswerSchema, ExplanationSchema
 
 blueprint = Blueprint("explore", __name__, url_prefix="/v1", description="Any other question")
 _answered = partial(operation, blueprint, AnswerSchema, ExploreParametersSchema, has_forms=True, is_conditional=True)

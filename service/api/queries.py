@@ -12,8 +12,9 @@ from pipelines.plan.choose import plan
 from pipelines.state.version import Directory
 from service.api.formats import BY_SUFFIX
 from service.api.operations import any_of, operation
+from service.api.parameters import ParametersSchema
 from service.api.replies import Reply, answer
-from service.api.schemas import AnswerSchema, ExplanationSchema, ParametersSchema, answer_schema
+from service.api.schemas import AnswerSchema, ExplanationSchema, answer_schema
 from service.around.connection import current_answerer
 from service.around.context import context
 from service.around.requests import wants_present

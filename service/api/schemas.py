@@ -1,27 +1,15 @@
-"""Requests and replies as marshmallow schemas, which write the replies and the OpenAPI document."""
+"""Replies as marshmallow schemas, which write them and the OpenAPI document."""
 
 from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
-from marshmallow import INCLUDE, RAISE, Schema, fields
+from marshmallow import RAISE, Schema, fields
 
 from catalog.dimensions import Dimension
 from catalog.measures import MEASURES, Measure
 from catalog.purchases import PURCHASES
-from pipelines.ask.explore import BY, MOST_DIMENSIONS
 from pipelines.ask.queries import Query
-from pipelines.ask.question import (
-    DASHBOARD_PARAMETERS,
-    EXPLORE_PARAMETERS,
-    FILTER_PARAMETERS,
-    MAX_REPLY_ROWS,
-    NEGATION,
-    PARAMETERS,
-    Comparison,
-    Interval,
-    Source,
-)
 
 
 class Document(Schema):
@@ -37,66 +25,6 @@ def money(**metadata: Any) -> fields.Decimal:
     """An amount of dollars: a decimal string with two places."""
     form = {"type": "string", "format": "decimal", "pattern": r"^\d+\.\d\d$", "example": "1557.50"}
     return fields.Decimal(places=2, as_string=True, metadata=form | metadata)
-
-
-def _declared() -> dict[str, fields.Field[Any]]:
-    declared: dict[str, fields.Field[Any]] = {
-        BY: fields.List(
-            fields.String(metadata={"enum": list(PURCHASES.by_name)}),
-            metadata={
-                "description": "Group by these, in this order; without any the reply is the total",
-                "maxItems": MOST_DIMENSIONS,
-                "uniqueItems": True,
-                "example": ["segment", "payment_method"],
-            },
-        ),
-        "from": fields.String(metadata={"format": "date", "description": "First day", "example": "2024-01-01"}),
-        "to": fields.String(metadata={"format": "date", "description": "Last day, inclusive", "example": "2024-12-31"}),
-    }
-    for name in FILTER_PARAMETERS:
-        dimension = PURCHASES.by_name[name.removeprefix(NEGATION)]
-        what = "Leave out these" if name.startswith(NEGATION) else "Only these"
-        values = {"enum": list(dimension.members)} if not dimension.is_open else {}
-        declared[name] = fields.List(
-            fields.String(metadata=values),
-            metadata={"description": f"{what}: {dimension.label.lower()}; in any letter case"},
-        )
-    declared["interval"] = fields.String(
-        metadata={"description": "Split along time; weeks begin on Monday", "enum": [each.value for each in Interval]}
-    )
-    declared["compare"] = fields.String(
-        metadata={
-            "description": "Compare with an earlier period: as many days just before, or the same days a year before",
-            "enum": [each.value for each in Comparison],
-        }
-    )
-    declared["limit"] = fields.String(
-        metadata={
-            "type": "integer",
-            "minimum": 1,
-            "maximum": MAX_REPLY_ROWS,
-            "description": "The maximum number of rows, in each interval if there are intervals",
-        }
-    )
-    declared["source"] = fields.String(
-        metadata={"description": "What to read", "enum": [each.value for each in Source], "default": "auto"}
-    )
-    return declared
-
-
-def parameters_schema(name: str, parameters: Iterable[str]) -> type[Schema]:
-    """The schema of some parameters. `pipelines.ask.question.ask` reads them; this declares them.
-
-    Unknown ones are let through to `ask`, which names the allowed ones.
-    """
-    declared = _declared()
-    chosen: dict[str, Any] = {each: declared[each] for each in parameters}
-    return type(name, (Schema.from_dict(chosen, name=name),), {"Meta": type("Meta", (), {"unknown": INCLUDE})})
-
-
-ParametersSchema = parameters_schema("ParametersSchema", PARAMETERS)
-ExploreParametersSchema = parameters_schema("ExploreParametersSchema", EXPLORE_PARAMETERS)
-DashboardParametersSchema = parameters_schema("DashboardParametersSchema", DASHBOARD_PARAMETERS)
 
 
 class TimingSchema(Document):

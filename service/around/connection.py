@@ -27,6 +27,7 @@ class Connection:
     """Creates the store on first use.
 
     Attributes:
+        columns: the folder of the columns.
         admit: called before MongoDB works for a request; raises if the process is overloaded.
     """
 
@@ -34,6 +35,7 @@ class Connection:
         """Take the settings, and how many bytes of columns may be kept; 0 keeps none."""
         self._settings = settings
         self._columns_bytes = columns_bytes
+        self.columns = settings.data_dir / "columns"
         self.admit: Callable[[], None] = lambda: None
         self._lock = threading.Lock()
         self._store: Store | None = None
@@ -66,7 +68,7 @@ class Connection:
             return self._store
 
     def _shelf(self) -> Shelf | None:
-        return Shelf(self._settings.data_dir / "columns", self._columns_bytes) if self._columns_bytes else None
+        return Shelf(self.columns, self._columns_bytes) if self._columns_bytes else None
 
     def _floor(self) -> Floor | None:
         """That of the workers of this service, if there are several."""

@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.embedded import HEALED_S, mongod_of
 from tests.support.faults.loads import embedded_environment, environment_of, judged
-from tests.support.faults.servers import primary_of, replica_set
+from tests.support.mongod import primary_of, replica_set
 from tests.support.process import load_until_done, loader
 from tests.support.segments import columns, directory, shelf_of
 from tests.support.service import serving

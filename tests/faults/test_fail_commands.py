@@ -25,7 +25,7 @@ from store.schema import read_vocabulary
 from store.settings import Settings
 from store.timing import Timer
 from tests.support.faults.judge import judge
-from tests.support.faults.servers import Mongod, replica_set
+from tests.support.mongod import APP_NAME, Mongod, replica_set
 from tests.support.questions import content
 from tests.support.rows import quietly
 
@@ -114,7 +114,7 @@ class Saboteur(monitoring.CommandListener):
             self._seen += 1
             if self._seen > case.skip:
                 self._case, self.has_struck = None, True
-                only = {"failCommands": [case.command], "appName": "customer-analytics"}
+                only = {"failCommands": [case.command], "appName": APP_NAME}
                 self._mongod.fail({"times": case.times}, **only, **FAULTS[case.fault])
 
     def succeeded(self, event: monitoring.CommandSucceededEvent) -> None:

@@ -18,7 +18,7 @@ from store.settings import Settings
 from tests.support.embedded import HEALED_S, guardian_of, mongod_of
 from tests.support.faults.judge import judge
 from tests.support.faults.loads import embedded_environment, environment_of, judged, wait_for_rows
-from tests.support.faults.servers import Mongod, primary_of, replica_set
+from tests.support.mongod import Mongod, primary_of, replica_set
 from tests.support.process import Process, load_until_done, loader
 from tests.support.service import serving
 

@@ -15,7 +15,7 @@ import pytest
 from store.client import Store
 from store.settings import Settings
 from tests.support.faults.judge import expect, judge
-from tests.support.faults.servers import Mongod, primary_of, replica_set, uri_of
+from tests.support.mongod import Mongod, primary_of, replica_set, uri_of
 from tests.support.process import Process, committed_rows, load_until_done, loader
 from tests.support.service import Service, serving
 

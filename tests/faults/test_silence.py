@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.faults.loads import judged, wait_for_rows
 from tests.support.faults.proxy import proxied
-from tests.support.faults.servers import replica_set
+from tests.support.mongod import replica_set
 from tests.support.process import load_until_done, loader
 
 pytestmark = [pytest.mark.live, pytest.mark.faults]

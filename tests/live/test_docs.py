@@ -1,28 +1,18 @@
 """The commands in the documents work, and print what the documents show."""
 
-import os
 import re
-import shutil
-import subprocess
-import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from loader.load import load
-from loader.loads.options import Options
-from loader.sample import write_sample
 from store.client import Store
-from store.settings import Settings
 from tests.support.documents import (
     COMMAND,
     CONSOLE,
     DOCUMENTS,
     PROMPT,
     Block,
-    Mask,
     blocks,
     differences,
     lengthened,
@@ -30,8 +20,7 @@ from tests.support.documents import (
     own,
 )
 from tests.support.places import ROOT, SAMPLE_ROWS
-from tests.support.rows import quietly
-from tests.support.service import Service, serving
+from tests.support.reader import Reader, reader_of, require_curl
 
 pytestmark = pytest.mark.live
 
@@ -41,20 +30,13 @@ NOT_RUN: dict[tuple[str, str], str] = {
     ("CONTRIBUTING.md", "make setup"): "sets up the environment that this runs in",
     ("CONTRIBUTING.md", "make test "): "it is this run",
     ("CONTRIBUTING.md", ".venv/bin/python -m bench"): "measures for minutes, against systems that may not be here",
-    ("CONTRIBUTING.md", "python -m pipelines run transactions-by-state"): "a query that the reader has just declared",
+    ("CONTRIBUTING.md", "python -m pipelines run transactions-by-state"): "tests/live/test_contributing.py runs it",
     ("CONTRIBUTING.md", "python -m pipelines explain transactions-by-state"): "the same",
     ("CONTRIBUTING.md", "curl 'http://127.0.0.1:8000/v1/queries/transactions-by-state"): "the same",
-    ("CONTRIBUTING.md", "python -m pytest "): "the same, and a test run inside of this one",
+    ("CONTRIBUTING.md", "python -m pytest "): "the same",
     ("docs/operate.md", "python -m service.keys new"): "listens on every address; shows a key on a terminal alone",
 }
 """Commands that are not run here, by document and beginning, with the reason."""
-
-ENDLESS = {"curl -N "}
-"""Commands that print something and do not end."""
-
-HOST = "http://127.0.0.1:8000"
-NAME = re.compile(r'W/"[^"]+"')
-LONGEST_S, ENDLESS_S = 300, 5
 
 
 def reason(block: Block) -> str | None:
@@ -66,83 +48,16 @@ def reason(block: Block) -> str | None:
 RUN = [pytest.param(block, id=block.name) for block in ALL if block.language == CONSOLE and reason(block) is None]
 
 
-class Reader:
-    """Types the commands of the documents, each block in a new folder with a `purchases.csv`.
-
-    Attributes:
-        folder: the parent of these folders.
-        service: the service at the documents' address.
-    """
-
-    def __init__(self, folder: Path, service: Service, environment: dict[str, str]) -> None:
-        self.folder = folder
-        self.service = service
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        self._environment = {"PATH": path, "HOME": str(folder), "PYTHONPATH": str(ROOT), **environment}
-
-    def type(self, command: str, folder: Path) -> "subprocess.CompletedProcess[str]":
-        """Run a line in a shell."""
-        line = command.replace(HOST, f"http://127.0.0.1:{self.service.port}")
-        if command.startswith(tuple(ENDLESS)):
-            line = f"timeout {ENDLESS_S} {line}"
-        return subprocess.run(
-            ["bash", "-o", "pipefail", "-c", line], cwd=folder, env=self._environment, stdin=subprocess.DEVNULL,
-            capture_output=True, text=True, timeout=LONGEST_S, check=False,
-        )  # fmt: skip
-
-    def follow(self, block: Block, mask: Mask) -> list[str]:
-        """Run the commands of a block; returns the differences from the documented output."""
-        wrong = []
-        names: dict[str, str] = {}
-        folder = Path(tempfile.mkdtemp(dir=self.folder))
-        (folder / "purchases.csv").symlink_to(self.folder / "purchases.csv")
-        for command, wanted in block.commands:
-            goes_on = command.startswith(tuple(ENDLESS))
-            for written, real in names.items():
-                command = command.replace(written, real)
-            done = self.type(command, folder)
-            ended = {124} if goes_on else {1, 2, 3, 4} if "error: " in wanted else {0}
-            if done.returncode not in ended:
-                wrong.append(f"{command!r} ended with {done.returncode}: {done.stderr}")
-            elif wanted:
-                said = done.stdout + (done.stderr if "error: " in wanted else "")
-                wrong += differences(wanted, said, mask, goes_on=goes_on)
-            names |= dict(zip(NAME.findall(wanted), NAME.findall(done.stdout), strict=False))
-        return wrong
-
-
-def reader_of(rows: int, seed: int, data_dir: Path, folder: Path) -> Iterator[Reader]:
-    """A reader with a loaded and verified sample, as in the documents' examples."""
-    path = folder / "purchases.csv"
-    write_sample(path, rows, seed, quietly)
-    with Store(Settings(database=f"documented-{rows}", data_dir=data_dir)) as store:
-        load(store, path, Options(), 0.01, quietly)
-        environment = {"DATA_DIR": str(data_dir), "MONGODB_DATABASE": store.settings.database}
-        try:
-            with serving(folder / "service.log", environment) as service:
-                reader = Reader(folder, service, environment)
-                assert reader.type("python -m loader verify", folder).returncode == 0
-                yield reader
-        finally:
-            store.client.drop_database(store.settings.database)
-
-
 @pytest.fixture(scope="module")
 def reader(server: Store, data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
     """A reader with a small sample, whose figures differ from the documents."""
-    yield from reader_of(SAMPLE_ROWS, 42, data_dir, tmp_path_factory.mktemp("documented"))
+    yield from reader_of(SAMPLE_ROWS, data_dir, tmp_path_factory.mktemp("documented"))
 
 
 @pytest.fixture(scope="module")
 def exact_reader(server: Store, data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
     """A reader with the sample of `make run`."""
-    yield from reader_of(1_000_000, 42, data_dir, tmp_path_factory.mktemp("documented"))
-
-
-def require_curl(block: Block) -> None:
-    """Skip if a command needs curl, and it is not installed."""
-    if "curl" in block.text and not shutil.which("curl"):
-        pytest.skip("curl is not here")
+    yield from reader_of(1_000_000, data_dir, tmp_path_factory.mktemp("documented"))
 
 
 @pytest.mark.parametrize("block", RUN)

@@ -22,6 +22,12 @@ QUOTABLE = [
 ]
 
 
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One folder for the files of all cases, each of which replaces the one before it."""
+    return tmp_path_factory.mktemp("corpus")
+
+
 def assert_refused(refused: list[Refused], expected: tuple[Bad, ...]) -> None:
     """Check that these rows are refused, with line, column, reason, message and exact text."""
     told = [(each.line, each.column, each.reason, each.raw) for each in refused]
@@ -40,9 +46,9 @@ def test_the_corpus_is_as_large_as_it_says() -> None:
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_a_file_at_fault_is_refused_in_one_clear_line(tmp_path: Path, case: Case) -> None:
+def test_a_file_at_fault_is_refused_in_one_clear_line(folder: Path, case: Case) -> None:
     """`check` refuses it, naming file, place and remedy; so does the reader, from the contract alone."""
-    path = write(tmp_path, case)
+    path = write(folder, case)
     with pytest.raises(FileRefused) as caught:
         check(path, SETTINGS, quietly)
     error = caught.value
@@ -63,9 +69,9 @@ def test_a_folder_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("case", READ)
-def test_a_file_is_read_as_the_table_says(tmp_path: Path, case: Case) -> None:
+def test_a_file_is_read_as_the_table_says(folder: Path, case: Case) -> None:
     """The exact values of valid rows by line; line, column, reason, message and text of the others."""
-    found = product.read(write(tmp_path, case), TOMORROW, ZONE)
+    found = product.read(write(folder, case), TOMORROW, ZONE)
     repeated = {bad.line for bad in case.conflicts}
     kept = {line: row for line, row in found.kept.items() if line not in repeated}
     assert without_repeats(kept, case) == case.kept
@@ -73,7 +79,7 @@ def test_a_file_is_read_as_the_table_says(tmp_path: Path, case: Case) -> None:
 
 
 @pytest.mark.parametrize("case", READ)
-def test_the_contract_says_the_same(tmp_path: Path, case: Case) -> None:
+def test_the_contract_says_the_same(case: Case) -> None:
     """The independent reader agrees with the table, so it can be trusted with files outside of it."""
     assert case.content is not None
     found = reader.read(case.content, TOMORROW, ZONE)
@@ -84,23 +90,23 @@ def test_the_contract_says_the_same(tmp_path: Path, case: Case) -> None:
 
 
 @pytest.mark.parametrize("case", QUOTABLE)
-def test_quotes_elsewhere_change_nothing(tmp_path: Path, case: Case) -> None:
+def test_quotes_elsewhere_change_nothing(folder: Path, case: Case) -> None:
     """With one quoted field, the whole file takes the exact path, with the same result."""
     assert case.content is not None
     quoted = FIRST.replace("Female", '"Female"').encode()
     spelt = replace(case, content=case.content.replace(FIRST.encode(), quoted))
-    found = product.read(write(tmp_path, spelt), TOMORROW, ZONE)
+    found = product.read(write(folder, spelt), TOMORROW, ZONE)
     assert all(chunk.fields is not None for chunk in found.chunks)
     assert found.kept.items() >= case.kept.items()
     assert_refused(found.refused, case.bad)
 
 
 @pytest.mark.parametrize("case", READ)
-def test_a_check_counts_as_the_table_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: Case) -> None:
+def test_a_check_counts_as_the_table_says(folder: Path, monkeypatch: pytest.MonkeyPatch, case: Case) -> None:
     """Every row is accounted for, with its reason, even in chunks of one or two rows."""
     monkeypatch.setattr(files, "CHUNK_BYTES", 200)
     monkeypatch.setattr(files, "CHUNK_ROWS", 2)
-    report = check(write(tmp_path, case), SETTINGS, quietly)
+    report = check(write(folder, case), SETTINGS, quietly)
     assert report.inserted == len(case.kept)
     assert report.already_present == case.present
     assert report.reasons == Counter(bad.reason for bad in case.bad)

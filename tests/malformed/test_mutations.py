@@ -10,11 +10,12 @@ import pytest
 from catalog.errors import FileRefused
 from loader.load import check
 from loader.reading import files
-from loader.reading.files import Chunk, Survey, read_chunks
+from loader.reading.files import Survey, read_chunks
 from tests.support.malformed import product, reader
 from tests.support.malformed.cases import SETTINGS
 from tests.support.malformed.corpus import TOMORROW, ZONE
 from tests.support.malformed.mutations import mutated
+from tests.support.malformed.product import fields_of
 from tests.support.rows import quietly
 
 SEED = int(os.environ.get("MUTATIONS_SEED", "1"))
@@ -95,8 +96,3 @@ def records(survey: Survey) -> list[tuple[int, bytes, list[str]]]:
         found += zip(chunk.lines, chunk.raw, fields_of(chunk), strict=True)
         start, line = chunk.end, chunk.end_line
     return found
-
-
-def fields_of(chunk: Chunk) -> list[list[str]]:
-    """Each record's fields."""
-    return chunk.fields or [raw.decode().split(",") for raw in chunk.raw]

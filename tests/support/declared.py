@@ -12,15 +12,19 @@ from traceback import format_exception
 from typing import Any
 
 from catalog import purchases
+from catalog.attributes import Attribute, Banded, Bands, Enumerated, Home
 from catalog.dimensions import UNKNOWN, DatePart
-from catalog.kinds import Attribute, Banded, Bands, Enumerated, Home, Referred
+from tests.support.contributor import entries
 
 CHANNEL: dict[str, Any] = {
     "name": "channel", "label": "Channel", "column": "Channel", "optional": True,
     "members": (UNKNOWN, "Phone", "Shop", "Web"), "shares": {"web": 0.5, "Shop": 0.3, "Phone": 0.1}, "missing": 0.1,
 }  # fmt: skip
+DOCUMENTED = entries()
+"""The entries of CONTRIBUTING.md, as they stand there."""
+
 ENTRIES: dict[str, Attribute | DatePart] = {
-    "reference of the transaction": Referred(**CHANNEL, home=Home.TRANSACTION, collection="channels"),
+    "reference of the transaction": DOCUMENTED["CHANNEL"],
     "label of the transaction": Enumerated(**CHANNEL, home=Home.TRANSACTION),
     "label of the customer": Enumerated(**CHANNEL, home=Home.CUSTOMER),
     "bands of a number": Banded(
@@ -28,10 +32,7 @@ ENTRIES: dict[str, Attribute | DatePart] = {
         sample=range(1, 12),
         bands=Bands(name="channel", label="Basket", members=(UNKNOWN, "Phone", "Shop", "Web"), bounds=(3, 6)),
     ),
-    "part of the date": DatePart(
-        name="quarter", label="Quarter", members=("Q1", "Q2", "Q3", "Q4"), part=lambda day: (day.month - 1) // 3,
-        formula=lambda day: {"$floor": {"$divide": [{"$subtract": [{"$month": day}, 1]}, 3]}},
-    ),
+    "part of the date": DOCUMENTED["QUARTER"],
 }  # fmt: skip
 
 

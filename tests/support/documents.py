@@ -22,7 +22,7 @@ _JSON_PARTS = re.compile(r'"(?:[^"\\]|\\.)*"|\.\.\.|[\[\]{}]|[^"\[\]{}.]+|\.')
 _MEMBERS = sorted({str(each) for values in PURCHASES.vocabulary.values() for each in values}, key=len, reverse=True)
 _MEMBER = re.compile("|".join(rf"\b{re.escape(each)}" for each in _MEMBERS if not each.isdigit()))
 _FIGURE = re.compile(r"\d[\d,.:T-]*\d|\d")
-_ID = re.compile(r"\b[0-9a-f]{8}(?:[0-9a-f]{24})?\b")
+_ID = re.compile(r"\b(?<!\d[.,])[0-9a-f]{8}(?:[0-9a-f]{24})?\b(?![.,]\d)")
 _NAME = re.compile(r'W/"[^"]*"')
 _OWN_PLACES = ("$.timing_ms", "$.meta.timing_ms", "$.meta.data_version", "$.meta.verification")
 _OWN = re.compile(
@@ -80,7 +80,7 @@ def masked(text: str) -> str:
     lines = []
     for line in text.strip().splitlines():
         if not line.startswith("HTTP/"):
-            line = _FIGURE.sub("N", _ID.sub("ID", _MEMBER.sub("NAME", _NAME.sub("ETAG", line))))
+            line = _FIGURE.sub("N", _ID.sub("N", _MEMBER.sub("NAME", _NAME.sub("ETAG", line))))
         lines.append(" ".join(line.split()))
     return "\n".join(lines)
 

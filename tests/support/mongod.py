@@ -1,9 +1,11 @@
-"""A test's own MongoDB server, which can be made to fail, and stopped and restarted at the same address."""
+"""A test's own replica set: its servers can be killed, restarted, or made to fail or delay commands."""
 
+import ctypes
+import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,61 +15,104 @@ from pymongo.errors import PyMongoError
 
 from store.embedded.server import find_mongod
 
-START_SECONDS = 60
+NAME = "tested"
 APP_NAME = "customer-analytics"
+START_S = 60
+_PR_SET_PDEATHSIG = 1
 
 
 class Mongod:
-    """A one-node replica set on a free port of loopback, with test commands enabled."""
+    """One server on loopback; it ends with this process.
+
+    Attributes:
+        port: its port, the same after a restart.
+        folder: the folder of its data.
+    """
 
     def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
-            self._port = probe.getsockname()[1]
-        self._folder = folder
+            self.port = int(probe.getsockname()[1])
         self._process: subprocess.Popen[bytes] | None = None
-        self.uri = f"mongodb://127.0.0.1:{self._port}/?directConnection=true"
+
+    @property
+    def address(self) -> str:
+        """Host and port."""
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def uri(self) -> str:
+        """A connection string for this server alone."""
+        return f"mongodb://{self.address}/?directConnection=true"
+
+    @property
+    def runs(self) -> bool:
+        """Whether it is running."""
+        return self._process is not None and self._process.poll() is None
 
     def start(self) -> None:
-        """Start it, and wait until it accepts writes."""
-        data = self._folder / "mongod"
+        """Start it, and wait until it answers."""
+        data = self.folder / "db"
         data.mkdir(exist_ok=True)
-        command = [
-            str(find_mongod()), "--dbpath", str(data), "--port", str(self._port), "--bind_ip", "127.0.0.1",
-            "--replSet", "test", "--networkMessageCompressors", "snappy,zstd", "--wiredTigerCacheSizeGB", "0.25",
-            "--nounixsocket", "--logpath", str(self._folder / "mongod.log"), "--setParameter", "enableTestCommands=1",
-            "--setParameter", "diagnosticDataCollectionEnabled=false",
-        ]  # fmt: skip
-        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        deadline = time.monotonic() + START_SECONDS
-        while not self._is_primary():
-            assert self._process.poll() is None, "mongod has ended"
-            assert time.monotonic() < deadline, "mongod does not take writes"
-            time.sleep(0.1)
+        self._process = subprocess.Popen(
+            [
+                str(find_mongod()), "--dbpath", str(data), "--port", str(self.port), "--bind_ip", "127.0.0.1",
+                "--replSet", NAME, "--networkMessageCompressors", "snappy,zstd", "--wiredTigerCacheSizeGB", "0.5",
+                "--oplogSize", "990", "--nounixsocket", "--logpath", str(self.folder.parent / f"{self.port}.log"),
+                "--logappend", "--setParameter", "enableTestCommands=1",
+                "--setParameter", "diagnosticDataCollectionEnabled=false",
+            ],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, preexec_fn=_die_with_us,
+        )  # fmt: skip
+        deadline = time.monotonic() + START_S
+        while True:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
+                    return
+            assert self.runs, f"mongod ended; see {self.folder.parent / f'{self.port}.log'}"
+            assert time.monotonic() < deadline, "mongod does not answer"
+            time.sleep(0.02)
 
-    def stop(self) -> None:
-        """Kill it, like a power cut; its data remain."""
+    def kill(self) -> None:
+        """Kill -9."""
         if self._process:
             self._process.kill()
             self._process.wait()
-            self._process = None
 
-    def command(self, *arguments: Any, **options: Any) -> Any:
-        """Run a command on `admin`."""
+    def stop(self) -> None:
+        """Stop it in an orderly way."""
+        if self._process:
+            self._process.send_signal(signal.SIGTERM)
+            self._process.wait()
+
+    def command(self, *arguments: Any, **more: Any) -> dict[str, Any]:
+        """Run a command against the database `admin`."""
         with MongoClient[dict[str, Any]](self.uri, serverSelectionTimeoutMS=5_000) as client:
-            return client.admin.command(*arguments, **options)
+            return client.admin.command(*arguments, **more)
+
+    def is_primary(self) -> bool:
+        """Whether it accepts writes."""
+        if not self.runs:
+            return False
+        try:
+            return bool(self.command("hello")["isWritablePrimary"])
+        except PyMongoError:
+            return False
+
+    def fail(self, mode: dict[str, int] | str, **data: Any) -> None:
+        """Set the server's fail point for commands; `off` ends it."""
+        self.command({"configureFailPoint": "failCommand", "mode": mode, "data": data})
 
     @contextmanager
     def blocking(self, command: str, milliseconds: int) -> Iterator[None]:
         """Delay each command of this name from our store."""
-        data = {
-            "failCommands": [command], "blockConnection": True, "blockTimeMS": milliseconds, "appName": APP_NAME,
-        }  # fmt: skip
-        self.command("configureFailPoint", "failCommand", mode="alwaysOn", data=data)
+        self.fail("alwaysOn", failCommands=[command], blockConnection=True, blockTimeMS=milliseconds, appName=APP_NAME)
         try:
             yield
         finally:
-            self.command("configureFailPoint", "failCommand", mode="off")
+            self.fail("off", failCommands=[])
 
     def running(self, command: str) -> list[Mapping[str, Any]]:
         """The running operations of this command from our store."""
@@ -75,15 +120,41 @@ class Mongod:
         with MongoClient[dict[str, Any]](self.uri) as client:
             return list(client.admin.aggregate([{"$currentOp": {}}, {"$match": ours}]))
 
-    def _is_primary(self) -> bool:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", self._port)):
-                return False
-        try:
-            if self.command("hello").get("info") == "Does not have a valid replica set config":
-                member = {"_id": 0, "host": f"127.0.0.1:{self._port}"}
-                settings = {"electionTimeoutMillis": 500}
-                self.command("replSetInitiate", {"_id": "test", "members": [member], "settings": settings})
-            return bool(self.command("hello").get("isWritablePrimary"))
-        except PyMongoError:
-            return False
+
+@contextmanager
+def replica_set(folder: Path, members: int) -> Iterator[list[Mongod]]:
+    """A context with a replica set; running servers are killed at its end."""
+    servers = [Mongod(folder / str(number)) for number in range(members)]
+    try:
+        for server in servers:
+            server.start()
+        config = {
+            "_id": NAME, "members": [{"_id": n, "host": server.address} for n, server in enumerate(servers)],
+            "settings": {"electionTimeoutMillis": 1_000, "heartbeatIntervalMillis": 500},
+        }  # fmt: skip
+        servers[0].command("replSetInitiate", config)
+        primary_of(servers)
+        yield servers
+    finally:
+        for server in servers:
+            server.kill()
+
+
+def primary_of(servers: Sequence[Mongod]) -> Mongod:
+    """The primary; waits for it."""
+    deadline = time.monotonic() + START_S
+    while time.monotonic() < deadline:
+        for server in servers:
+            if server.is_primary():
+                return server
+        time.sleep(0.02)
+    raise AssertionError("no primary")
+
+
+def uri_of(servers: Sequence[Mongod]) -> str:
+    """A connection string for all of them."""
+    return f"mongodb://{','.join(each.address for each in servers)}/?replicaSet={NAME}"
+
+
+def _die_with_us() -> None:
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

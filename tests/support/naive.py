@@ -2,7 +2,7 @@
 
 from random import Random
 
-from catalog.kinds import NULL
+from catalog.columns import NULL
 from catalog.measures import Parts
 from catalog.purchases import DATE, PURCHASES
 from pipelines.ask.queries import ByKey, Query

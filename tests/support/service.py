@@ -60,17 +60,20 @@ class Service:
 
 
 @contextmanager
-def serving(log: Path, environment: Mapping[str, str]) -> Iterator[Service]:
-    """A context with the service on a free port."""
+def serving(log: Path, environment: Mapping[str, str], root: Path = ROOT) -> Iterator[Service]:
+    """A context with the service of the program at `root` on a free port.
+
+    It is without columns, so that it asks MongoDB, unless it is told to.
+    """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
     command = [sys.executable, "-m", "service"]
     with log.open("wb") as output:
-        own = {"PORT": str(port), "WORKERS": "1", "DATA_DIR": str(log.parent / "data")}
+        own = {"PORT": str(port), "WORKERS": "1", "DATA_DIR": str(log.parent / "data"), "COLUMNS_MAX_MB": "0"}
         environment = {**kept, **own, **environment}
-        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=output)
+        process = subprocess.Popen(command, cwd=root, env=environment, stdout=output, stderr=output)
     try:
         service = Service(port, process.pid)
         deadline = time.monotonic() + START_SECONDS

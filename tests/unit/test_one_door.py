@@ -47,6 +47,38 @@ def test_only_store_touches_the_driver() -> None:
     assert found == ALLOWED
 
 
+OF_BSON = {"BSONError", "Binary", "CodecOptions", "Int64", "ObjectId", "json_util"}
+"""Types and options, which reveal nothing about bytes."""
+
+
+def encoders(source: str) -> Iterator[str]:
+    """What a module imports from PyMongo's codec."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (each.name for each in node.names if each.name.partition(".")[0] == "bson")
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "bson":
+            yield from (each.name for each in node.names if each.name not in OF_BSON)
+
+
+def test_one_room_knows_the_bytes_of_bson() -> None:
+    """All other modules use it to encode and decode."""
+    found = {
+        path.relative_to(ROOT).parent.as_posix()
+        for package in (*PACKAGES, "store")
+        for path in (ROOT / package).rglob("*.py")
+        if any(encoders(path.read_text()))
+    }
+    assert found == {"store/bson"}
+
+
+@pytest.mark.parametrize(
+    "line", ["import bson", "from bson import encode", "from bson.raw_bson import RawBSONDocument"]
+)
+def test_another_encoder_is_noticed(line: str) -> None:
+    """The check can fail, also within a function."""
+    assert any(encoders(f"def f():\n    {line}\n"))
+
+
 @pytest.mark.parametrize(
     ("source", "leak"),
     [

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from catalog.attributes import Banded
 from catalog.collections import CUSTOMERS, TRANSACTIONS
+from catalog.columns import NULL
 from catalog.identity import profile_id
-from catalog.kinds import NULL, Banded
 from catalog.purchases import PURCHASES
 from pipelines.derived.columns import Array
 from pipelines.derived.rows import Rows, read_rows

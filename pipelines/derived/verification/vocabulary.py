@@ -3,9 +3,9 @@
 from collections import Counter
 from collections.abc import Iterator
 
+from catalog.attributes import Referred
 from catalog.collections import STATUS
 from catalog.dimensions import UNKNOWN
-from catalog.kinds import Referred
 from catalog.labels import key
 from catalog.purchases import PURCHASES
 from pipelines.derived.verification.findings import RESTORE, Difference

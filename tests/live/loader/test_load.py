@@ -19,9 +19,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pymongo.errors import BulkWriteError, WriteError
 
+from catalog.attributes import CODES
 from catalog.collections import COLLECTIONS, CUSTOMERS, REFERENCE_COLLECTIONS
 from catalog.errors import AnalyticsError, FileRefused, TooManyQuarantined
-from catalog.kinds import CODES
 from catalog.purchases import MAX_AMOUNT_CENTS, PURCHASES
 from loader.load import Options, load
 from loader.loads.report import LoadReport

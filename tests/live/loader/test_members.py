@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from pymongo.errors import DuplicateKeyError
 
+from catalog.attributes import MAX_MEMBERS
 from catalog.dimensions import UNKNOWN
 from catalog.errors import LoadError, SourceRefused, UserError
-from catalog.kinds import MAX_MEMBERS
 from catalog.measures import NOTHING, Parts
 from catalog.purchases import PURCHASES, STATE
 from indexes.manage import apply

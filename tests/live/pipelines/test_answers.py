@@ -9,6 +9,7 @@ from datetime import date, timedelta
 from functools import cache
 from pathlib import Path
 from random import Random
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pandas as pd
@@ -31,6 +32,7 @@ from store.settings import Settings
 from store.timing import Timer
 from tests.support import oracle
 from tests.support.places import REAL_FILE
+from tests.support.segments import kept_columns
 
 pytestmark = pytest.mark.live
 
@@ -85,7 +87,7 @@ def check(store: Store, query: Query, given_: Given, wanted: oracle.Answer) -> s
     for source in Source:
         question = ask(query, {**given_, "source": [source.value]}, read_vocabulary(store.outside))
         try:
-            found = answerer(store).answer([question], Timer())[0]
+            found = (with_columns if source is Source.COLUMNS else answerer)(store).answer([question], Timer())[0]
         except SourceRefused as error:
             if source in (Source.AUTO, Source.RAW) or not error.reasons:
                 raise  # these must answer everything; the others must give a reason
@@ -105,6 +107,13 @@ def check(store: Store, query: Query, given_: Given, wanted: oracle.Answer) -> s
 
 answerer = cache(Answerer)
 """One for each store, as in a process, with its caches."""
+
+
+@cache
+def with_columns(store: Store) -> Answerer:
+    """The same with all that is fresh in columns."""
+    with TemporaryDirectory() as folder:
+        return Answerer(store, shelf=kept_columns(store, Path(folder)))  # what is mapped stays
 
 
 def as_json(record: Mapping[str, Any]) -> dict[str, Any]:

@@ -79,7 +79,15 @@ def test_run_takes_filters_more_than_once(of_loaded: dict[str, str], expected: p
     assert json.loads(finished.stdout)["rows"] == oracle.answer(expected, "revenue-by-segment", given)["rows"]
 
 
-@pytest.mark.parametrize("source", [source for source in Source if source is not Source.AUTO])
+def test_a_command_has_no_columns(of_loaded: dict[str, str]) -> None:
+    """They are the service's; a source that cannot answer is an error of the command's user."""
+    finished = run(of_loaded, "run", "revenue-by-age-group", "--source", "columns")
+    assert finished.returncode == 2
+    assert "'columns' cannot answer this exactly" in finished.stderr
+    assert "not built on this machine" in finished.stderr
+
+
+@pytest.mark.parametrize("source", [source for source in Source if source not in (Source.AUTO, Source.COLUMNS)])
 def test_run_takes_every_source(of_loaded: dict[str, str], expected: pd.DataFrame, source: Source) -> None:
     """All sources give the same answer."""
     finished = run(of_loaded, "run", "revenue-by-age-group", "--source", source.value, "--json")

@@ -21,7 +21,7 @@ from loader.loads.options import Options
 from loader.sample import write_sample
 from store.client import Store
 from store.settings import Settings
-from tests.support.mongod import Mongod
+from tests.support.mongod import Mongod, primary_of, replica_set
 from tests.support.service import Service, problem, serving
 
 pytestmark = pytest.mark.live
@@ -35,14 +35,12 @@ DATABASE = "operations"
 def mongod(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mongod]:
     """A MongoDB for this module, with a small sample."""
     folder = tmp_path_factory.mktemp("mongod")
-    server = Mongod(folder)
-    server.start()
     sample = folder / "sample.csv"
     write_sample(sample, 3_000, 7, lambda done, total: None)
-    with Store(Settings(uri=server.uri, database=DATABASE)) as store:
-        load(store, sample, Options(), 0.01, lambda done, total: None)
-    yield server
-    server.stop()
+    with replica_set(folder, 1) as (server,):
+        with Store(Settings(uri=server.uri, database=DATABASE)) as store:
+            load(store, sample, Options(), 0.01, lambda done, total: None)
+        yield server
 
 
 def environment(mongod: Mongod, **more: str) -> dict[str, str]:
@@ -270,26 +268,28 @@ def test_a_verification_shows_in_the_metrics(mongod: Mongod, tmp_path: Path) -> 
 
 def test_the_service_starts_without_mongodb_and_heals_when_it_comes_and_goes(tmp_path: Path) -> None:
     """Alive all the time, ready only with MongoDB; nobody has to restart anything."""
-    server = Mongod(tmp_path)
-    with serving(tmp_path / "log", environment(server, WORKERS="2")) as service:
-        for _ in range(2):
-            reply = service.get("/readyz")
-            assert "MongoDB" in problem(reply, 503)["detail"]
-            assert int(reply.headers["Retry-After"]) > 0
-            assert service.get("/healthz").status == 200
-            assert ("analytics_mongodb_up", ()) in (found := samples(service))
-            assert total(found, "analytics_mongodb_up") == 0
-            server.start()
-            try:
-                for _ in range(6):  # both workers
-                    eventually(lambda: service.get("/readyz").status == 200, 10)
-                eventually(lambda: service.get("/v1/queries/overall-summary").status == 200, 10)
-                assert total(samples(service), "analytics_mongodb_up") == 1
-            finally:
-                server.stop()
-            assert service.get("/healthz").status == 200
-            eventually(lambda: service.get("/readyz").status == 503)
-        assert len(workers(tmp_path / "log")) == 2
+    with replica_set(tmp_path, 1) as (server,):
+        server.kill()
+        with serving(tmp_path / "log", environment(server, WORKERS="2")) as service:
+            for _ in range(2):
+                reply = service.get("/readyz")
+                assert "MongoDB" in problem(reply, 503)["detail"]
+                assert int(reply.headers["Retry-After"]) > 0
+                assert service.get("/healthz").status == 200
+                assert ("analytics_mongodb_up", ()) in (found := samples(service))
+                assert total(found, "analytics_mongodb_up") == 0
+                server.start()
+                primary_of([server])
+                try:
+                    for _ in range(6):  # both workers
+                        eventually(lambda: service.get("/readyz").status == 200, 10)
+                    eventually(lambda: service.get("/v1/queries/overall-summary").status == 200, 10)
+                    assert total(samples(service), "analytics_mongodb_up") == 1
+                finally:
+                    server.kill()
+                assert service.get("/healthz").status == 200
+                eventually(lambda: service.get("/readyz").status == 503)
+            assert len(workers(tmp_path / "log")) == 2
 
 
 def test_a_stopping_service_answers_what_it_has_accepted(mongod: Mongod, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from store.client import Store
 from store.settings import Settings
 from tests.support.faults.judge import judge
-from tests.support.faults.servers import Mongod
+from tests.support.mongod import Mongod
 from tests.support.process import Process
 
 

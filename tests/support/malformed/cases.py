@@ -14,8 +14,10 @@ SETTINGS = Settings(timezone=ZoneInfo(ZONE))
 
 
 def write(folder: Path, case: Case) -> Path:
-    """Write the case's file."""
+    """Write the case's file, in place of an earlier case's."""
     path = folder / "purchases.csv"
-    if case.content is not None:
+    if case.content is None:
+        path.unlink(missing_ok=True)
+    else:
         path.write_bytes(case.content)
     return path

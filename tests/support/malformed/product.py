@@ -58,6 +58,11 @@ def cleaner_of(found: Survey, latest: date, zone: str) -> Cleaner:
     return Cleaner(found.header, VOCABULARY, ZoneInfo(zone), day_number(latest))
 
 
+def fields_of(chunk: Chunk) -> list[list[str]]:
+    """Each record's fields; a cleaner that is given them reads the record exactly."""
+    return chunk.fields or [raw.decode().split(",") for raw in chunk.raw]
+
+
 def row_of(record: Record) -> Row:
     """A clean record with its codes as names and its cents as dollars."""
     names = {name: VOCABULARY[name][code] for name, code in record._asdict().items() if name in VOCABULARY}

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from catalog import errors
 from catalog.collections import COLLECTIONS, CUSTOMERS, SIX, TRANSACTIONS
+from catalog.columns import NULL
 from catalog.dimensions import UNKNOWN, Dimension, date_of, day_number, day_of
-from catalog.kinds import NULL
 from catalog.measures import Parts
 from catalog.purchases import AGE_GROUP, DATE, EMPLOYMENT_STATUS, HOUR, PURCHASES, REFERRAL, STATES
 

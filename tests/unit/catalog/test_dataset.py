@@ -5,12 +5,13 @@ from datetime import date
 from typing import Any
 
 import bson
-import numpy as np
 import pytest
 
+from catalog.attributes import Banded, Home, Listed, Referred
+from catalog.columns import NULL
 from catalog.dataset import Dataset
 from catalog.dimensions import UNKNOWN, DatePart, date_of, day_number, day_of
-from catalog.kinds import NULL, Banded, Home, Listed, Referred
+from catalog.errors import InternalError
 from catalog.purchases import AGE, AGE_GROUP, GENDER, PURCHASES, REFERRAL, STATE
 from loader.reading import fields
 from loader.reading.members import Members
@@ -18,6 +19,7 @@ from pipelines.ask.question import Filter
 from pipelines.derived import columns
 from pipelines.plan import compiler
 from pipelines.plan.compiler import match_transactions
+from tests.support.encoded import reply_of
 
 QUARTER = DatePart(
     name="a_quarter", label="Quarter", members=("Q1", "Q2", "Q3", "Q4"), part=lambda day: (day.month - 1) // 3,
@@ -157,9 +159,7 @@ def test_documents_without_a_field_are_read_as_unknown(
     later = replace(REFERRAL, optional=True)
     monkeypatch.setattr(columns, "PURCHASES", with_one(REFERRAL, later))
     monkeypatch.setitem(columns._BY_FIELD, "referral", later)
-    encoded = [bson.encode(document) for document in documents]
-    starts = np.cumsum([0, *map(len, encoded)])[:-1]
-    found = columns._decode(b"".join((*encoded, bytes(64))), starts)
+    found = columns._decode(reply_of(documents))
     assert found["referral"].tolist() == codes
     assert found["hour"].tolist() == [3] * len(documents)
     assert found["amount_cents"].tolist() == [5] * len(documents)
@@ -172,7 +172,20 @@ def test_a_transaction_without_a_field_that_is_not_optional_is_a_fault(field: st
     document = transaction(referral="Referral")
     del document[field]
     with pytest.raises(Exception, match=f"The field {field} of a transaction does not satisfy"):
-        columns._decode(bson.encode(document) + bytes(64), np.array([0]))
+        columns._decode(reply_of([document]))
+
+
+@pytest.mark.parametrize(
+    ("field", "stored"),
+    [("day", "2024-01-01"), ("hour", 3.0), ("hour", None), ("segment_id", bson.Int64(1)), ("gender", "Other"),
+     ("referral", 1), ("amount_cents", 5.0)],
+)  # fmt: skip
+def test_a_transaction_with_a_field_of_another_type_is_a_fault(field: str, stored: Any) -> None:
+    """Also beside one that is right."""
+    right = transaction(referral="Referral")
+    for documents in ([right | {field: stored}], [right, right | {field: stored}]):
+        with pytest.raises(InternalError, match=f"The field {field} of a transaction does not satisfy"):
+            columns._decode(reply_of(documents))
 
 
 def test_the_bands_of_a_number_have_no_gap() -> None:

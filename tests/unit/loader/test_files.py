@@ -34,10 +34,10 @@ def refused(path: Path, content: bytes) -> FileRefused:
     return error
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    """The path of the test's file."""
-    return tmp_path / "purchases.csv"
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The path of each test's file, which replaces the one before it."""
+    return tmp_path_factory.mktemp("files") / "purchases.csv"
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import date
+from functools import cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -27,16 +28,17 @@ VOCABULARY = PURCHASES.vocabulary
 GENDERS = ("Female", "Male", "")
 STATES = ("Texas", "Ohio", "", "Utah")
 AMOUNTS = ("1557.5", "", "0.01", "27.0", "2051.36")
-ROWS = [
+ROWS = tuple(
     f"{1000 + n},2024-0{1 + n // 40}-1{n % 7}T{n % 24:02}:15:00,{GENDERS[n % 3]},{'' if n % 11 == 0 else 15 + n % 60},"
     f"{('Single', 'Married')[n % 2]},{STATES[n % 4]},{('Basic', 'Gold', 'Missing')[n // 3 % 3]},"
     f"{('workers', 'Employees', '')[n // 5 % 3]},{('Card', 'PayPal')[n // 2 % 2]},"
     f"{('0', '1', '')[n // 7 % 3]},{AMOUNTS[n % 5]}"
     for n in range(120)
-]
+)
 
 
-def documents(rows: Sequence[str], *, by_profile: bool = False) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+@cache
+def documents(rows: tuple[str, ...], *, by_profile: bool = False) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """The loader's customers and transactions for the rows, decoded, as mongomock takes no raw bytes."""
     header = Header(PURCHASES.header, tuple(range(len(PURCHASES.header))))
     chunk = Chunk(list(range(2, 2 + len(rows))), [row.encode() for row in rows], None, 0, 0)
@@ -56,9 +58,10 @@ def database() -> Any:
     return mongomock.MongoClient(tz_aware=True)["analytics"]
 
 
-@pytest.fixture
-def filled(database: Any) -> Any:
-    """The database with the documents of ROWS."""
+@pytest.fixture(scope="module")
+def filled() -> Any:
+    """A database with the documents of ROWS. For reading only."""
+    database = mongomock.MongoClient(tz_aware=True)["filled"]
     customers, transactions = documents(ROWS)
     database[CUSTOMERS.name].insert_many(customers, ordered=True)
     database[TRANSACTIONS.name].insert_many(transactions, ordered=True)
@@ -94,7 +97,7 @@ def test_a_duplicate_stops_an_ordered_insert_at_its_place(database: Any, at: int
 
 def test_a_row_repeated_in_one_batch_is_a_duplicate_too(database: Any) -> None:
     """The second of two equal rows stops the insert; the first stays."""
-    _, transactions = documents([*ROWS[:3], ROWS[1], *ROWS[3:]])
+    _, transactions = documents((*ROWS[:3], ROWS[1], *ROWS[3:]))
     with pytest.raises(BulkWriteError) as caught:
         database.transactions.insert_many(transactions, ordered=True)
     assert caught.value.details["writeErrors"][0]["index"] == 3

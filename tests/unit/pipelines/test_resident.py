@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from catalog.calendar import parse, year_of
+from catalog.columns import NULL
 from catalog.dimensions import DatePart, Dimension, date_of, day_number
-from catalog.kinds import NULL
 from catalog.measures import Parts
 from catalog.purchases import DATE, HOUR, MAX_AMOUNT_CENTS, PURCHASES, SEGMENT, STATE
 from pipelines.ask.queries import ByKey, Query

@@ -1,4 +1,4 @@
-"""The kinds of columns and dimensions of a data set: how each appears in the file, in the database and in replies."""
+"""The kinds of attributes: columns whose values are the members of a dimension; in files, documents and replies."""
 
 from bisect import bisect_right
 from collections.abc import Mapping
@@ -7,7 +7,8 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Any, ClassVar
 
-from catalog.dimensions import Day, Dimension, Hour
+from catalog.columns import NULL, Column, Schema
+from catalog.dimensions import Dimension
 
 CODES = 2**16
 """Codes of an open dimension fit an unsigned 16-bit column."""
@@ -22,12 +23,7 @@ long, with 1,000 segments besides 9 to 12 times. With 65,536, MongoDB cannot com
 A table of two dimensions of 1,000 takes 24 MB in a refresh; one of two of 65,536 would take 100 GB.
 """
 
-NULL = -1
-"""Stands for an unknown number in a column of numbers, which are never negative."""
-
-Schema = Mapping[str, Any]
 ID: Schema = {"bsonType": "int", "minimum": 0, "maximum": CODES - 1}
-_DATE: Schema = {"bsonType": "date"}
 
 
 class Home(StrEnum):
@@ -41,97 +37,6 @@ class Home(StrEnum):
 
     TRANSACTION = "transaction"
     """On the transaction only."""
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Column:
-    """A column of the file.
-
-    Attributes:
-        name: the name of its codes or numbers, once read.
-        label: what a person reads.
-        column: its name in the header.
-        spellings: other accepted names in the header.
-        optional: whether it may be missing from a file (as if all its fields were empty), and from transactions loaded
-            before it was declared.
-        missing: the share of empty fields in the sample.
-        empty: the number for an empty field; None if the field must not be empty.
-    """
-
-    name: str
-    label: str
-    column: str
-    spellings: tuple[str, ...] = ()
-    optional: bool = False
-    missing: float = 0.0
-    empty: ClassVar[int | None] = None
-
-    @property
-    def field(self) -> str:
-        """The field of a transaction that holds it."""
-        return self.name
-
-    @property
-    def properties(self) -> Schema:
-        """The fields of a transaction that hold it, each with its schema."""
-        raise NotImplementedError
-
-
-class Key(Column):
-    """The transaction id, a whole number; rows with the same id are one transaction."""
-
-    @property
-    def field(self) -> str:
-        """`_id`."""
-        return "_id"
-
-    @property
-    def properties(self) -> Schema:
-        """A long."""
-        return {self.field: {"bsonType": "long"}}
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Clock(Column):
-    """The moment of a purchase, in milliseconds of the store's wall clock.
-
-    Attributes:
-        stored_in: the field that holds it.
-        date, hour: the dimensions of its day and its hour.
-    """
-
-    stored_in: str
-    date: Day
-    hour: Hour
-
-    @property
-    def field(self) -> str:
-        """The one declared."""
-        return self.stored_in
-
-    @property
-    def properties(self) -> Schema:
-        """The moment, its day and its hour."""
-        return {self.field: _DATE, **self.date.properties, **self.hour.properties}
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Money(Column):
-    """An amount in whole cents.
-
-    Attributes:
-        most: the largest, in cents.
-        sample: the cents in the sample.
-    """
-
-    most: int
-    sample: range
-    empty: ClassVar[int | None] = NULL
-
-    @property
-    def properties(self) -> Schema:
-        """A long or null."""
-        return {self.field: {"bsonType": ["long", "null"], "minimum": 0, "maximum": self.most}}
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
