@@ -93,6 +93,10 @@ class Shelf:
         """Whether nothing is left to be built: every fresh month is here, or there is no room for its year."""
         return all(self._is_settled(directory, year, months) for year, months in _by_year(directory))
 
+    def is_full(self, directory: Directory) -> bool:
+        """Whether every fresh month is here."""
+        return len(self.resident(directory).months) == len(fresh_months(directory))
+
     @property
     def nbytes(self) -> int:
         """The size of what is held."""
