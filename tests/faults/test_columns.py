@@ -13,7 +13,7 @@ import pytest
 from store.watch import SILENCE_S
 from tests.support.faults.loads import environment_of
 from tests.support.faults.proxy import proxied
-from tests.support.faults.servers import Mongod, replica_set
+from tests.support.mongod import Mongod, replica_set
 from tests.support.process import load_until_done
 from tests.support.rows import plain_row, write
 from tests.support.service import Reply, Service, serving
