@@ -57,7 +57,11 @@ def test_without_mongodb_columns_answer_for_a_second_and_then_nobody_does(
     with replica_set(tmp_path, 1) as (mongod,), proxied(mongod.port) as proxy:
         own = environment_of(mongod, "columns")
         load_until_done(own, small_file)
-        through = own | {"MONGODB_URI": f"mongodb://127.0.0.1:{proxy.port}/?directConnection=true", "WORKERS": "2"}
+        through = own | {
+            "MONGODB_URI": f"mongodb://127.0.0.1:{proxy.port}/?directConnection=true",
+            "WORKERS": "2",
+            "COLUMNS_MAX_MB": "100",
+        }
         with serving(tmp_path / "log", through) as service:
             eventually(lambda: all_from_columns(service))
             before = ask(service).json["totals"]["transactions"]

@@ -73,6 +73,7 @@ def service(filled: Store, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     folder = tmp_path_factory.mktemp("service")
     environment = {
         "DATA_DIR": str(filled.settings.data_dir), "MONGODB_DATABASE": filled.settings.database, "WORKERS": "2",
+        "COLUMNS_MAX_MB": "100",
     }  # fmt: skip
     with serving(folder / "log", environment) as running:
         eventually(lambda: all_from_columns(running))
