@@ -12,12 +12,12 @@ import click
 from bench.columns import compare_columns
 from bench.dashboard import measure as measure_dashboard
 from bench.hello import compare as compare_with_hello
-from bench.http import PEERS
 from bench.http import measure as measure_http
 from bench.load import compare
 from bench.overload import measure as measure_overload
 from bench.pages import compare_page_formats
 from bench.peers import report
+from bench.peers.roster import PEERS
 from bench.peers.running import ROOT
 from bench.questions import compare as ask
 from bench.refresh import measure

@@ -4,9 +4,6 @@ Only one of them is under load at a time. What is measured goes round and round 
 disturbs a machine, and medians are taken over all rounds.
 """
 
-import json
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,10 +17,12 @@ from urllib.parse import parse_qs, urlsplit
 
 from bench import postgres
 from bench.peers import running
-from bench.peers.client import TIMEOUT_S, Job, as_line
+from bench.peers.client import TIMEOUT_S
 from bench.peers.compare import difference, normalised
-from bench.peers.figures import OURS, RAW, Latency, Throughput
+from bench.peers.figures import OURS, Latency, Throughput
+from bench.peers.pool import PROCESSES, Clients
 from bench.peers.questions import CLASSES, mix, questions
+from bench.peers.roster import OF_POSTGRES, PEERS, Peer
 from bench.peers.rows import prepare
 from catalog.errors import UserError
 from loader.sample import write_sample
@@ -31,7 +30,6 @@ from loader.sample import write_sample
 WORKERS = 2
 ROUNDS = 3
 CLIENTS = (1, 8, 32)
-PROCESSES = 4
 COMPARED = 4
 """So many questions of each class are compared."""
 
@@ -48,38 +46,6 @@ LOADED_A_SECOND = 5_000
 """A load slower than this is given up."""
 
 Tell = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Peer:
-    """Something that answers.
-
-    Attributes:
-        name: in tables and options.
-        means: what it is.
-        module: of `bench.peers`; None for this service.
-        needs: what has to be installed.
-        suffix: added to each question.
-    """
-
-    name: str
-    means: str
-    module: str | None = None
-    needs: tuple[str, ...] = ()
-    suffix: str = ""
-
-
-PEERS = (
-    Peer(OURS, "this service, `python -m service`, with its defaults"),
-    Peer(RAW, "the same service asked with source=raw: a plain $group over the transactions", suffix="&source=raw"),
-    Peer("duckdb", "DuckDB: a table in memory, sorted by day", "duckdb", ("duckdb", "orjson")),
-    Peer("rollups", "DuckDB with daily rollups of each dimension", "rollups", ("duckdb", "orjson")),
-    Peer("polars", "Polars: lazy queries on a frame in memory", "polars", ("polars", "orjson")),
-    Peer("chdb", "chdb: ClickHouse in the process", "chdb", ("chdb",)),
-    Peer("pg", "PostgreSQL: a table of codes, an index on the day", "postgres", ("psycopg", "orjson")),
-    Peer("pgviews", "PostgreSQL with materialized views of each dimension", "views", ("psycopg", "orjson")),
-)
-OF_POSTGRES = ("postgres", "views")
 
 
 @dataclass
@@ -133,45 +99,10 @@ def measure(rows: int, names: Sequence[str], seconds: float, data_dir: Path | No
         folder = stack.enter_context(_folder(data_dir))
         csv = _sample(folder, rows, tell)
         ports = _start(stack, found, names, folder, csv, tell)
-        clients = stack.enter_context(_Clients())
+        clients = stack.enter_context(Clients())
         _compare(found, ports, clients, tell)
         _measure(found, ports, clients, tell)
     return found
-
-
-class _Clients:
-    """Processes of clients, which wait for jobs."""
-
-    def __enter__(self) -> "_Clients":
-        command = [sys.executable, "-m", "bench.peers.client"]
-        self._processes = [
-            subprocess.Popen(  # noqa: S603  our own
-                command, cwd=running.ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-            )
-            for _ in range(PROCESSES)
-        ]
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for each in self._processes:
-            if each.stdin:
-                each.stdin.close()
-            each.wait()
-
-    def ask(
-        self, port: int, clients: int, seconds: float, paths: Sequence[str], *, shows_bodies: bool = False
-    ) -> list[dict[str, Any]]:
-        """What came of the paths, divided among as many processes as there are clients at most."""
-        some = self._processes[: min(clients, PROCESSES)]
-        for number, each in enumerate(some):
-            if each.stdin:
-                each.stdin.write(
-                    as_line(Job(port, clients // len(some), seconds, paths[number :: len(some)], shows_bodies))
-                )
-        for each in some:
-            if each.stdin:
-                each.stdin.flush()
-        return [json.loads(each.stdout.readline()) for each in some if each.stdout]
 
 
 @contextmanager
@@ -232,7 +163,7 @@ def _postgres(stack: ExitStack, prepared: Path, tell: Tell) -> Path | None:
     return server
 
 
-def _compare(found: Measured, ports: Mapping[str, int], clients: _Clients, tell: Tell) -> None:
+def _compare(found: Measured, ports: Mapping[str, int], clients: Clients, tell: Tell) -> None:
     """Ask all the same, and compare every row; it also warms them up."""
     tell("comparing answers")
     asked = questions(SEED - 1)
@@ -266,7 +197,7 @@ def _note(found: Measured, note: str, tell: Tell) -> None:
         tell(note)
 
 
-def _measure(found: Measured, ports: Mapping[str, int], clients: _Clients, tell: Tell) -> None:
+def _measure(found: Measured, ports: Mapping[str, int], clients: Clients, tell: Tell) -> None:
     """All that is measured, round after round."""
     asked, mixed = questions(SEED), mix(questions(SEED + 1))
     weight = sum(LATENCY_WEIGHT * (1 if of.is_ours else len(found.peers)) for of in CLASSES)
