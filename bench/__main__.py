@@ -1,4 +1,4 @@
-"""`python -m bench`: the measurements behind decisions. See `python -m bench --help`."""
+"""`python -m bench`: the measurements behind the decisions. See `python -m bench --help`."""
 
 import gc
 import json
@@ -32,14 +32,14 @@ from store.settings import Settings
 @click.group()
 @version
 def main() -> None:
-    """Measure alternatives side by side in one run. Ratios count; times depend on the machine."""
+    """Measure alternatives side by side in one run. Only ratios are comparable; times depend on the machine."""
 
 
 @main.command("pages")
 @click.option("--rows", type=click.IntRange(1000), default=1_000_000, show_default=True)
 @as_json
 def pages_command(rows: int, as_json: bool) -> None:
-    """Pages as compact numbers added up by numpy, against Arrow IPC with Arrow's own compute."""
+    """Compare pages as compact numbers added up by numpy with Arrow IPC and Arrow's own compute."""
     found = compare_page_formats(rows)
     if as_json:
         click.echo(json.dumps(found, indent=2))
@@ -53,7 +53,7 @@ def pages_command(rows: int, as_json: bool) -> None:
 @click.option("--rows", type=click.IntRange(1000), default=1_000_000, show_default=True)
 @as_json
 def columns_command(rows: int, as_json: bool) -> None:
-    """A prototype of running sums over shared columns, against the pages of today; the answers have to be equal."""
+    """Compare a prototype of running sums over shared columns with today's pages; the answers must be equal."""
     found = compare_columns(rows)
     if as_json:
         click.echo(json.dumps(found, indent=2))
@@ -66,7 +66,7 @@ def columns_command(rows: int, as_json: bool) -> None:
 @main.command("refresh")
 @as_json
 def refresh_command(as_json: bool) -> None:
-    """A full refresh, a verification, and an append until all is fresh, on the filled database."""
+    """Measure a full refresh, a verification, and an append until everything is fresh, on the filled database."""
     with Store(Settings.from_environment()) as store:
         found = measure(store)
     if as_json:
@@ -79,7 +79,7 @@ def refresh_command(as_json: bool) -> None:
 @main.command("questions")
 @as_json
 def questions_command(as_json: bool) -> None:
-    """Questions with and without ranges and filters on the filled database, beside DuckDB on the same data."""
+    """Measure questions with and without ranges and filters on the filled database, beside DuckDB on the same data."""
     with Store(Settings.from_environment()) as store:
         found = ask(store)
     if as_json:
@@ -118,7 +118,7 @@ def load_command(file: Path | None, rows: int, as_json: bool) -> None:
 @main.command("hello")
 @as_json
 def hello_command(as_json: bool) -> None:
-    """Unchanged answers a second over HTTP, beside a bare Flask application under the same server."""
+    """Measure unchanged answers per second over HTTP, beside a bare Flask application under the same server."""
     found = compare_with_hello()
     if as_json:
         click.echo(json.dumps(found, indent=2))
@@ -130,14 +130,14 @@ def hello_command(as_json: bool) -> None:
 @main.command("dashboard")
 @as_json
 def dashboard_command(as_json: bool) -> None:
-    """Time of the dashboard over HTTP, on the filled database, and the workers' memory."""
+    """Measure the dashboard over HTTP, on the filled database, and the workers' memory."""
     _tell(measure_dashboard(), as_json)
 
 
 @main.command("request")
 @as_json
 def request_command(as_json: bool) -> None:
-    """Where the time of one request goes, on the filled database."""
+    """Show where the time of one request goes, on the filled database."""
     _tell(measure_requests(), as_json)
 
 
@@ -147,7 +147,7 @@ def request_command(as_json: bool) -> None:
 @click.option("--source", type=click.Choice(["auto", "pages", "raw"]), default="raw", show_default=True)
 @as_json
 def overload_command(seconds: int, factor: float, source: str, as_json: bool) -> None:
-    """The service with more questions than it can answer, on the filled database."""
+    """Measure the service under more questions than it can answer, on the filled database."""
     _tell(measure_overload(seconds, factor, source), as_json)
 
 

@@ -1,7 +1,7 @@
 """Many clients in one thread, each request on a connection of its own.
 
-The service measured shares its cores with this, so a request has to cost little here: some 0.1 ms, where a
-connection of asyncio's costs 0.5.
+The measured service shares its cores with this client, so a request must cost little here: about 0.1 ms, instead of
+0.5 for an asyncio connection.
 """
 
 import select
@@ -15,7 +15,7 @@ _CHUNK = 1 << 16
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a request: its path, status (0 where the connection failed), time in ms, and body."""
+    """The outcome of a request: its path, status (0 if the connection failed), time in ms, and body."""
 
     path: str
     status: int
@@ -32,7 +32,7 @@ class _Asked:
 
 
 class Clients:
-    """Requests under way to one port of loopback."""
+    """The open requests to one port on loopback."""
 
     def __init__(self, port: int) -> None:
         self._port = port
@@ -49,20 +49,20 @@ class Clients:
 
     @property
     def under_way(self) -> int:
-        """How many requests wait for their replies."""
+        """The number of requests that wait for their replies."""
         return len(self._asked)
 
     def ask(self, path: str) -> None:
-        """Begin a request."""
+        """Send a request."""
         connection = socket.socket()
         connection.setblocking(False)
         start = time.perf_counter()
-        connection.connect_ex(("127.0.0.1", self._port))  # what goes wrong shows when its outcome is collected
+        connection.connect_ex(("127.0.0.1", self._port))  # errors show when the outcome is collected
         self._asked[connection.fileno()] = _Asked(path, start, connection)
         self._poll.register(connection, select.EPOLLOUT)
 
     def collect(self, until: float) -> list[Outcome]:
-        """The outcomes of requests that end before that time of `perf_counter`, as soon as there are some."""
+        """The outcomes of ended requests, as soon as there are any; empty after `until` (a `perf_counter`)."""
         outcomes: list[Outcome] = []
         while self._asked and not outcomes:
             left = until - time.perf_counter()

@@ -1,4 +1,4 @@
-"""Running sums and shared columns beside the pages of today: the same random questions, equal answers, CPU time."""
+"""Running sums and shared columns beside today's pages: the same random questions, equal answers, CPU time."""
 
 import random
 import statistics
@@ -27,10 +27,10 @@ Found = dict[tuple[int, ...], Parts]
 
 
 def compare_columns(rows: int, seed: int = 1) -> Mapping[str, tuple[float, float]]:
-    """Median milliseconds of CPU from running sums and from pages, by the class of question.
+    """Median CPU milliseconds of running sums and of pages, by class of question.
 
     Raises:
-        AssertionError: the two give different answers.
+        AssertionError: their answers differ.
     """
     rng = random.Random(seed)  # noqa: S311  not for secrets
     columns = _random_columns(rows, seed)

@@ -1,4 +1,4 @@
-"""The dashboard's time over HTTP, unchanged and computed, and the memory of the workers that give it."""
+"""The dashboard's time over HTTP, unchanged and computed, and the memory of the workers."""
 
 import random
 import time
@@ -18,7 +18,7 @@ FIRST, DAYS = date(2018, 1, 1), 2_500
 
 
 def measure() -> Mapping[str, Any]:
-    """Milliseconds of one request after the other, by what is asked; and the most memory of a worker."""
+    """Milliseconds of sequential requests by scenario, and the peak memory of a worker."""
     random.seed(SEED)
     scenarios: dict[str, list[str]] = {
         "unchanged": [PATH] * REQUESTS,
@@ -26,20 +26,20 @@ def measure() -> Mapping[str, Any]:
         "computed, one filter": [f"{PATH}?{urlencode(random_range() | random_filter())}" for _ in range(REQUESTS)],
     }
     with serving() as served, Clients(served.port) as clients:
-        list(_ask_all(clients, scenarios["unchanged"]))  # both workers have it then
+        list(_ask_all(clients, scenarios["unchanged"]))  # then both workers have it cached
         found: dict[str, Any] = {name: percentiles(list(_ask_all(clients, paths))) for name, paths in scenarios.items()}
         return found | {"worker memory, MB": served.worker_memory_mb()}
 
 
 def random_range() -> dict[str, str]:
-    """The parameters of some days."""
+    """The parameters of a random date range."""
     first = FIRST + timedelta(random.randrange(DAYS))  # noqa: S311  a load, no secret
     last = first + timedelta(random.randrange(DAYS))  # noqa: S311
     return {"from": first.isoformat(), "to": last.isoformat()}
 
 
 def random_filter() -> dict[str, str]:
-    """The parameter of some filter."""
+    """The parameter of a random filter."""
     dimension = random.choice((SEGMENT, MARITAL_STATUS))  # noqa: S311
     return {dimension.name: random.choice(dimension.members[1:])}  # noqa: S311
 

@@ -1,6 +1,6 @@
-"""How many unchanged answers a second the service gives, beside a Flask application that only says hello.
+"""Unchanged answers per second of the service, beside a Flask application that only says hello.
 
-Both run under the same server with this project's settings, and are asked in turn over connections that stay open.
+Both run under the same server with this project's settings and get requests in turn, over persistent connections.
 """
 
 import socket
@@ -27,7 +27,7 @@ SECONDS = 2.0
 
 
 def compare() -> Mapping[str, float]:
-    """Requests a second, medians of rounds in turn."""
+    """Requests per second of each, as medians of alternating rounds."""
     found: dict[str, list[float]] = {}
     with serving("bench.hello", "/") as bare, serving() as served:
         for round_ in range(-1, ROUNDS):
@@ -67,7 +67,7 @@ def _rate(port: int, path: str, encoding: str) -> float:
 
 
 def _read(connection: socket.socket) -> bool:
-    """Read one response to its end; whether it was a 200."""
+    """Read one response to its end; returns whether it was a 200."""
     data = b""
     while b"\r\n\r\n" not in data:
         data += connection.recv(1 << 16)

@@ -1,4 +1,4 @@
-"""A whole load beside its limit and beside PostgreSQL, in one run."""
+"""A complete load, beside raw inserts as its limit and beside PostgreSQL, in one run."""
 
 import tempfile
 import time
@@ -15,8 +15,9 @@ from loader.load import load
 from loader.loads.options import Options
 from loader.reading.clean import Cleaner, tomorrow
 from loader.reading.files import read_chunks, survey
-from loader.writing.documents import Encoded, encode
+from loader.writing.documents import encode
 from pipelines.derived.verify import verify
+from store.bson.to_documents import Encoded
 from store.client import Store
 from store.settings import Settings
 
@@ -24,10 +25,10 @@ LIMIT_CHUNKS = 10
 
 
 def compare(path: Path) -> Mapping[str, float]:
-    """Seconds of each step by name, each on a fresh server; and rows a second, ours and at most.
+    """Seconds of each step, each on a fresh server, and rows per second: ours and the limit.
 
     Raises:
-        AssertionError: the two databases do not hold the same, or ours does not verify.
+        AssertionError: the two databases have different contents, or ours does not verify.
     """
     found: dict[str, float] = {}
     with tempfile.TemporaryDirectory(prefix="bench-") as folder, Store(Settings(data_dir=Path(folder))) as store:
@@ -64,8 +65,8 @@ def _ours(store: Store, path: Path) -> tuple[dict[str, float], tuple[int, int, i
 
 
 def _raw_inserts(store: Store, path: Path) -> float:
-    """Rows a second where documents are ready, each big collection has a thread of its own, and nothing else is asked
-    for: no transaction, no checkpoint, no versions.
+    """Rows per second of raw inserts: prepared documents, one thread per big collection, and nothing else, neither
+    transactions nor checkpoints nor versions.
     """
     found = survey(path)
     vocabulary = PURCHASES.vocabulary

@@ -1,4 +1,4 @@
-"""How the service behaves under ten times the load it can handle: the real server and a separate client."""
+"""The service under ten times the load it can handle: the real server and a separate client."""
 
 import json
 import os
@@ -23,13 +23,13 @@ from bench.clients import Clients, Outcome
 SEED = 5
 CHECKED = 40
 CLIENTS = 4
-"""The number of clients that ask without a pause when the capacity is measured."""
+"""The number of clients that send requests without a pause to measure the capacity."""
 HEALTH = "/healthz"
 PROBE_S = 0.1
 GRACE_S = 30.0
 FIRST, DAYS = date(2018, 1, 1), 2_500
 SPANS = {"raw": (20, 60)}
-"""Days of a question: a few weeks where the transactions themselves are read, some years otherwise."""
+"""The number of days in a question: a few weeks if the transactions themselves are read, otherwise some years."""
 
 _OTHER = {"raw": "pages", "pages": "raw", "auto": "raw"}
 
@@ -42,7 +42,7 @@ class Served:
     pid: int
 
     def worker_memory_mb(self) -> int:
-        """The most that one of its workers has had resident, shared pages included (VmHWM of proc(5))."""
+        """The peak resident memory of a worker, shared pages included (VmHWM of proc(5))."""
         children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
         status = (Path(f"/proc/{child}/status").read_text() for child in children)
         peaks = [int(line.split()[1]) for each in status for line in each.splitlines() if line.startswith("VmHWM")]
@@ -50,7 +50,7 @@ class Served:
 
 
 def measure(seconds: float, factor: float, source: str) -> Mapping[str, Any]:
-    """Figures of a quiet service, of its capacity, and of `factor` times that many arrivals a second."""
+    """Figures of an idle service, its capacity, and figures at `factor` times that many requests per second."""
     random.seed(SEED)
     with serving() as served, Clients(served.port) as clients:
         _ask_again_and_again(clients, 4, 3, source)
@@ -76,7 +76,7 @@ def measure(seconds: float, factor: float, source: str) -> Mapping[str, Any]:
 
 
 def _question(source: str) -> str:
-    """A path that was not asked before, most likely, so that no answer is kept."""
+    """A path that most likely was not requested before, so that its answer is not cached."""
     first = FIRST + timedelta(random.randrange(DAYS // 2))  # noqa: S311  a load, no secret
     shortest, longest = SPANS.get(source, (DAYS // 4, DAYS // 2))
     last = first + timedelta(random.randrange(shortest, longest))  # noqa: S311
@@ -86,7 +86,7 @@ def _question(source: str) -> str:
 
 
 def _ask_again_and_again(clients: Clients, number: int, seconds: float, source: str) -> list[Outcome]:
-    """So many clients, each of which asks again as soon as it is answered."""
+    """The outcomes of `number` clients, each of which asks again as soon as it is answered."""
     end, outcomes = time.perf_counter() + seconds, []
     for _ in range(number):
         clients.ask(_question(source))
@@ -99,14 +99,14 @@ def _ask_again_and_again(clients: Clients, number: int, seconds: float, source: 
 
 
 def _arrivals(clients: Clients, rate: float, seconds: float, source: str) -> tuple[list[Outcome], list[Outcome]]:
-    """Requests arrive at this rate whether or not the ones before are answered; and with them requests for health."""
+    """The outcomes of questions sent at this rate, without waiting for earlier answers, and of health checks."""
     outcomes: list[Outcome] = []
     questions = [_question(source) for _ in range(int(rate * seconds))]
     start = probed = time.perf_counter()
     for number, question in enumerate(questions):
         while (now := time.perf_counter()) < start + number / rate:
             outcomes += clients.collect(start + number / rate)
-        if now - start > seconds:  # this client is the bottleneck; the report tells what arrived
+        if now - start > seconds:  # this client is the bottleneck; the report shows what arrived
             break
         clients.ask(question)
         if now > probed:
@@ -119,7 +119,7 @@ def _arrivals(clients: Clients, rate: float, seconds: float, source: str) -> tup
 
 
 def _count_wrong(clients: Clients, accepted: Sequence[Outcome], source: str) -> str:
-    """Ask some of the accepted questions again in the quiet, of another source, and compare."""
+    """Ask some of the accepted questions again afterwards, from another source, and compare."""
     some = random.sample(accepted, min(CHECKED, len(accepted)))
     wrong = compared = 0
     for each in some:
@@ -132,7 +132,7 @@ def _count_wrong(clients: Clients, accepted: Sequence[Outcome], source: str) -> 
 
 
 def percentiles(outcomes: Sequence[Outcome]) -> dict[str, float]:
-    """Milliseconds of requests."""
+    """Percentiles of the requests' times, in milliseconds."""
     if len(outcomes) < 2:
         return {"count": len(outcomes), "p50": 0.0, "p99": 0.0, "max": 0.0}
     times = [each.ms for each in outcomes]
@@ -142,7 +142,7 @@ def percentiles(outcomes: Sequence[Outcome]) -> dict[str, float]:
 
 @contextmanager
 def serving(module: str = "service", ready: str = "/readyz") -> Iterator[Served]:
-    """A module that serves, with the settings of this environment, on a free port, as soon as the path is there."""
+    """Run a serving module on a free port, with the settings of this environment, once its path `ready` responds."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])

@@ -1,4 +1,4 @@
-"""Two ways to keep and evaluate a page: packed numbers with numpy, or Arrow IPC with Arrow's own compute."""
+"""Two ways to store and evaluate a page: packed numbers with numpy, or Arrow IPC with Arrow's own compute."""
 
 import statistics
 import time
@@ -24,7 +24,7 @@ YEAR = Period(day_of(FIRST).date(), Grain.YEAR)
 
 
 def compare_page_formats(rows: int) -> Mapping[str, tuple[float, float]]:
-    """Median milliseconds of numpy and of Arrow, by what was measured. Both give the same groups, or this fails."""
+    """Median milliseconds of numpy and of Arrow, by measurement; fails if their groups differ."""
     columns = _random_columns(rows)
     table = _as_arrow(columns)
     sink = pa.BufferOutputStream()

@@ -1,8 +1,8 @@
-"""PostgreSQL as a peer: a server of its own for one measurement, and the same data in the same normalized design.
+"""PostgreSQL for comparison: its own server for one measurement, with the same data in the same normalized design.
 
 COPY into a staging table, four reference tables, customers, transactions with keys and the same secondary indexes, and
-one materialized view for each of the eleven questions. What a person who knows PostgreSQL would write; its settings
-are the defaults but for the memory that sorting and building may use.
+one materialized view for each of the eleven questions: what an experienced PostgreSQL user would write. The settings
+are the defaults, except for the memory for sorting and building indexes.
 """
 
 import os
@@ -79,7 +79,7 @@ ANALYZE;
 
 @contextmanager
 def server() -> Iterator[Path | None]:
-    """A fresh server on a Unix socket in a folder that goes away with it; None where PostgreSQL is not installed."""
+    """A fresh server on a Unix socket, in a folder that is removed afterwards; None if PostgreSQL is not installed."""
     folders = [*sorted(map(str, Path("/usr/lib/postgresql").glob("*/bin")), reverse=True), os.environ.get("PATH", "")]
     initdb, postgres = (shutil.which(name, path=os.pathsep.join(folders)) for name in ("initdb", "postgres"))
     if not (initdb and postgres and shutil.which("psql")):
@@ -101,7 +101,7 @@ def server() -> Iterator[Path | None]:
 
 
 def load(folder: Path, path: Path) -> tuple[dict[str, float], tuple[int, int, int]]:
-    """Load a CSV; seconds by step, and transactions, priced transactions and cents."""
+    """Load a CSV; returns the seconds of each step, and transactions, priced transactions and cents."""
     steps = {
         "copy": [_STAGE, _COPY.format(path=path)],
         "tables": [_references(), _TABLES],
@@ -120,7 +120,7 @@ def load(folder: Path, path: Path) -> tuple[dict[str, float], tuple[int, int, in
 
 
 def run(folder: Path, statement: str) -> str:
-    """What psql prints for a statement."""
+    """The output of psql for a statement."""
     command = ["psql", "-h", str(folder), "-U", "bench", "-d", "postgres", "-XqtA", "-v", "ON_ERROR_STOP=1"]
     done = subprocess.run(command, input=statement, capture_output=True, text=True, check=False)  # noqa: S603
     if done.returncode:
@@ -129,7 +129,7 @@ def run(folder: Path, statement: str) -> str:
 
 
 def _references() -> str:
-    """The reference tables, with the names in lower case, as letter case does not count."""
+    """The reference tables, with names in lower case, as letter case does not matter."""
     statements = "CREATE TABLE {0} (id serial PRIMARY KEY, name text UNIQUE NOT NULL);\n"
     statements += "INSERT INTO {0} (name) SELECT DISTINCT lower({1}) FROM staging ORDER BY 1;\n"
     return "".join(statements.format(*each) for each in REFERENCED.values())
@@ -147,7 +147,7 @@ def _views() -> str:
 
 
 def _user(folder: str) -> str | None:
-    """PostgreSQL refuses to run as root: then it runs as nobody, who owns the folder."""
+    """The user to run as: PostgreSQL refuses to run as root, so then `nobody`, who gets the folder."""
     if os.geteuid():
         return None
     nobody = pwd.getpwnam("nobody")

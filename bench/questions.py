@@ -1,4 +1,4 @@
-"""The same questions put to this project and to DuckDB, in one process and one run. Every answer must be the same."""
+"""The same questions to this project and to DuckDB, in one process and one run. All answers must be equal."""
 
 import os
 import random
@@ -32,10 +32,10 @@ Peer = duckdb.DuckDBPyConnection
 
 
 def compare(store: Store) -> Mapping[str, tuple[float, float]]:
-    """Median milliseconds of this project (a process with warm pages and no kept answers) and of DuckDB, by scenario.
+    """Median milliseconds of this project (with unpacked pages and no cached answers) and of DuckDB, by scenario.
 
     Raises:
-        AssertionError: the two gave different answers.
+        AssertionError: their answers differ.
     """
     answerer = Answerer(store, answer_rows=0)
     with store.snapshot() as snapshot:
@@ -47,7 +47,7 @@ def compare(store: Store) -> Mapping[str, tuple[float, float]]:
     spent: dict[str, tuple[list[float], list[float]]] = {}
     for query in QUERIES * ROUNDS:
         for scenario, question in _questions(query, chosen, directory).items():
-            answerer.answer([question], Timer())[0]  # warm pages; DuckDB's data are in memory, too
+            answerer.answer([question], Timer())[0]  # unpacks pages; DuckDB's data are in memory, too
             times = spent.setdefault(scenario, ([], []))
             start = time.perf_counter()
             answer = answerer.answer([question], Timer())[0]
@@ -62,7 +62,7 @@ def compare(store: Store) -> Mapping[str, tuple[float, float]]:
 
 
 def _filled(store: Store, directory: Directory) -> Peer:
-    """DuckDB in memory, on as many threads as there are cores, with all transactions as codes."""
+    """DuckDB in memory, with one thread per core and all transactions as codes."""
     peer = duckdb.connect(config={"threads": os.cpu_count() or 1})
     with store.snapshot() as snapshot:
         for number, month in enumerate(directory.months):
@@ -111,7 +111,7 @@ def _ask(peer: Peer, question: Question) -> dict[tuple[int, ...], Parts]:
 
 
 def _same(answer: Answer, groups: dict[tuple[int, ...], Parts]) -> bool:
-    """Whether total and rows are those of the peer; the query's limit may have cut some off."""
+    """Whether total and rows equal those of DuckDB, except for rows cut off by the query's limit."""
     total = Parts(*map(sum, zip(*groups.values(), strict=True))) if groups else Parts(0, 0, 0)
     rows = Counter(parts for _, parts in answer.rows)
     cut = answer.question.query.limit is not None

@@ -1,4 +1,4 @@
-"""How long derived data take: a full refresh, a verification, and an append until everything is fresh again."""
+"""The time that derived data take: a full refresh, a verification, an append until everything is fresh again."""
 
 import csv
 import tempfile
@@ -22,7 +22,7 @@ APPENDED_ROWS = 10_000
 
 
 def measure(store: Store) -> Mapping[str, float]:
-    """Seconds by what was done, on the database as it is filled. It is afterwards as it was before."""
+    """Seconds by step, on the filled database, which is the same afterwards."""
     with store.snapshot() as reads:
         months = read_directory(reads).months
     last = max(months)
@@ -47,7 +47,7 @@ def measure(store: Store) -> Mapping[str, float]:
 
 
 def _write_append(store: Store, path: Path, day: str) -> None:
-    """Purchases of one day with ids of their own."""
+    """Write purchases of one day, with new ids."""
     sample = path.with_name("sample.csv")
     write_sample(sample, APPENDED_ROWS, 3, _quietly)
     newest = store.outside.find_one(TRANSACTIONS.name, sort=[("_id", -1)]) or {"_id": 0}
@@ -67,4 +67,4 @@ def _seconds(action: Callable[[], object]) -> float:
 
 
 def _quietly(done: int, total: int) -> None:
-    """No progress is shown."""
+    """Show no progress."""

@@ -1,4 +1,4 @@
-"""Where the time of one request goes: a profile of the application in this process, by part."""
+"""Where the time of one request goes: a profile of the application, in this process, by part."""
 
 import cProfile
 import io
@@ -32,14 +32,14 @@ PARTS = {
     "smorest, marshmallow": ("/flask_smorest/", "/webargs/", "/marshmallow/", "/apispec/"),
     "JSON, logs, counts": ("/json/", "/logging/", "/prometheus_client/"),
 }
-"""Each part by what is in a function's file or name; the first that fits. What calls Python's own is Python's."""
+"""Each part, by a text in a function's file or name; the first match counts. Calls of Python's own code are its own."""
 
 
 def measure() -> Mapping[str, Any]:
-    """By kind of request: median milliseconds without the profiler, then percent of the time with it, by part."""
+    """For each kind of request: median milliseconds without the profiler, then percent of the time with it, by part."""
     random.seed(SEED)
     logging.getLogger("service").setLevel(logging.INFO)
-    logging.basicConfig(stream=io.StringIO())  # lines are made, but not shown
+    logging.basicConfig(stream=io.StringIO())  # log lines are created, but not shown
     app = create_app(Settings.from_environment())
     kinds: dict[str, Sequence[str]] = {
         "a kept answer": [SLUG] * REQUESTS,
@@ -49,7 +49,7 @@ def measure() -> Mapping[str, Any]:
     }
     try:
         _ask(app, SLUG)
-        while not app.extensions["connection"].answerer.known.watcher.current():  # until then each request asks for it
+        while not app.extensions["connection"].answerer.known.watcher.current():  # else requests read the version
             time.sleep(0.01)
         return {name: _profile(app, paths) for name, paths in kinds.items()}
     finally:

@@ -55,7 +55,7 @@ class IndexSpec:
     Attributes:
         collection: where it is.
         keys: field and direction, in order.
-        serves: the uses that `verify` shows it in.
+        serves: the uses in which `verify` expects it.
         unique: whether it forbids a second document with the same key.
         ignoring_case: whether letter case is ignored.
         late: whether a first load builds it after its rows, which is cheaper than maintaining it.
@@ -177,4 +177,4 @@ INDEXES = (
     ),
 )
 EARLY = tuple(spec for spec in INDEXES if not spec.late)
-"""Rows come mostly in the order of their days, so keeping up the one by day costs little; a refresh reads by it."""
+"""The indexes built before the rows: rows mostly arrive ordered by day, so that index is cheap; a refresh needs it."""

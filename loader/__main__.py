@@ -14,14 +14,11 @@ from catalog.kinds import Attribute, Home
 from catalog.printable import printable
 from catalog.purchases import PURCHASES
 from catalog.status import LoadStatus
-from loader.load import check, load
-from loader.loads.control import compare_with_files
 from loader.loads.options import Options
 from loader.loads.quarantine import export, refused_rows
 from loader.loads.remove import remove
 from loader.loads.rename import rename
 from loader.loads.report import LoadReport
-from loader.sample import write_sample
 from pipelines.derived.commands import refresh_command, repair_option, verify_and_report
 from pipelines.state.directory import read_version
 from pipelines.state.lanes import read_loads
@@ -139,6 +136,8 @@ def load_command(
     If a load is interrupted, run the same command again: it continues where it stopped, and no row counts twice. A
     file that was already loaded, even under another name, is skipped. `python -m loader remove LOAD` removes a load.
     """
+    from loader.load import load  # it imports pandas, which takes 0.3 s that no other command has to wait
+
     gc.set_threshold(GARBAGE_THRESHOLD)
     settings = Settings.from_environment()
     options = Options(customers, settings.timezone.key, new_members)
@@ -159,6 +158,8 @@ def check_command(files: tuple[Path, ...], max_quarantined: float, as_json: bool
     Only the names that every new database contains are known, and a repeated id counts as already present, whatever
     its row contains. The exit codes are those of `load`.
     """
+    from loader.load import check
+
     for path in files:
         with progress_bar(f"Checking {path.name}") as progress:
             report = check(path, Settings.from_environment(), progress)
@@ -173,6 +174,8 @@ def check_command(files: tuple[Path, ...], max_quarantined: float, as_json: bool
 )
 def sample_command(out: Path, rows: int, seed: int) -> None:
     """Write a realistic CSV to OUT, to try things out without a file of your own."""
+    from loader.sample import write_sample
+
     with progress_bar(f"Writing {out.name}") as progress:
         write_sample(out, rows, seed, progress)
     click.echo(f"{out}: {rows:,} rows")
@@ -247,6 +250,8 @@ def verify_command(csv_files: tuple[Path, ...], repair: bool, as_json: bool) -> 
     that was made consistently in every place. docs/verification.md lists what is proved.
     The exit code is 1 if anything differs.
     """
+    from loader.loads.control import compare_with_files
+
     with Store(Settings.from_environment()) as store:
         apply_schema(store)
         verify_and_report(

@@ -153,4 +153,4 @@ def _finish(store: Store, report: LoadReport, status: LoadStatus, seconds: float
     """Record how the load ended, in its document and in the report."""
     update = {"$set": {"status": status, "seconds": seconds, "updated_at": datetime.now(UTC)}}
     done = store.outside.find_and_update(LOADS.name, {"_id": report.load_id}, update)
-    vars(report).update(vars(LoadReport.from_load(done or {})))  # with what it has adopted meanwhile
+    vars(report).update(vars(LoadReport.from_load(done or {})))  # includes rows adopted in the meantime

@@ -58,7 +58,7 @@ def _block(random: np.random.Generator, begin: int, minutes: Ints) -> pd.DataFra
     columns[amount.column] = (cents / 100).astype(str)  # the shortest text of the double, as in the real file: 1557.5
     for column in PURCHASES.columns:
         if isinstance(column, Listed) and column.shares:
-            continue  # its empty fields are drawn already
+            continue  # its empty fields have been drawn already
         if isinstance(column, Listed):
             columns[column.column] = random.choice(column.texts, rows)
         if column.missing:

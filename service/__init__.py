@@ -1,1 +1,1 @@
-"""The questions over HTTP. `service.app.create_app` makes the application."""
+"""The questions over HTTP. `service.app.create_app` creates the application."""

@@ -36,7 +36,7 @@ def _stop(*_: object) -> None:
 
 
 def _load(file: Path) -> None:
-    """Load a file in a process of its own; it ends with this one, and its exit code is ours where it fails."""
+    """Load a file in a separate process, which ends with this one; if it fails, exit with its exit code."""
     command = [sys.executable, "-m", "loader", "load", str(file)]
     loader = subprocess.Popen(command, start_new_session=True)  # noqa: S603  our own interpreter and module
     try:

@@ -1,4 +1,4 @@
-"""The application factory: one place that says which parts the service has."""
+"""The application factory, which assembles the parts of the service."""
 
 import logging
 import threading
@@ -20,14 +20,14 @@ DESCRIPTION = "Ten business questions about a retailer's purchases, answered exa
 def create_app(
     settings: Settings | None = None, behaviour: ServiceSettings | None = None, *, is_fast: bool = True
 ) -> Flask:
-    """Make the WSGI application. MongoDB is not asked yet, so it may start later.
+    """Create the WSGI application. It does not connect to MongoDB yet, which may start later.
 
     Attributes:
-        is_fast: whether to use what is there for speed alone.
+        is_fast: whether to use the parts that exist for speed only.
 
     Raises:
-        UserError: a setting in the environment has no usable value.
-        InternalError: a library lacks what is used of it.
+        UserError: a setting in the environment is invalid.
+        InternalError: a library lacks private parts that are used.
     """
     libraries.check()
     app = Flask(__name__, static_url_path="/static", static_folder="pages/static", template_folder="pages/templates")
@@ -40,16 +40,17 @@ def create_app(
         API_SPEC_OPTIONS={"info": {"description": DESCRIPTION}},
     )
     app.json.sort_keys = False  # type: ignore[attr-defined]  # columns have an order
-    app.url_map.strict_slashes = app.url_map.merge_slashes = False  # a redirect would lead to the Host that was sent
+    app.url_map.strict_slashes = app.url_map.merge_slashes = False  # a redirect would go to the Host in the request
     behaviour = behaviour or ServiceSettings.from_environment()
     connection = Connection(settings or Settings.from_environment(), behaviour.columns_mb << 20)
     app.extensions |= {"connection": connection, "stopping": threading.Event()}
+    counted = rates.Rates(behaviour.rate_limit, connection) if behaviour.rate_limit else None
     if is_fast:
         from service import fast
 
-        fast.install(app, connection, behaviour)
+        fast.install(app, connection, behaviour, counted)
     live.install(app)
-    # Before a request these run in this order, after it in the opposite one.
+    # These run in this order before a request, and in reverse order after it.
     logs.install(app)
     metrics.install(app)
     requests.install(app, behaviour.budget_ms)
@@ -59,8 +60,8 @@ def create_app(
         cors.install(app, behaviour.cors_origins)
     if behaviour.keys:
         keys.install(app, behaviour.keys)
-    if behaviour.rate_limit:
-        rates.install(app, behaviour.rate_limit)  # also counts requests without a known key, by their address
+    if counted:
+        rates.install(app, counted)  # also counts requests without a known key, by their address
     if behaviour.keys:
         keys.require(app)
     api: Api = problems.ProblemApi(app)

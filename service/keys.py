@@ -1,6 +1,6 @@
-"""API keys: who may ask. `python -m service.keys new NAME` makes one.
+"""API keys. `python -m service.keys new NAME` creates one.
 
-A key is 256 random bits, so its plain SHA-256 can be stored: nobody can guess it from the digest.
+A key is 256 random bits, so its plain SHA-256 can be stored: nobody can guess the key from it.
 """
 
 import hashlib
@@ -25,28 +25,28 @@ MASK = f"{PREFIX}***"
 
 @dataclass(frozen=True)
 class ApiKey:
-    """A key as it is stored: whose it is, and the SHA-256 of its text in hexadecimal digits."""
+    """A key as it is stored: its owner's name, and the SHA-256 of its text in hexadecimal."""
 
     name: str
     digest: str
 
 
 def new_key(name: str) -> tuple[str, ApiKey]:
-    """A fresh key's text, and what is stored of it."""
+    """The text of a new key, and its stored form."""
     text = f"{PREFIX}{secrets.token_urlsafe(32)}"
     return text, ApiKey(name, _digest(text))
 
 
 def masked(text: str) -> str:
-    """The text with everything masked that looks like a key or a good part of one."""
+    """The text, with everything masked that looks like a key or a large part of one."""
     return _LIKE_A_KEY.sub(MASK, text)
 
 
 def read_keys(path: str) -> tuple[ApiKey, ...]:
-    """The keys of a file: one `name:digest` a line; empty lines and lines that start with # do not count.
+    """The keys in a file: one `name:digest` per line; empty lines and lines that start with # are ignored.
 
     Raises:
-        UserError: the file cannot be read, is empty, or has another line.
+        UserError: the file cannot be read, has no keys, or contains an invalid line.
     """
     try:
         lines = Path(path).read_text(encoding="ascii").splitlines()
@@ -58,7 +58,7 @@ def read_keys(path: str) -> tuple[ApiKey, ...]:
         text = line.strip()
         if text and not text.startswith("#"):
             found = _LINE.fullmatch(text)
-            if not found:  # the line is not shown: it may be a key that was stored by mistake
+            if not found:  # the line is not shown: it may be a key stored by mistake
                 raise UserError(f"API_KEYS_FILE: {path}, line {number}, does not have the form name:sha256.")
             keys.append(ApiKey(found[1], found[2]))
     if not keys:
@@ -69,7 +69,7 @@ def read_keys(path: str) -> tuple[ApiKey, ...]:
 
 
 def find_key(keys: Iterable[ApiKey], text: str) -> ApiKey | None:
-    """The key of this text. Every key is compared, in a time that does not tell how much of it was right."""
+    """The key with this text, or None. All keys are compared, each in constant time."""
     digest = _digest(text)
     found = None
     for key in keys:

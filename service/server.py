@@ -1,7 +1,7 @@
-"""Serves the application with Granian: a parent that watches, and workers that answer.
+"""Serves the application with Granian: a parent that supervises, and workers that answer.
 
-Granian reads requests in Rust, so a client that sends or reads slowly holds a connection and no thread. See
-docs/decisions/http-server.md for what was measured.
+Granian reads requests in Rust, so a client that sends or reads slowly occupies a connection but no thread. See
+docs/decisions/http-server.md for measurements.
 """
 
 import errno
@@ -38,27 +38,27 @@ from store.settings import Settings
 METRICS = "PROMETHEUS_MULTIPROC_DIR"
 BACKLOG = 1024
 CONNECTIONS = 4096
-"""So many may be open to one worker; more wait until one of these ends."""
+"""The most open connections of one worker; more wait until one of them ends."""
 
 HEAD_S = 20
-"""So long a client may take to send the head of a request; a connection without one is closed after this time."""
+"""The time a client has to send the head of a request; then the connection is closed, as is an idle one."""
 
 MAX_HEAD_BYTES = 32 << 10
 PATIENCE_S = 2.0
 SPARE_THREADS = 4
-"""For refusals, health and metrics, whatever the others wait for."""
+"""Threads for refusals, health and metrics, even if all others wait."""
 
 RENEWAL_S = 1.5
-"""So long new workers have to start, when the keys are read again, before the old ones stop."""
+"""The time that new workers have to start before the old ones stop, when the keys are reloaded."""
 
 log = logs.log
 
 
 class Server(MPServer):
-    """Granian with one socket for all workers: whichever is free takes the next connection.
+    """Granian with one socket for all workers: any free worker takes the next connection.
 
-    On Linux Granian gives each worker a socket of its own, and the kernel deals out connections blindly. The overridden
-    method is Granian's own for other systems.
+    On Linux, Granian gives each worker its own socket, and the kernel distributes connections blindly. The override
+    does what Granian does on other systems.
     """
 
     def _init_shared_socket(self) -> None:
@@ -68,11 +68,11 @@ class Server(MPServer):
 
 
 def serve(listening: ServerSettings, settings: Settings, prepare: Callable[[], None]) -> None:
-    """Hold the embedded MongoDB, prepare what is to be served, and serve until a signal says otherwise.
+    """Hold the embedded MongoDB, call `prepare`, and serve until a signal.
 
     Raises:
-        UserError: a setting has no usable value, the address is taken, or others could reach it without a key.
-        StoreUnavailable: no embedded server can be had.
+        UserError: a setting is invalid, the address is taken, or others could reach it without a key.
+        StoreUnavailable: the embedded server cannot be started.
     """
     logs.configuration()
     address = _address(listening)
@@ -93,8 +93,8 @@ def serve(listening: ServerSettings, settings: Settings, prepare: Callable[[], N
 def run(
     listening: ServerSettings, address: tuple[str, int], threads: int, make: Callable[[], Flask], *ours: int
 ) -> None:
-    """Serve what `make` makes in each worker. `ours` are descriptors that no worker may keep."""
-    multiprocessing.set_start_method("fork", force=True)  # what the lifeline rests on
+    """Serve the application that `make` creates in each worker. Workers close the descriptors `ours`."""
+    multiprocessing.set_start_method("fork", force=True)  # the lifeline depends on it
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     with suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
@@ -113,7 +113,7 @@ def run(
     )  # fmt: skip
 
     def stop(*_: object) -> None:
-        if os.getpid() != lifeline.parent:  # a worker just forked, which has not begun anything
+        if os.getpid() != lifeline.parent:  # a worker that was just forked and has not started anything
             os._exit(0)
         if not server.interrupt_signal:
             lifeline.cut()
@@ -128,7 +128,7 @@ def run(
             server.signal_handler_reload()  # type: ignore[no-untyped-call]
 
     def started() -> None:
-        for each in STOPS:  # SIGHUP too: it is what a closing terminal sends
+        for each in STOPS:  # SIGHUP, too: a closing terminal sends it
             signal.signal(each, stop)
         signal.signal(signal.SIGUSR1, renew)
         threading.Thread(target=_say_where, args=(address, listening.url), daemon=True).start()
@@ -141,7 +141,7 @@ def run(
 
 
 def _address(listening: ServerSettings) -> tuple[str, int]:
-    """The address to listen on, as numbers."""
+    """The numeric address to listen on."""
     try:
         found = socket.getaddrinfo(listening.host, listening.port, type=socket.SOCK_STREAM)
     except OSError as error:
@@ -156,9 +156,9 @@ def _address(listening: ServerSettings) -> tuple[str, int]:
 
 @contextmanager
 def _alone(data_dir: Path, listening: ServerSettings) -> Iterator[TextIO]:
-    """A folder for the counts of one port's workers, ours for as long as the file in it is locked.
+    """A folder for the metrics of one port's workers, ours as long as we lock the file in it.
 
-    Locked by the kernel, so it is free again however a process ends; what another has left there is removed.
+    The lock is the kernel's, so it is released however a process ends; files left by another process are removed.
     """
     folder = data_dir.resolve() / "service" / str(listening.port)
     try:
@@ -177,7 +177,7 @@ def _alone(data_dir: Path, listening: ServerSettings) -> Iterator[TextIO]:
 
 
 def _refuse_taken(address: tuple[str, int], listening: ServerSettings) -> None:
-    """Make sure that the address can be had, perhaps in a moment: the workers of a killed service need one to end."""
+    """Make sure that the address is free, perhaps after a moment: the workers of a killed service need one to end."""
     deadline = time.monotonic() + PATIENCE_S
     while error := _bind_error(address):
         if error.errno != errno.EADDRINUSE:

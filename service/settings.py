@@ -1,6 +1,6 @@
-"""How the service behaves and where it listens. Where the data are stands in `store.settings`.
+"""The settings for how the service behaves and where it listens; `store.settings` has those for the data.
 
-`python -m service.settings` writes the table of all settings, which is kept in `docs/settings.md`.
+`python -m service.settings` prints the table of all settings in `docs/settings.md`.
 """
 
 import ipaddress
@@ -17,7 +17,7 @@ from store.environment import one_of, read, setting, settings_of, whole_number
 from store.settings import Settings
 
 WAITING = 8
-"""So many requests wait for one of the places; one more takes the turn of the one that has waited longest."""
+"""The most requests that wait for a place; one more displaces the one that has waited longest."""
 
 LEVELS = ("debug", "info", "warning", "error")
 FORMATS = ("json", "text")
@@ -57,9 +57,9 @@ class ServiceSettings:
     """How the service behaves.
 
     Attributes:
-        budget_ms: how long MongoDB may work for one request in all.
-        places: how many requests of one process may have MongoDB work at once; some more may wait for a moment.
-        keys: who may ask; empty means everybody.
+        budget_ms: MongoDB's total time limit for one request.
+        places: the number of requests of one process that MongoDB may work for at once; a few more wait for a moment.
+        keys: the accepted API keys; empty means that no key is needed.
         rate_limit: such as `100/minute`, for each key or address; None means no limit.
         columns_mb: how many megabytes of columns a machine keeps in memory and in files.
         cors_origins: the origins whose pages may read answers.
@@ -133,12 +133,12 @@ class ServerSettings:
 
     @property
     def listeners(self) -> int:
-        """How many clients may listen to the news of one process: each holds a thread."""
+        """The most clients that may listen to `/v1/live` in one process: each occupies a thread."""
         return max(1, self.threads // 4)
 
     @property
     def url(self) -> str:
-        """Where a browser finds the service."""
+        """The URL of the service for a browser."""
         return f"http{'s' if self.key else ''}://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}/"
 
 
@@ -146,13 +146,13 @@ ALL = (Settings, ServerSettings, ServiceSettings)
 
 
 def refuse_open_door(addresses: list[object], keys: tuple[ApiKey, ...]) -> None:
-    """Make sure that a service that others can reach asks for a key.
+    """Make sure that a service reachable by others requires a key.
 
     Attributes:
-        addresses: what the server binds: a host and a port, or the path of a socket.
+        addresses: the bound addresses: a host and a port, or the path of a socket.
 
     Raises:
-        UserError: it listens on more than loopback, and there are no keys.
+        UserError: it listens beyond loopback, and there are no keys.
     """
     for address in addresses:
         if isinstance(address, tuple) and not keys and not _is_loopback(str(address[0])):

@@ -1,4 +1,4 @@
-"""What a worker does besides answering: it makes the application, hears when it is to stop, ends with its parent."""
+"""What a worker does besides answering: create the application, stop when told to, end with its parent."""
 
 import gc
 import logging
@@ -15,10 +15,10 @@ from flask import Flask
 
 GARBAGE_THRESHOLD = 50_000
 GRACE_S = 30
-"""How long a worker that has to stop may take to finish the requests it has begun."""
+"""The time that a stopping worker has to finish its requests."""
 
 NUDGE_S = 5.0
-"""So long the parent's own signal has before a worker gives itself another."""
+"""How long a worker waits for the parent's signal before it sends itself one."""
 
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -28,18 +28,18 @@ log = logging.getLogger(__name__)
 
 
 def ignore_stops() -> None:
-    """Let no second signal disturb an end that has begun; Python takes its own handlers away before it is over."""
+    """Ignore further signals during the shutdown; Python removes its own handlers before the end."""
     for number in STOPS:
         signal.signal(number, signal.SIG_IGN)
 
 
 @dataclass(frozen=True)
 class Lifeline:
-    """A pipe that nobody writes to: all workers see its end when the parent stops or is killed.
+    """A pipe that nobody writes to: all workers see end of file when the parent stops or is killed.
 
     Attributes:
-        read, write: the ends. Workers close the other one, which is the parent's.
-        others: more descriptors that are the parent's alone.
+        read, write: its ends. Workers close the write end, which belongs to the parent.
+        others: further descriptors that belong to the parent only.
     """
 
     read: int
@@ -49,7 +49,7 @@ class Lifeline:
 
     @classmethod
     def make(cls, *others: int) -> "Lifeline":
-        """Make one, in the parent."""
+        """Create one, in the parent."""
         return cls(*os.pipe(), others=others)
 
     def cut(self) -> None:
@@ -57,36 +57,36 @@ class Lifeline:
         os.close(self.write)
 
     def follow(self, stopping: threading.Event) -> None:
-        """In a worker: set `stopping` when the parent stops or was killed, and see to it that this process ends.
+        """In a worker: set `stopping` when the parent stops or was killed, and make sure that this process ends.
 
-        A parent that stops gives a signal of its own, perhaps a little later; a killed one does not.
+        A stopping parent sends its own signal, perhaps a little later; a killed one does not.
         """
         os.read(self.read, 1)
         stopping.set()
         deadline = time.monotonic() + NUDGE_S
         while os.getppid() == self.parent and time.monotonic() < deadline:
             time.sleep(0.05)
-        # To the main thread: what one of Granian's threads takes would not wake Python's.
+        # To the main thread: a signal delivered to one of Granian's threads would not wake Python's.
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
         time.sleep(GRACE_S)
         os._exit(1)
 
 
 def service() -> Flask:
-    """The service's own application. Not imported in the parent: numpy starts threads, and a fork has none of them."""
+    """The service's application. It is not imported in the parent: numpy starts threads, which a fork would lose."""
     from service.app import create_app
 
     return create_app()
 
 
 def load(lifeline: Lifeline, make: Callable[[], Flask]) -> Application:
-    """Make the application in a worker's own process, just forked, and let it connect while it begins to listen.
+    """Create the application in a worker that was just forked; it connects in the background.
 
-    With Python's thresholds a full collection of garbage went through all kept answers every twenty dashboards: 50 to
-    90 ms each.
+    With Python's default thresholds, a full garbage collection visited all cached answers every twenty dashboards: 50
+    to 90 ms each.
     """
-    os.setsid()  # a terminal's Ctrl-C and its end are for the parent, which then tells us
-    for number in (*STOPS, signal.SIGUSR1):  # what the parent does at these is not for us; Granian sets its own later
+    os.setsid()  # Ctrl-C and the terminal's end are for the parent, which then tells us
+    for number in (*STOPS, signal.SIGUSR1):  # not the parent's handlers; Granian sets its own later
         signal.signal(number, signal.SIG_DFL)
     for descriptor in (lifeline.write, *lifeline.others):
         os.close(descriptor)
@@ -94,7 +94,7 @@ def load(lifeline: Lifeline, make: Callable[[], Flask]) -> Application:
     app = make()
     threading.Thread(target=lifeline.follow, args=(app.extensions["stopping"],), name="lifeline", daemon=True).start()
     threading.Thread(target=app.extensions["connection"].warm, name="warm", daemon=True).start()
-    # All is answered then. What threads still wait for, such as news from MongoDB, would take seconds and tracebacks.
+    # By then all requests are answered. Waiting for threads, such as the watcher's, takes seconds and logs tracebacks.
     Finalize(None, os._exit, args=(0,), exitpriority=0)
     gc.freeze()
     gc.set_threshold(GARBAGE_THRESHOLD)
@@ -103,9 +103,9 @@ def load(lifeline: Lifeline, make: Callable[[], Flask]) -> Application:
 
 
 def in_one_piece(app: Application) -> Application:
-    """Hand over a reply of a known length whole: Granian sends a list from memory, whatever time its client takes.
+    """Hand over a reply of known length at once: Granian sends a list from memory, however slow the client is.
 
-    For anything else a thread of ours waits until the client has taken it.
+    For any other reply, one of our threads waits until the client has received it.
     """
 
     def call(environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
@@ -129,7 +129,7 @@ def in_one_piece(app: Application) -> Application:
 
 
 def believing_a_near_proxy(app: Application) -> Application:
-    """Take `X-Forwarded-Proto` from a proxy on this machine: it decides about Strict-Transport-Security."""
+    """Trust `X-Forwarded-Proto` from a proxy on this machine: it decides about Strict-Transport-Security."""
 
     def call(environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
         if environ.get("HTTP_X_FORWARDED_PROTO") == "https" and environ["REMOTE_ADDR"] in ("127.0.0.1", "::1", ""):

@@ -36,7 +36,7 @@ def main(command: tuple[str, ...]) -> None:
 
 def _call(command: tuple[str, ...]) -> int:
     """Run a command and forward termination signals to it; returns its exit code."""
-    signal.signal(signal.SIGINT, lambda *_: None)  # Ctrl-C is for the command, which ends when it will
+    signal.signal(signal.SIGINT, lambda *_: None)  # Ctrl-C is for the command, which decides when to end
     try:
         process = subprocess.Popen(command)  # noqa: S603  the user's own command
     except OSError as error:
@@ -44,7 +44,7 @@ def _call(command: tuple[str, ...]) -> int:
     for ending in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(
             ending, lambda *_: process.terminate()
-        )  # a closed terminal, too: some servers reload for a SIGHUP
+        )  # SIGTERM for a closed terminal, too: some servers reload on SIGHUP
     return process.wait()
 
 

@@ -1,4 +1,4 @@
-"""A client of the database: the only door to it. What goes through is in `store.reads` and `store.writes`."""
+"""The client of the database, the only door to it; its operations are in `store.reads` and `store.writes`."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -29,14 +29,14 @@ PATIENCE_MS = 5_000
 
 
 class Store:
-    """One process's connection. Make it after a fork, never before: PyMongo's client does not survive one.
+    """One process's connection. Create it after a fork, never before: PyMongo's client does not survive one.
 
     Attributes:
         settings: where the data are.
         db: the database; dates come back aware, in UTC.
-        admit: called before a snapshot or an explanation; raises where too much is going on already.
-        comment: stands beside each command in MongoDB's log and profiler, but for those of a scope that has its own;
-            by default the command line that runs.
+        admit: called before a snapshot or an explain; raises if the process is overloaded.
+        comment: identifies commands in MongoDB's log and profiler, unless their scope has its own; by default, the
+            running command line.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Store:
             self._embedded.supervise(self._connect)
 
     def _connect(self, uri: str) -> None:
-        """Use this server from now on. What began with the former client ends with it."""
+        """Use this server from now on; what the former client has begun ends there."""
         self._uri = uri
         said = options_of(uri)
         require_files(said)
@@ -82,8 +82,8 @@ class Store:
         self.close()
 
     def close(self) -> None:
-        """Close the connection, and let go of the embedded server."""
-        with pymongo.timeout(CLOSE_S):  # else it waits for a server that is away, to tell it that sessions end
+        """Close the connection and release the embedded server."""
+        with pymongo.timeout(CLOSE_S):  # otherwise it waits for an unavailable server, to end its sessions there
             for client in self._clients:
                 client.close()
         if self._embedded:
@@ -91,18 +91,18 @@ class Store:
 
     @property
     def uri_file(self) -> Path | None:
-        """The file with the embedded server's connection string, for its owner alone to read; None with MONGODB_URI."""
+        """The file with the embedded server's connection string, readable by its owner only; None with MONGODB_URI."""
         return self._embedded.uri_file if self._embedded else None
 
     def watch(self, collection: str, ids: Mapping[str, str]) -> Watcher:
-        """Follow the documents of a collection whose ids meet a condition; close what you get."""
+        """A watcher of the documents of a collection whose ids match a condition. The caller closes it."""
         return Watcher(lambda: self._uri, self.settings.database, collection, ids)
 
     def require_replica_set(self) -> None:
-        """Make sure that the server can do transactions and snapshot reads. Asked once a process.
+        """Make sure that the server supports transactions and snapshot reads; checked once per process.
 
         Raises:
-            StoreUnavailable: it cannot be reached, is a standalone, or is too old for clustered collections.
+            StoreUnavailable: it is unreachable, a standalone server, or older than MongoDB 6.0.
         """
         if self._capable:
             return
@@ -118,29 +118,29 @@ class Store:
 
     @property
     def is_there(self) -> bool:
-        """Whether a server that takes writes is known; asking this sends nothing."""
+        """Whether a server that accepts writes is known; nothing is sent to find out."""
         return self.client.topology_description.has_writable_server()
 
     def _find_server(self) -> None:
-        """Give up after our patience where no server is known: under a deadline PyMongo waits for all of it."""
+        """If no server is known, give up after our patience; under a deadline, PyMongo would use all of it."""
         if not self.is_there:
             with translated(), pymongo.timeout(self.client.options.server_selection_timeout):
                 self.client.admin.command("ping")
 
     @property
     def outside(self) -> Outside:
-        """For single operations, each by itself."""
+        """Single operations, each outside of any transaction."""
         return Outside(self._find_server, self.db, self.comment)
 
     @contextmanager
     def snapshot(self, *, is_small: bool = False) -> Iterator[Snapshot]:
-        """For reads that all see the database as of one and the same moment.
+        """A context of reads that all see the database as of the same moment.
 
         Attributes:
-            is_small: whether only a few small documents are read: then nobody has to be admitted.
+            is_small: whether only a few small documents are read, which needs no admission.
 
         Raises:
-            StoreUnavailable: MongoDB is away.
+            StoreUnavailable: MongoDB is unavailable.
         """
         if not is_small:
             self.admit()
@@ -152,24 +152,24 @@ class Store:
 
     @contextmanager
     def session(self) -> Iterator[Session]:
-        """For several transactions of one owner, one after the other."""
+        """A context for several transactions of one owner, one after the other."""
         db = self.db
         with translated(), db.client.start_session() as session:
             yield Session(db, self.comment, session)
 
     def transaction(self, work: Callable[[Transaction], Result]) -> Result:
-        """Do some work, perhaps more than once, in a transaction: see `Session.transaction`."""
+        """Run `work` in a transaction, again if necessary, and return its result; see `Session.transaction`."""
         with self.session() as session:
             return session.transaction(work)
 
 
 _PATIENCE = ("serverSelectionTimeoutMS", "waitQueueTimeoutMS")
-"""How long to wait for a server and for a connection, unless the connection string says it."""
+"""The options for how long to wait for a server and a connection; the connection string takes precedence."""
 
 _WIRE_VERSION = 17
-"""What MongoDB 6.0 says in its `hello`."""
+"""The `maxWireVersion` of MongoDB 6.0."""
 
 
 def any_of(ids: Sequence[int]) -> Document:
-    """The condition on `_id` that finds some documents; its bounds keep MongoDB from looking at those beyond them."""
+    """The condition that matches these ids; its bounds spare MongoDB the rest of a clustered collection."""
     return {"_id": {"$in": list(ids), "$gte": min(ids, default=0), "$lte": max(ids, default=0)}}

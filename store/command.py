@@ -16,7 +16,7 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Report as JSON."
 """The option of each command that reports."""
 
 Progress = Callable[[int, int], None]
-"""Called with how much is done, and of how much."""
+"""Called with the amount done and the total."""
 
 
 @contextmanager
@@ -35,7 +35,7 @@ def progress_bar(label: str) -> Iterator[Progress]:
 
 
 def command_name() -> str | None:
-    """The command that runs, such as `loader load`; None outside of a command line."""
+    """The running command, such as `loader load`; None outside of a command line."""
     context = click.get_current_context(silent=True)
     return context.command_path.removeprefix("python -m ") if context else None
 

@@ -1,7 +1,7 @@
-"""Settings, each declared once: as a field of a frozen dataclass, with its variable, its reader and its meaning.
+"""Settings, each declared once, as a field of a frozen dataclass with its variable, its reader and its meaning.
 
-They come from the environment, and what it does not name from `.env` in the working folder. An empty value counts as
-not set. Credentials never come from arguments, and are never printed.
+They are read from the environment and, if not set there, from `.env` in the working folder. An empty value counts as
+not set. Credentials are never taken from arguments and never printed.
 """
 
 import re
@@ -29,10 +29,10 @@ class Setting:
 
     Attributes:
         name: the variable.
-        read: makes the value of a text; raises ValueError with what would have been right, such as `a whole number`.
-        means: what it is for, as documentation says it.
-        default: the default as documentation shows it.
-        file: the variable that may name a file which holds the text instead, where there is one.
+        read: converts the text; raises ValueError with a description of a valid one, such as `a whole number`.
+        means: its purpose, as shown in the documentation.
+        default: its default, as shown in the documentation.
+        file: the variable that can name a file with the text instead, if there is one.
         is_secret: whether its text must never be shown.
     """
 
@@ -54,22 +54,22 @@ def setting(
     file: str | None = None,
     is_secret: bool = False,
 ) -> Any:
-    """A dataclass's field that is a setting; see `Setting`. `shown` is the default in words, where it needs some."""
+    """A dataclass field that is a setting; see `Setting`. `shown` is the default in words, if it needs any."""
     told = Setting(name, read, means, str(default) if shown is None else shown, file, is_secret)
     return field(default=default, repr=not is_secret, metadata={Setting.__name__: told})
 
 
 def settings_of(kind: type[Any]) -> Iterator[tuple[str, Setting]]:
-    """The settings that a dataclass declares, each with the name of its field."""
+    """The settings of a dataclass, each with the name of its field."""
     for each in fields(kind):
         yield each.name, each.metadata[Setting.__name__]
 
 
 def read(kind: type[Kind]) -> Kind:
-    """An instance of a dataclass of settings, as the environment and `.env` have them.
+    """An instance of a settings dataclass, read from the environment and `.env`.
 
     Raises:
-        UserError: a setting has no usable value (all such settings are named), or `.env` cannot be read.
+        UserError: settings are invalid (all of them are named), or `.env` cannot be read.
     """
     places = (Env(), _with_dotenv(DOTENV))
     values: dict[str, Any] = {}
@@ -91,7 +91,7 @@ def read(kind: type[Kind]) -> Kind:
 
 
 def listed(kind: type[Any]) -> str:
-    """The settings of a dataclass for a command's help: each with its meaning and its default, two columns wide."""
+    """The settings of a dataclass with meanings and defaults, in two columns, for a command's help."""
     lines = []
     for _, each in settings_of(kind):
         told = [(each.name, f"{each.means.replace('`', '')} (default: {each.default})")]
@@ -103,7 +103,7 @@ def listed(kind: type[Any]) -> str:
 
 
 def whole_number(least: int, most: int) -> Callable[[str], int]:
-    """A reader of whole numbers within two bounds."""
+    """A reader of whole numbers from `least` to `most`."""
 
     def number(text: str) -> int:
         found = int(text) if re.fullmatch(r"[0-9]{1,9}", text, re.ASCII) else -1
@@ -115,7 +115,7 @@ def whole_number(least: int, most: int) -> Callable[[str], int]:
 
 
 def one_of(*allowed: str) -> Callable[[str], str]:
-    """A reader of a few words, in any letter case."""
+    """A reader of one of several words, in any letter case."""
 
     def word(text: str) -> str:
         if text.lower() not in allowed:
@@ -126,10 +126,10 @@ def one_of(*allowed: str) -> Callable[[str], str]:
 
 
 def file_text(name: str, path: str) -> str:
-    """The text of a file that a setting names.
+    """The text of the file named by a setting.
 
     Raises:
-        UserError: it cannot be read.
+        UserError: the file cannot be read.
     """
     try:
         return Path(path).read_text(encoding="utf-8")
@@ -139,7 +139,7 @@ def file_text(name: str, path: str) -> str:
 
 
 def _text(each: Setting, places: tuple[Env, ...]) -> str | None:
-    """What is set, by the variable or by the file that its sibling names; the environment comes before `.env`."""
+    """The text of a setting, from its variable or the file named by its sibling; the environment precedes `.env`."""
     for place in places:
         if text := place.str(each.name, ""):
             return text
@@ -149,7 +149,7 @@ def _text(each: Setting, places: tuple[Env, ...]) -> str | None:
 
 
 def _with_dotenv(path: Path) -> Env:
-    """The environment, and behind it what a `.env` has.
+    """The environment, and after it the contents of a `.env` file.
 
     Raises:
         UserError: the file cannot be read, or a line is not an assignment. The line is not shown.

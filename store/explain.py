@@ -1,4 +1,4 @@
-"""Ask MongoDB how it would run a command, or did run it."""
+"""How MongoDB would run, or has run, a command."""
 
 import json
 from dataclasses import dataclass
@@ -15,8 +15,8 @@ class Explained:
 
     Attributes:
         stages: the winning plan's stages from the outside in, an index scan with its index's name.
-        index: the index that is used, or None.
-        keys_examined, documents_examined: how many it looked at; None where it was only planned.
+        index: the index used, or None.
+        keys_examined, documents_examined: how many it examined; None if the command was only planned.
     """
 
     stages: tuple[str, ...]
@@ -26,10 +26,10 @@ class Explained:
 
 
 def explain(store: Store, command: Document, *, run: bool = False) -> Explained:
-    """Explain a find or an aggregation; `run` also runs it and counts.
+    """Explain a find or an aggregation; with `run`, run it and count what it examines.
 
     Raises:
-        StoreUnavailable: MongoDB is away.
+        StoreUnavailable: MongoDB is unavailable.
     """
     store.admit()
     told = store.outside.command({"explain": command, "verbosity": "executionStats" if run else "queryPlanner"})

@@ -1,4 +1,4 @@
-"""The driver's errors in this project's words. No address and no credential gets into the text."""
+"""Translates the driver's errors into this project's. The texts contain no address and no credential."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,17 +24,17 @@ CHECK = "Check that it runs and that MONGODB_URI names it"
 _UNAUTHORIZED, _LOGIN_FAILED, _NO_MECHANISM = 13, 18, 334
 _DUPLICATE_KEY, _WRITE_CONFLICT, _SNAPSHOT_TOO_OLD = 11000, 112, 239
 _CHANGING = {91, 189, 246, 10107, 11600, 13435}
-"""What a server says that shuts down, steps down or has not caught up."""
+"""Error codes of a server that shuts down, steps down or has not caught up."""
 
 _FORBIDDEN = re.compile(r"not authorized on (\S+) to execute command \{ (\w+): (?:\"([^\"]*)\")?")
 _UNVERIFIED = re.compile(r"certificate verify failed: ([^(]*?)\.? *\(_ssl")
 
 
 class DuplicateKey(AnalyticsError):
-    """A document has the key of another one, and the collection or a unique index allows one only.
+    """A document has the same `_id`, or the same key of a unique index, as another one.
 
     Attributes:
-        documents: those that were refused, as far as MongoDB tells them.
+        documents: the rejected documents, as far as MongoDB names them.
     """
 
     def __init__(self, documents: Sequence[Mapping[str, Any]], where: str) -> None:
@@ -50,9 +50,9 @@ def translated() -> Iterator[None]:
     """Turn the driver's errors into this project's.
 
     Raises:
-        StoreUnavailable: MongoDB is away, refuses the login, or is too busy; trying later may help.
-        DuplicateKey: a document of that key is there.
-        InternalError: MongoDB refused a command of ours.
+        StoreUnavailable: MongoDB is unavailable, refuses the login, or is too busy; retrying later may help.
+        DuplicateKey: a document with that key exists.
+        InternalError: MongoDB rejected one of our commands.
     """
     try:
         yield
@@ -79,7 +79,7 @@ def _translation(error: PyMongoError) -> AnalyticsError:
 
 
 def _unreachable(error: BaseException) -> StoreUnavailable:
-    """What to say of a server that cannot be reached: the embedded one starts again by itself, if its disk has room."""
+    """The error for an unreachable server; the embedded one restarts on its own, if its disk has room."""
     for server in held():
         if said := server.trouble():
             return StoreUnavailable(said, "Try again, or look at its disk and its log")
@@ -117,7 +117,7 @@ _SIGNS = (
     ),
     *((sign, *_NO_HOST) for sign in ("Name or service not known", "name resolution", "No address associated")),
 )
-"""What stands in the error of a server that was not found, what that means, and what to do."""
+"""A phrase of the driver's server selection error, what it means, and what to do."""
 
 
 def _refused(error: OperationFailure) -> AnalyticsError:
@@ -127,7 +127,7 @@ def _refused(error: OperationFailure) -> AnalyticsError:
         return _forbidden(str(error))
     if _LOGIN_FAILED in codes:
         return StoreUnavailable("MongoDB refused the login", "Check the user and the password in MONGODB_URI")
-    if _NO_MECHANISM in codes:  # also for an unknown user, where it takes SCRAM-SHA-256 only: drivers then try SHA-1
+    if _NO_MECHANISM in codes:  # also an unknown user, if the server accepts SCRAM-SHA-256 only: drivers then try SHA-1
         return StoreUnavailable(
             "The user is unknown to MongoDB, or it does not support this authentication mechanism",
             "Check the user, authSource and authMechanism in MONGODB_URI",
@@ -161,7 +161,7 @@ def _forbidden(text: str) -> StoreUnavailable:
 
 
 def _collection(text: str) -> str:
-    """The collection that a duplicate key error names; no value."""
+    """The collection named in a duplicate key error, without the value."""
     found = re.search(r"collection: [^. ]+\.(\S+)", text)
     return found[1] if found else "a collection"
 

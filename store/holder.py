@@ -1,4 +1,4 @@
-"""Which process holds a piece of work, whether it is still running, and how to end what it left open."""
+"""The process that holds a piece of work: whether it is still running, and how to end what it left open."""
 
 import os
 import socket
@@ -10,7 +10,7 @@ from catalog.errors import InternalError, LoadError
 from store.client import Document, Store
 
 SILENCE = timedelta(seconds=90)
-"""A holder on another machine is considered dead after this silence; a transaction lives 60 s at most."""
+"""A holder on another machine counts as dead after this silence; a transaction lives at most 60 s."""
 
 
 def myself() -> Document:
@@ -19,7 +19,7 @@ def myself() -> Document:
 
 
 def is_alive(holder: Document, heard_at: datetime) -> bool:
-    """Whether a process that last wrote at `heard_at` may still be working."""
+    """Whether a process that wrote last at `heard_at` may still be working."""
     if holder["host"] != socket.gethostname():
         return datetime.now(UTC) - heard_at < SILENCE
     try:
@@ -35,7 +35,7 @@ def end_session(store: Store, name: Any) -> None:
     """End a transaction that a killed process left open; it would block its successor for a minute.
 
     Raises:
-        LoadError: MongoDB does not let us.
+        LoadError: MongoDB does not allow it.
     """
     try:
         store.outside.admin("killSessions", [{"id": name}])
@@ -44,7 +44,7 @@ def end_session(store: Store, name: Any) -> None:
 
 
 def _born(pid: int) -> str:
-    """When a process began, in the kernel's ticks: tells it from a later one of that number. Empty where unknown."""
+    """A process's start time in kernel ticks, empty if unknown: tells it from a later process with the same id."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
     except (OSError, IndexError):

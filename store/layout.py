@@ -19,10 +19,10 @@ class NewerLayout(StoreUnavailable):
 
 
 def check_layout(status: Mapping[str, Any] | None) -> None:
-    """Refuse a database with an unknown layout in its status document.
+    """Refuse a database whose status document has an unknown layout.
 
     Raises:
-        NewerLayout: it does.
+        NewerLayout: the layout is newer than this program.
     """
     written = (status or {}).get("schema", 1)
     if written not in range(1, LAYOUT + 1):
@@ -30,10 +30,10 @@ def check_layout(status: Mapping[str, Any] | None) -> None:
 
 
 def require_layout(store: Store) -> Document | None:
-    """The status document of the data version, if there is one.
+    """The status document of the data version, or None if there is none.
 
     Raises:
-        NewerLayout: the database is of a layout that this program does not know.
+        NewerLayout: the database has a layout that this program does not know.
     """
     status = store.outside.find_one(STATUS.name, {"_id": DATA_VERSION})
     check_layout(status)

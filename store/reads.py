@@ -1,4 +1,4 @@
-"""Reads of the database. Each carries by itself what no call may forget: session, comment, patience, clear errors."""
+"""Reads of the database. They add what every call needs: session, comment, patience, translated errors."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
@@ -11,8 +11,9 @@ from pymongo.cursor import Cursor
 from pymongo.database import Database
 from pymongo.errors import AutoReconnect
 
+from store.bson.reply import Reply
 from store.faults import translated
-from store.replies import Reply, replies
+from store.replies import replies
 from store.scope import comment
 
 Document = dict[str, Any]
@@ -22,18 +23,18 @@ Result = TypeVar("Result")
 
 
 class Reads:
-    """What a snapshot, a transaction and single operations have in common.
+    """The reads of snapshots, transactions and single operations.
 
-    Every call raises StoreUnavailable where MongoDB is away, and InternalError where it refuses a command of ours.
+    Every call raises StoreUnavailable if MongoDB is unavailable, and InternalError if it rejects one of our commands.
     """
 
     def __init__(self, db: Database[Document], name: str | None, session: ClientSession | None = None) -> None:
-        """Take the database, the comment of commands outside of a scope, and the session."""
+        """`name` is the comment of commands that are outside of a scope."""
         self._db, self._name, self._session = db, name, session
 
     @contextmanager
     def _call(self) -> Iterator[dict[str, Any]]:
-        """What every command is given, around the command."""
+        """The arguments that every command gets; its errors are translated."""
         with translated():
             yield {"session": self._session, "comment": comment() or self._name}
 
@@ -41,14 +42,14 @@ class Reads:
         self, collection: str, condition: Condition | None = None, fields: Any = None, *, sort: Sort = (),
         skip: int = 0, limit: int = 0, batch_size: int = 0,
     ) -> list[Document]:  # fmt: skip
-        """The documents that meet a condition, with these fields or all."""
+        """The documents that match a condition, with these fields or all."""
         with self._call() as given:
             return self._cursor(given, collection, condition, fields, sort, skip, limit, batch_size).to_list()
 
     def each(
         self, collection: str, condition: Condition | None = None, fields: Any = None, *, sort: Sort = ()
     ) -> Iterator[Document]:
-        """The same one by one, for those that memory need not hold at once."""
+        """Like `find`, but one document at a time, so that memory need not hold all of them."""
         with self._call() as given:
             yield from self._cursor(given, collection, condition, fields, sort)
 
@@ -64,7 +65,7 @@ class Reads:
     def find_one(
         self, collection: str, condition: Condition | None = None, fields: Any = None, *, sort: Sort = ()
     ) -> Document | None:
-        """The first document that meets a condition."""
+        """The first document that matches a condition, or None."""
         with self._call() as given:
             return self._db[collection].find_one(condition or {}, fields, sort=list(sort) or None, **given)
 
@@ -72,7 +73,7 @@ class Reads:
         self, collection: str, pipeline: Sequence[Mapping[str, Any]], *, batch_size: int | None = None,
         collation: Mapping[str, Any] | None = None,
     ) -> list[Document]:  # fmt: skip
-        """What a pipeline gives."""
+        """The results of an aggregation pipeline."""
         options: dict[str, Any] = {} if batch_size is None else {"batchSize": batch_size}
         if collation:
             options["collation"] = collation
@@ -80,25 +81,19 @@ class Reads:
             return self._db[collection].aggregate(pipeline, **options, **given).to_list()
 
     def count(self, collection: str, condition: Condition | None = None) -> int:
-        """How many documents meet a condition."""
+        """The number of documents that match a condition."""
         with self._call() as given:
             return self._db[collection].count_documents(condition or {}, **given)
 
     def distinct(self, collection: str, field: str) -> list[Any]:
-        """The values of a field, each once."""
+        """The distinct values of a field."""
         with self._call() as given:
             return self._db[collection].distinct(field, **given)
 
-    def raw_batches(self, collection: str, condition: Condition) -> list[bytes]:
-        """The documents that meet a condition as BSON, one after the other, a batch at a time."""
-        with self._call() as given:
-            found: Any = self._db[collection].find_raw_batches(condition, **given)
-            return list(found)
-
     def replies(self, find: Document, take: Callable[[Reply], Result]) -> list[Result]:
-        """What `take` makes of each reply to a `find` command; from the beginning once more where the connection broke.
+        """`take` applied to each reply to a `find` command; starts over once if the connection breaks.
 
-        A snapshot's first command should be another one: of that one's reply the driver decodes every document.
+        It should not be a snapshot's first command, as the driver decodes every document of that command's reply.
         """
         with self._call() as given, self._lasting() as session:
 
@@ -107,19 +102,19 @@ class Reads:
 
             try:
                 return taken()
-            except AutoReconnect:  # as the driver does with reads of its own
+            except AutoReconnect:  # like the driver's own retryable reads
                 return taken()
 
     def _lasting(self) -> Any:
-        """A session for several commands that belong together."""
+        """A session for several commands of one cursor."""
         return nullcontext(self._session) if self._session else self._db.client.start_session()
 
 
 class Snapshot(Reads):
-    """Every read sees the database as of one and the same moment."""
+    """Reads that all see the database as of the same moment."""
 
     @property
     def moment(self) -> datetime:
-        """The moment; now, where nothing was read yet."""
+        """The moment; the current time if nothing has been read yet."""
         timestamp = getattr(self._session, "_snapshot_time", None)
         return timestamp.as_datetime() if timestamp else datetime.now(UTC)

@@ -1,56 +1,28 @@
-"""Replies to a `find` as they come from MongoDB, for those who take their documents apart themselves.
+"""Replies to a `find` as raw bytes, for callers that parse the documents themselves.
 
-The driver's `find_raw_batches` makes an object of each document on the way (PyMongo 4.20), which takes longer than
-all that is done with it here; the reply to a plain command stays as it came.
+The driver's `find_raw_batches` creates an object for each document (PyMongo 4.20), which takes longer than everything
+done with it here; the reply to a plain command stays as it arrived.
 """
 
 from collections.abc import Iterator, Mapping
-from struct import Struct
-from typing import Any, NamedTuple
+from typing import Any
 
-import bson
-from bson.codec_options import CodecOptions
 from bson.int64 import Int64
-from bson.raw_bson import RawBSONDocument
 from pymongo.database import Database
 
+from store.bson.reply import RAW, Reply, cut
+
 BATCH = 30_000
-MARGIN = 64
-_RAW: CodecOptions[RawBSONDocument] = CodecOptions(RawBSONDocument)
-_LENGTH = Struct("<i")
-
-
-class Reply(NamedTuple):
-    """A reply, and where in it the array of its documents begins and ends; at least MARGIN bytes follow that."""
-
-    data: bytes
-    begin: int
-    end: int
 
 
 def replies(db: Database[Any], find: Mapping[str, Any], given: Mapping[str, Any]) -> Iterator[Reply]:
-    """The replies to a `find` that hold documents. All its commands are given the same session and comment."""
+    """The replies to a `find` that contain documents; all its commands get the same session and comment."""
     command: dict[str, Any] = {**find, "batchSize": BATCH}
-    tag = b"\x04firstBatch\0"
-    cursor_id = -1
+    array, cursor_id = "firstBatch", -1
     while cursor_id:
-        cursor = db.command(command, codec_options=_RAW, **given)["cursor"]
-        data = b"".join((cursor.raw, bytes(MARGIN)))
-        begin = data.index(tag)
-        end = begin + len(tag) + length_at(data, begin + len(tag))
-        if end - begin - len(tag) > _EMPTY:
-            yield Reply(data, begin + len(tag), end)
-        others = data[4:begin] + data[end : length_at(data, 0)]  # the cursor but for its documents
-        cursor_id = bson.decode((len(others) + 4).to_bytes(4, "little") + others)["id"]
+        reply, cursor = cut(db.command(command, codec_options=RAW, **given)["cursor"].raw, array)
+        if reply.starts:
+            yield reply
+        cursor_id = cursor["id"]
         command = {"getMore": Int64(cursor_id), "collection": find["find"], "batchSize": BATCH}
-        tag = b"\x04nextBatch\0"
-
-
-_EMPTY = 5
-"""The bytes of an array without elements."""
-
-
-def length_at(data: bytes, at: int) -> int:
-    """How long the document is that begins there."""
-    length: int = _LENGTH.unpack_from(data, at)[0]
-    return length
+        array = "nextBatch"

@@ -1,4 +1,4 @@
-"""Create the collections with their validators, and fill the reference collections with their first members."""
+"""Creates the collections with their validators, and the initial members of the reference collections."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -14,11 +14,11 @@ from store.layout import adopt_layout, require_layout
 
 
 def apply_schema(store: Store) -> None:
-    """Make the database what the catalog declares. Doing it again changes nothing.
+    """Make the database match the catalog; idempotent.
 
     Raises:
-        StoreUnavailable: MongoDB is away.
-        NewerLayout: the database is of a layout that this program does not know.
+        StoreUnavailable: MongoDB is unavailable.
+        NewerLayout: the database has a layout that this program does not know.
     """
     store.require_replica_set()
     has_data = require_layout(store) is not None
@@ -36,24 +36,24 @@ def apply_schema(store: Store) -> None:
     begun = _begun(outside)
     for dimension in PURCHASES.references:
         if has_data and not (dimension.optional and dimension.collection not in begun):
-            continue  # lost names must not be replaced by others
+            continue  # lost names must not be replaced by other ones
         if outside.estimate(dimension.collection) == 0:
             members = [{"_id": code, "name": name} for code, name in enumerate(dimension.members)]
-            with suppress(DuplicateKey):  # another process was quicker, with the same members
+            with suppress(DuplicateKey):  # another process inserted the same members first
                 outside.insert(dimension.collection, members)
 
 
 def read_vocabulary(reads: Reads, *, in_use: Callable[[str, set[int]], bool] | None = None) -> Vocabulary:
-    """The members of every dimension that can be filtered by, in the order of their codes.
+    """The members of every dimension that can be filtered by, ordered by code.
 
-    Members are only ever added, and never change their code. Before the first load the catalog's own are given.
+    Members are only ever added and keep their codes. Before the first load, they are those of the catalog.
 
     Attributes:
-        in_use: whether transactions have any of some codes of a dimension. Given once there are transactions, each
-            code that is in use has to have a name.
+        in_use: whether transactions have any of the given codes of a dimension. If this function is passed, every
+            code in use must have a name.
 
     Raises:
-        StoreUnavailable: one has not, or a collection of names is empty.
+        StoreUnavailable: a code in use has no name, or a reference collection is empty.
     """
     vocabulary = dict(PURCHASES.vocabulary)
     begun = _begun(reads) if in_use and any(each.optional for each in PURCHASES.references) else frozenset()
@@ -70,13 +70,13 @@ def read_vocabulary(reads: Reads, *, in_use: Callable[[str, set[int]], bool] | N
 
 
 def _begun(reads: Reads) -> frozenset[str]:
-    """The reference collections that are noted: an optional one that is not was declared since the last load."""
+    """The reference collections with a mark; an optional one without was declared after the last load."""
     status = reads.find_one(STATUS.name, {"_id": DATA_VERSION}, {MEMBERS: 1})
     return frozenset((status or {}).get(MEMBERS, ()))
 
 
 def names_lost(collection: str) -> StoreUnavailable:
-    """The error where a reference collection lacks names that transactions refer to."""
+    """The error for a reference collection that lacks names of codes in use."""
     return StoreUnavailable(
         f"The collection {collection} has lost names that transactions refer to",
         "Restore it from a backup of the same moment",

@@ -1,4 +1,4 @@
-"""What the commands made for one request share: a comment that names them in MongoDB's log, and a deadline."""
+"""What the commands of one request share: a comment that identifies them in MongoDB's log, and a deadline."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,9 +12,9 @@ _budget_ms: ContextVar[int | None] = ContextVar("budget_ms", default=None)
 
 @contextmanager
 def scope(comment: str, budget_ms: int) -> Iterator[None]:
-    """Give the commands of the block a comment, and no more time than this in all.
+    """Give the commands of the block a comment and a common time limit.
 
-    PyMongo sends what is left of the time with each command as `maxTimeMS`, so MongoDB stops working, too.
+    PyMongo sends the remaining time with each command as `maxTimeMS`, so MongoDB stops working, too.
     """
     comment_before, budget_before = _comment.set(comment), _budget_ms.set(budget_ms)
     try:
@@ -26,10 +26,10 @@ def scope(comment: str, budget_ms: int) -> Iterator[None]:
 
 
 def comment() -> str | None:
-    """The comment for a command made now, or None outside of a scope."""
+    """The comment of the current scope, or None outside of one."""
     return _comment.get()
 
 
 def budget_ms() -> int | None:
-    """The milliseconds that the present scope was given, or None outside of one."""
+    """The time limit of the current scope in milliseconds, or None outside of one."""
     return _budget_ms.get()

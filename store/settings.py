@@ -1,4 +1,4 @@
-"""Where the data are. How settings are declared and read stands in `store.environment`."""
+"""The settings for where the data are; `store.environment` declares and reads them."""
 
 import re
 from dataclasses import dataclass
@@ -33,12 +33,12 @@ def _uri(text: str) -> str:
     except (InvalidURI, ConfigurationError, ValueError):  # the parser's own text may quote the password
         raise ValueError("a valid connection string, such as mongodb://host:port/?replicaSet=name") from None
     except OSError:
-        pass  # a file of TLS, which is named where it is used
+        pass  # a TLS file is bad; the error comes when it is used
     return text
 
 
 def options_of(uri: str, *, validate: bool = False) -> dict[str, Any]:
-    """The options that a connection string has, by name in lower case. DNS is not asked."""
+    """The options of a connection string, by name in lower case. DNS is not queried."""
     plain = re.sub(r"^mongodb\+srv://", "mongodb://", uri)
     return {name.lower(): value for name, value in parse_uri(plain, validate=validate, warn=False)["options"].items()}
 
@@ -50,7 +50,7 @@ class Settings:
     Attributes:
         database: the database's name.
         data_dir: the embedded server's folder.
-        timezone: the store's wall clock, for timestamps that carry an offset.
+        timezone: the store's time zone; timestamps with an offset are converted to it.
         uri: MongoDB's connection string, or None for the embedded server. Never shown: it may hold a password.
     """
 
@@ -71,9 +71,9 @@ class Settings:
 
     @classmethod
     def from_environment(cls) -> "Settings":
-        """Read them from the environment and `.env`.
+        """The settings from the environment and `.env`.
 
         Raises:
-            UserError: a setting has no usable value.
+            UserError: a setting is invalid.
         """
         return read(cls)

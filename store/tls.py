@@ -1,4 +1,4 @@
-"""The files that a connection by TLS is made with."""
+"""The certificate files of a TLS connection."""
 
 import ssl
 from collections.abc import Callable, Mapping
@@ -8,13 +8,13 @@ from catalog.errors import StoreUnavailable
 
 
 def require_files(options: Mapping[str, Any]) -> None:
-    """Look into the files that a connection string's options name; PyMongo ends in a traceback where one is wrong.
+    """Check the files named in a connection string's options, as PyMongo fails with a traceback if one is bad.
 
     Attributes:
         options: by name in lower case.
 
     Raises:
-        StoreUnavailable: one cannot be read, or holds something else.
+        StoreUnavailable: a file cannot be read or is not what the option needs.
     """
     context = ssl.create_default_context()
     password = options.get("tlscertificatekeyfilepassword", "")
@@ -33,7 +33,7 @@ def _require(options: Mapping[str, Any], name: str, load: Callable[[str], None],
         return
     try:
         load(path)
-    except OSError as error:  # ssl.SSLError is one, too
+    except OSError as error:  # includes ssl.SSLError
         reason = content if isinstance(error, ssl.SSLError) else error.strerror
         raise StoreUnavailable(
             f"The file {path}, {name} in MONGODB_URI, cannot be used: {reason}", "Set it to the right file"

@@ -1,4 +1,4 @@
-"""Transactions, tried again where that helps."""
+"""Transactions, retried if that can help."""
 
 import time
 from collections.abc import Callable
@@ -28,10 +28,10 @@ CLOSE_S = 0.5
 
 
 class Session:
-    """Makes transactions, one after the other.
+    """Runs transactions, one after the other.
 
     Attributes:
-        name: what names it, for `store.holder.end_session`.
+        name: its id, for `store.holder.end_session`.
     """
 
     def __init__(self, db: Database[Document], name: str | None, session: ClientSession) -> None:
@@ -40,13 +40,13 @@ class Session:
         self.name = Binary.from_uuid(session.session_id["id"].as_uuid())
 
     def transaction(self, work: Callable[[Transaction], Result]) -> Result:
-        """Do some work, perhaps more than once, in a transaction that sees one snapshot and is kept by a majority.
+        """Run `work` in a transaction, again if necessary, and return its result. Reads see one snapshot.
 
-        As PyMongo's `with_transaction`, which tries for two minutes whatever happens: an election may take long, but
-        where no server at all can be reached for AWAY_S there is none.
+        Like PyMongo's `with_transaction`, this retries for two minutes, as an election may take long; but if no server
+        at all can be reached for AWAY_S, there is no election to wait for. Commits have write concern majority.
 
         Raises:
-            StoreUnavailable: MongoDB is away, or others were in the way all the time.
+            StoreUnavailable: MongoDB is unavailable, or every attempt conflicted with other transactions.
         """
         with translated():
             return self._tried(work)
@@ -79,13 +79,13 @@ class Session:
 
 
 def _of_driver(error: BaseException) -> BaseException:
-    """The driver's error behind one that was translated, which says whether another try helps."""
+    """The driver's error behind a translated one; it says whether a retry can help."""
     cause = error.__cause__
     return cause if isinstance(error, AnalyticsError) and isinstance(cause, PyMongoError) else error
 
 
 def _commit(session: ClientSession, deadline: float) -> bool:
-    """Commit; False where the whole transaction has to be tried again."""
+    """Commit; False if the whole transaction has to be retried."""
     while True:
         begin = time.monotonic()
         try:
@@ -107,11 +107,11 @@ def _is_transient(error: BaseException) -> bool:
 
 
 _away_since: "WeakKeyDictionary[MongoClient[Any], float]" = WeakKeyDictionary()
-"""A loader writes with two sessions: what one has waited for, the other need not wait for again."""
+"""Since when each client's server has been unreachable: a loader's two sessions wait together, not in turn."""
 
 
 def _is_reachable(client: MongoClient[Any], since: float) -> bool:
-    """Whether some server answers, primary or not; waits for one until it has been away for AWAY_S."""
+    """Whether any server answers, primary or not; waits until none has answered for AWAY_S."""
     deadline = _away_since.setdefault(client, since) + AWAY_S
     while (left := deadline - time.monotonic()) > 0:
         try:

@@ -1,8 +1,8 @@
-"""Learn of a new data version within a second: a change stream on the status documents, read by Motor.
+"""Reports a new data version within a second: a change stream on the status documents, read with Motor.
 
-Motor stays behind this module; PyMongo's own `AsyncMongoClient` has the same calls and can replace it here.
-The stream answers at least every BEAT_MS even when nothing happens, so its silence means that what it
-said last can no longer be trusted.
+Only this module uses Motor; PyMongo's own `AsyncMongoClient` has the same calls and could replace it.
+The stream returns at least every BEAT_MS even if nothing happens, so after a silence its last report can no
+longer be trusted.
 """
 
 import asyncio
@@ -25,12 +25,12 @@ RETRY_S = 0.5
 
 
 class Watcher:
-    """Follows some documents of a collection from a thread of its own. Start it after a fork.
+    """Follows some documents of a collection in its own thread. Start it after a fork.
 
     Attributes:
-        uri: gives the connection string; asked each time that the stream is opened.
-        changes: how often they were told anew; waiting for a greater number is waiting for news.
-        heard: when the stream last said something, if only that nothing has changed, as a time of `monotonic`.
+        uri: returns the connection string; called whenever the stream is opened.
+        changes: the number of changes so far; waiting for a larger number is waiting for the next change.
+        heard: when the stream last returned, even without a change (`monotonic`).
     """
 
     def __init__(self, uri: Callable[[], str], database: str, collection: str, ids: Mapping[str, str]) -> None:
@@ -44,17 +44,17 @@ class Watcher:
         self._thread.start()
 
     def current(self) -> Sequence[Mapping[str, Any]]:
-        """The documents as they are now; none where that is not known: ask the database then."""
+        """The current documents; empty if they are not known for sure: then ask the database."""
         return self._documents if time.monotonic() - self.heard < SILENCE_S else ()
 
     def wait(self, seen: int, timeout_s: float) -> int:
-        """Wait until `changes` is greater than `seen`, or until the time is over; gives `changes`."""
+        """Wait until `changes` is greater than `seen` or the time is over; returns `changes`."""
         with self._news:
             self._news.wait_for(lambda: self.changes > seen, timeout_s)
             return self.changes
 
     def close(self) -> None:
-        """End the thread."""
+        """Stop the thread."""
         self._stop.set()
         self._thread.join(timeout=5)
 
@@ -64,7 +64,7 @@ class Watcher:
         except RuntimeError:
             if threading.main_thread().is_alive():
                 raise
-            # the interpreter ends, and Motor's own threads have ended before this one
+            # the interpreter is shutting down, and Motor's threads have ended already
 
     async def _follow(self) -> None:
         while not self._stop.is_set():
@@ -83,12 +83,10 @@ class Watcher:
     async def _listen(self, collection: Any) -> None:
         only = [{"$match": {"documentKey._id": self._ids}}]
         async with collection.watch(only, max_await_time_ms=BEAT_MS, comment=COMMENT) as stream:
-            await stream.try_next()  # opens it: from here on no change is missed
+            await stream.try_next()  # opens the stream: from here on no change is missed
             self._tell(await self._read(collection))
             client = collection.database.client
-            primary = (
-                client.primary
-            )  # a stream outlives its server's stepping down, and says nothing where it is cut off
+            primary = client.primary  # a stream outlives its primary's step-down, and is silent if cut off
             while not self._stop.is_set() and stream.alive:
                 if client.primary != primary:
                     self.heard = -SILENCE_S
@@ -98,7 +96,7 @@ class Watcher:
                 self.heard = time.monotonic()
 
     async def _read(self, collection: Any) -> Sequence[Mapping[str, Any]]:
-        """All of them as of one moment: they are small and few, and only together do they tell the version."""
+        """All documents as of one moment: they are small and few, and the version is the sum of theirs."""
         found = collection.with_options(read_concern=ReadConcern("snapshot")).find({"_id": self._ids}, comment=COMMENT)
         documents: Sequence[Mapping[str, Any]] = await found.to_list(None)
         return documents

@@ -1,4 +1,4 @@
-"""Writes, which are made in a transaction, or as single operations outside of any. They carry what reads carry."""
+"""Writes, in a transaction or as single operations. They add what reads add (`store.reads`)."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -16,17 +16,17 @@ _THERE = 48
 
 
 class Writes(Reads):
-    """Reads and writes. Every write raises DuplicateKey where a document of that key is there."""
+    """Reads and writes. Every write raises DuplicateKey if a document with that key exists."""
 
     def insert(self, collection: str, documents: Sequence[Any]) -> None:
-        """Insert documents, in their order."""
+        """Insert documents, in order."""
         with self._call() as given:
             self._db[collection].insert_many(documents, **given)
 
     def insert_past_validator(self, collection: str, documents: Sequence[Any]) -> None:
-        """Insert encoded documents that surely are what the validator allows.
+        """Insert encoded documents that are known to be valid.
 
-        The driver's `insert_many` looks at each document and spends 2 us on it, where the command alone takes 0.3.
+        The driver's `insert_many` inspects each document, which takes 2 us; the command alone takes 0.3.
         """
         command = {"insert": collection, "documents": documents, "ordered": True, "bypassDocumentValidation": True}
         with self._call() as given:
@@ -35,17 +35,17 @@ class Writes(Reads):
                 raise BulkWriteError(reply)
 
     def update(self, collection: str, condition: Condition, change: Change, *, upsert: bool = False) -> UpdateResult:
-        """Change the first document that meets a condition; `upsert` makes one where there is none."""
+        """Update the first document that matches a condition; `upsert` creates it if there is none."""
         with self._call() as given:
             return self._db[collection].update_one(condition, change, upsert=upsert, **given)
 
     def update_all(self, collection: str, condition: Condition, change: Change) -> None:
-        """Change every document that meets a condition."""
+        """Update every document that matches a condition."""
         with self._call() as given:
             self._db[collection].update_many(condition, change, **given)
 
     def upsert_each(self, collection: str, changes: Sequence[tuple[Condition, Change]]) -> int:
-        """Change one document for each condition, and make those that are not there; gives how many these were."""
+        """Update one document per condition, creating missing ones; returns how many were created."""
         updates = [UpdateOne(condition, change, upsert=True) for condition, change in changes]
         with self._call() as given:
             return self._db[collection].bulk_write(updates, **given).upserted_count
@@ -53,7 +53,7 @@ class Writes(Reads):
     def find_and_update(
         self, collection: str, condition: Condition, change: Change, *, upsert: bool = False, former: bool = False
     ) -> Document | None:
-        """Change the first document that meets a condition; gives it as it is afterwards, or as it was before."""
+        """Update the first document that matches a condition; returns its new or, with `former`, its old version."""
         which = ReturnDocument.BEFORE if former else ReturnDocument.AFTER
         with self._call() as given:
             found: Document | None = self._db[collection].find_one_and_update(
@@ -62,17 +62,17 @@ class Writes(Reads):
             return found
 
     def delete(self, collection: str, condition: Condition) -> int:
-        """Delete the documents that meet a condition; gives how many they were."""
+        """Delete the documents that match a condition; returns their number."""
         with self._call() as given:
             return self._db[collection].delete_many(condition, **given).deleted_count
 
 
 class Transaction(Writes):
-    """What is read and written here is kept as a whole or not at all. Given to the work of `Store.transaction`."""
+    """Reads and writes that take effect completely or not at all; the argument of `Store.transaction`'s work."""
 
 
 class Outside(Writes):
-    """Single operations, each by itself. Where no server is known they give up after the store's patience."""
+    """Single operations. If no server is known, they give up after the store's patience."""
 
     def __init__(self, find_server: Callable[[], None], db: Database[Document], name: str | None) -> None:
         super().__init__(db, name)
@@ -85,7 +85,7 @@ class Outside(Writes):
             yield given
 
     def estimate(self, collection: str) -> int:
-        """About how many documents there are: read from the collection's metadata."""
+        """The approximate number of documents, from the collection's metadata."""
         with self._call() as given:
             return self._db[collection].estimated_document_count(comment=given["comment"])
 
@@ -100,12 +100,12 @@ class Outside(Writes):
             return self._db.client.admin.command(command, value, **options, **given)
 
     def collections(self) -> dict[str, Document]:
-        """The options of each collection."""
+        """The collections by name, each with its options."""
         with self._call() as given:
             return {info["name"]: info.get("options", {}) for info in self._db.list_collections(**given)}
 
     def make_collection(self, name: str, **options: Any) -> None:
-        """Make a collection, unless another process has been quicker."""
+        """Create a collection, unless it exists already."""
         with self._call() as given, suppress(CollectionInvalid):
             try:
                 self._db.create_collection(name, **options, **given)
@@ -114,7 +114,7 @@ class Outside(Writes):
                     raise
 
     def indexes(self, collection: str) -> Mapping[str, Any]:
-        """The indexes by name."""
+        """The indexes of a collection, by name."""
         with self._call() as given:
             return self._db[collection].index_information(**given)
 
@@ -126,7 +126,7 @@ class Outside(Writes):
     def make_indexes(
         self, collection: str, models: Sequence[tuple[Sequence[tuple[str, int]], Mapping[str, Any]]]
     ) -> None:
-        """Build indexes, given by their keys and options, in one pass over the collection."""
+        """Create indexes, each given by its keys and options, in one pass over the collection."""
         with self._call() as given:
             self._db[collection].create_indexes(
                 [IndexModel(list(keys), **options) for keys, options in models], **given

@@ -1,4 +1,4 @@
-"""Fixtures: the embedded server, a database of its own for whoever asks, and samples."""
+"""Fixtures: the embedded server, new databases, and samples."""
 
 import gc
 import os
@@ -19,20 +19,20 @@ from tests.support.places import ROOT, SAMPLE_ROWS
 
 
 def pytest_configure() -> None:
-    """Do not begin beside a `.env`: the commands that are tested would use its database."""
+    """Refuse to run beside a `.env`: the tested commands would use its database."""
     if (ROOT / DOTENV).exists():
         pytest.exit(f"Move {ROOT / DOTENV} away: the commands that are tested would read it.", returncode=2)
 
 
 def pytest_collection_finish() -> None:
-    """Keep the collector away from what is imported and collected by now: it takes a tenth of the unit tests' time."""
+    """Exempt everything imported so far from garbage collection, which takes a tenth of the unit tests' time."""
     gc.collect()
     gc.freeze()
 
 
 @pytest.fixture
 def set_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Mapping[str, str]], None]:
-    """Sets exactly these settings, in an empty working folder; may be called again."""
+    """A function that sets exactly the given settings, in an empty working folder; it may be called again."""
     names = {name for kind in ALL for _, each in settings_of(kind) for name in (each.name, each.file) if name}
     monkeypatch.chdir(tmp_path)
 
@@ -61,7 +61,7 @@ def server(data_dir: Path) -> Iterator[Store]:
 
 @pytest.fixture
 def store(server: Store, data_dir: Path) -> Iterator[Store]:
-    """A store on an empty database of its own, dropped afterwards."""
+    """A store on a new database, dropped afterwards."""
     with Store(Settings(database=f"test-{uuid.uuid4().hex[:8]}", data_dir=data_dir)) as fresh:
         yield fresh
         fresh.client.drop_database(fresh.settings.database)
@@ -77,7 +77,7 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def loaded(server: Store, data_dir: Path, sample: Path) -> Iterator[Store]:
-    """A store whose database holds the sample. For reading only."""
+    """A store whose database contains the sample; read-only."""
     with Store(Settings(database="loaded", data_dir=data_dir)) as filled:
         load(filled, sample, Options(), 0.01, lambda done, total: None)
         yield filled
@@ -85,6 +85,6 @@ def loaded(server: Store, data_dir: Path, sample: Path) -> Iterator[Store]:
 
 @pytest.fixture
 def environment(data_dir: Path, server: Store) -> dict[str, str]:
-    """The environment for a command of ours: this run's server, a database of its own, nothing of the caller's."""
+    """The environment for one of our commands: this run's server, a new database, nothing of the caller's."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
     return kept | {"DATA_DIR": str(data_dir), "MONGODB_DATABASE": f"test-{uuid.uuid4().hex[:8]}"}

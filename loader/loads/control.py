@@ -204,7 +204,7 @@ class _Comparison:
             self._compare(of_transaction, ids[rows], stored[of_transaction][at], columns[name][rows])
         mine = stored.mine[at]
         profiles, customers = profile_id(columns)[rows], stored["customer_id"][at]
-        right = np.where(customers == profiles, profiles, ids[rows])  # of its own, or as another load has made it
+        right = np.where(customers == profiles, profiles, ids[rows])  # a customer of its own, or a profile
         self._compare("customer_id", ids[rows], customers, right)
         for id_, why in stored.malformed:
             self._control.add(1, f"transaction {id_}: {why}")
@@ -234,7 +234,7 @@ class _Comparison:
         if not there.all():
             control.add(int(np.count_nonzero(~there)), f"transaction {ids[~there][0]} is missing")
         right = self._load["counts"]["inserted"] - self._load.get("adopted", 0)
-        mine = int(own[~np.isin(ids, self._noted)].sum())  # noted ones become its own whenever another load is removed
+        mine = int(own[~np.isin(ids, self._noted)].sum())  # recorded rows can be adopted at any time
         control.add(int(mine != right), f"transactions that this load inserted: {mine}, {right} expected")
         self._compare_noted(ids, ids[there & (own == 0)])
 

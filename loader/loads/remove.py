@@ -83,7 +83,7 @@ def remove(store: Store, load_id: str, progress: Callable[[int, int], None]) -> 
             removal.removed = removal.kept.pop(load_id, 0) + removal.removed
             progress(min(removal.removed + removal.kept.total(), total), total)
             if outside.find_one(STATUS.name, {"_id": LANES}, {"_id": 1}):
-                time.sleep(time.monotonic() - begin)  # so that a load beside comes to its turn before it gives up
+                time.sleep(time.monotonic() - begin)  # lets a concurrent load take its turn before it gives up
             begin = time.monotonic()
         for name in (QUARANTINE.name, REPEATS.name):
             while session.transaction(partial(_delete_some, store, ours, name)):

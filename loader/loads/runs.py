@@ -64,7 +64,7 @@ def runs_of(load: Document, vocabulary: Vocabulary, renames: Sequence[Document],
         return [
             Run(offset, line, DATE.code(load["updated_at"]) + 1, _renamed_back(vocabulary, renames), is_noted=False)
         ]
-    by_offset = {run["offset"]: run for run in load["runs"]}  # of several from one checkpoint only the last wrote
+    by_offset = {run["offset"]: run for run in load["runs"]}  # of several from one checkpoint, only the last wrote
     return [
         Run(
             run["offset"],

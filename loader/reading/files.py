@@ -233,7 +233,7 @@ def _check_text(path: Path, block: bytes) -> None:
         raise FileRefused(str(path), "byte 0", "the file is a ZIP archive, perhaps an Excel workbook", remedy)
     if block.startswith(_UTF16):
         raise FileRefused(str(path), "byte 0", "the file is encoded in UTF-16", "Save it as UTF-8")
-    nul = block.find(b"\0", 0, 100)  # so early it stands in the header, which is longer
+    nul = block.find(b"\0", 0, 100)  # this early it is in the header, which is longer
     if nul >= 0:
         raise FileRefused(
             str(path), f"byte {nul}", "the file is encoded in UTF-16, or is not a text file", "Save it as CSV in UTF-8"

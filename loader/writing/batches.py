@@ -20,9 +20,7 @@ from datetime import UTC, datetime
 from threading import Lock
 from typing import Any, NamedTuple
 
-import bson
 import numpy as np
-from bson.codec_options import CodecOptions
 
 from catalog.collections import CUSTOMERS, QUARANTINE, STATUS, TRANSACTIONS
 from catalog.errors import LoadError
@@ -34,11 +32,13 @@ from loader.loads.report import CONFLICT, LoadReport
 from loader.reading.clean import Clean, Ints, Refused
 from loader.reading.files import Chunk
 from loader.reading.members import NewMember
-from loader.writing.documents import Encoded, encode, profile, profile_ids
+from loader.writing.documents import encode, profile, profile_ids
 from loader.writing.turns import Behind, Stopped, Turns
 from pipelines.state.directory import period_names
 from pipelines.state.lanes import lane_id
 from pipelines.state.members import noting
+from store.bson.elements import decode
+from store.bson.to_documents import Encoded
 from store.client import Session, Store, Transaction, any_of
 from store.faults import DuplicateKey
 
@@ -175,7 +175,7 @@ class _Lane:
         for row, transaction_id in enumerate(ids):
             if not (there := known.get(transaction_id)):
                 new.append(row)
-            elif _content(there) != _content(_decode(batch.transactions[row])):
+            elif _content(there) != _content(decode(batch.transactions[row].raw)):
                 refused.append(_conflict(batch, row, transaction_id))
             elif there["load_id"] != self._writer.report.load_id:
                 repeated.append(transaction_id)
@@ -190,10 +190,10 @@ class _Lane:
         def write(transaction: Transaction) -> None:
             nonlocal tries, counted
             tries += 1
-            turns.leave(number)  # the try before
+            turns.leave(number)  # from the previous attempt
             turns.enter(number, alone=tries > 1)
             if counted is not self._writer.report and self._is_committed(transaction, batch, counted):
-                raise _Committed  # the answer to an earlier try of this commit was lost
+                raise _Committed  # the reply to an earlier attempt of this commit was lost
             if looks or self._writer.by_profile:
                 take_turn(self._store, transaction)
             settled = self._settle(transaction, batch) if looks else Settled(range(len(batch.transactions)))
@@ -217,7 +217,7 @@ class _Lane:
         report.seconds = self._writer.seconds()
         present = len(batch.transactions) - len(settled.new) - len(settled.refused)
         reasons = Counter(each.reason for each in (*batch.clean.refused, *settled.refused))
-        if batch.released:  # these rows were read before, counted as conflicts, and what they lack with them
+        if batch.released:  # these rows, and their missing values, were counted before, as conflicts
             reasons[CONFLICT] -= len(batch.transactions)
             report.add(0, len(settled.new), present, reasons, {})
             report.reasons = +report.reasons
@@ -336,10 +336,6 @@ def _content(document: dict[str, Any]) -> dict[str, Any]:
     """The content of a transaction, without its load and customer; missing fields are unknown."""
     said = {name: value for name, value in document.items() if name not in ("load_id", "customer_id")}
     return {**PURCHASES.absent, **said}
-
-
-def _decode(document: Encoded) -> dict[str, Any]:
-    return bson.decode(document.raw, CodecOptions(tz_aware=True))
 
 
 def _quarantined(refused: Refused, report: LoadReport) -> dict[str, Any]:

@@ -54,7 +54,7 @@ def claim(store: Store, found: Survey, options: Options, session: Session, lanes
         document = {"_id": load_id, **named, **beginning, **mine}
         outside.update(LOADS.name, {"_id": load_id}, {"$setOnInsert": document}, upsert=True)
     else:
-        is_mine = state["holder"] == mine["holder"]  # an earlier try of this very process
+        is_mine = state["holder"] == mine["holder"]  # an earlier attempt of this very process
         if state["status"] == LoadStatus.RUNNING and not is_mine and is_alive(state["holder"], state["updated_at"]):
             raise _held(state)
         end_session(store, state["session"])

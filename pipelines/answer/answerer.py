@@ -92,6 +92,12 @@ class Answerer:
         if self._shelf and self._keeper is None:
             self._keeper = Keeper(self._store, self.known, self._shelf)
 
+    @property
+    def has_columns(self) -> bool:
+        """Whether all fresh months are in memory, as of the directory read last."""
+        last = self.known.last
+        return bool(self._shelf and last and self._shelf.is_full(last))
+
     def resolve(
         self, query: Query, parameters: Parameters, allowed: Collection[str] | None = None, *, ask_anew: bool = False
     ) -> tuple[Question, Directory]:
@@ -105,9 +111,21 @@ class Answerer:
             StoreUnavailable: MongoDB cannot be reached.
         """
         now = self.known.now(ask_anew=ask_anew)
+        return self.question(query, parameters, now, allowed), now
+
+    def question(
+        self, query: Query, parameters: Parameters, now: Directory, allowed: Collection[str] | None = None
+    ) -> Question:
+        """The same where the directory is known already."""
         question = ask(query, parameters, now.vocabulary, allowed)
         check_groups(question, now)
-        return question, now
+        return question
+
+    def in_memory(self, question: Question, now: Directory, timer: Timer) -> Answer | None:
+        """The answer without MongoDB, as of a directory that is vouched for; None where the columns do not have it."""
+        kept = self._kept(now.version, [question])
+        given = self._from_columns([question], now, kept, timer)
+        return given[0].answer if given else None
 
     def answer(self, questions: Sequence[Question], timer: Timer, now: Directory | None = None) -> list[Answer]:
         """The exact answers, all as of one moment. The timer gets `plan`, `mongo`, `compute` and `shape`.

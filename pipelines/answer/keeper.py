@@ -9,7 +9,7 @@ from pipelines.derived.columns import Columns
 from pipelines.derived.pages import read_whole_pages
 from pipelines.plan.whole import NotWhole
 from pipelines.resident.shelf import Months, Shelf
-from pipelines.state.version import Directory
+from pipelines.state.version import EMPTY, Directory
 from store.client import Store
 
 log = logging.getLogger(__name__)
@@ -28,6 +28,7 @@ class Keeper:
 
     def __init__(self, store: Store, known: Known, shelf: Shelf) -> None:
         self._store, self._known, self._shelf = store, known, shelf
+        self._told = EMPTY
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="columns", daemon=True)
         self._thread.start()
@@ -65,7 +66,13 @@ class Keeper:
         except NotWhole as error:
             self._known.distrust(directory, error.periods)
             return False
-        return self._shelf.is_full(self._known.now())
+        now = self._known.now()
+        is_full = self._shelf.is_full(now)
+        if is_full and now.version != self._told:
+            self._told = now.version
+            months, size = len(self._shelf.resident(now).months), self._shelf.nbytes >> 20
+            log.info("%d months are in memory as columns, %d MB", months, size)
+        return is_full
 
     def _read(self, directory: Directory, months: Months) -> Columns:
         expected = {month: (directory.months[month].rows, built) for month, built in months.items()}

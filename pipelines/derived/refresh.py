@@ -9,8 +9,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from bson.raw_bson import RawBSONDocument
-
 from catalog.calendar import Grain, Period, parse
 from catalog.collections import PAGES, PERIODS, REFRESH, ROLLUPS, STATUS
 from catalog.dimensions import day_number, day_of
@@ -22,6 +20,7 @@ from pipelines.derived.slices import of_month, of_year
 from pipelines.plan.whole import NotWhole
 from pipelines.state.directory import as_built, bump_builds, read_directory, record
 from pipelines.state.lanes import fold_lanes
+from store.bson.to_documents import Encoded
 from store.client import Document, Reads, Session, Store, Transaction
 from store.holder import end_session, is_alive, myself
 
@@ -45,7 +44,7 @@ class Built:
     changed: int
     rows: int
     counts: Mapping[str, bytes]
-    slices: list[RawBSONDocument]
+    slices: list[Encoded]
     pages: list[Document]
 
 

@@ -8,9 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-import bson
 import numpy as np
-from bson.codec_options import CodecOptions
 from bson.errors import BSONError
 from bson.int64 import Int64
 
@@ -18,16 +16,15 @@ from catalog.collections import Collection
 from catalog.dimensions import day_of
 from catalog.kinds import NULL
 from catalog.purchases import PURCHASES
-from pipelines.derived.columns import Array, is_text, read_labels, read_replies, take
+from pipelines.derived.columns import Array
+from store.bson.elements import decode
+from store.bson.reply import Reply
+from store.bson.to_columns import Walk
 from store.client import Document, Reads
 
-_INT32, _INT64, _DATE, _STRING, _NULL = 0x10, 0x12, 0x09, 0x02, 0x0A
 _LOAD = "load_id"
-_DAY_MS = 86_400_000
-_AWARE: CodecOptions[Document] = CodecOptions(tz_aware=True)
 _ENUMERATED = {each.field: each for each in PURCHASES.stored if each.bson == "string"}
 _TYPES = {"int": int, "long": Int64, "date": datetime, "string": str, "null": type(None)}
-_NUMBERS = {"int": (_INT32, "<i4"), "long": (_INT64, "<i8"), "date": (_DATE, "<i8")}
 
 
 @dataclass(frozen=True)
@@ -54,7 +51,7 @@ class Rows:
 def read_rows(reads: Reads, collection: Collection, ids: Document, load_id: str = "") -> Rows:
     """The documents whose `_id` meets a condition."""
     find = {"find": collection.name, "filter": ids, "sort": {"_id": 1}}
-    parts = read_replies(reads, find, lambda reply, starts: _decode(reply, starts, collection, load_id))
+    parts = reads.replies(find, lambda reply: _decode(reply, collection, load_id))
     names = [name for name in collection.properties if name != _LOAD]
     fields = {name: np.concatenate([np.empty(0, np.int64), *(part[name] for part in parts)]) for name in names}
     mine = np.concatenate([np.empty(0, bool), *(part.mine for part in parts)])
@@ -64,68 +61,51 @@ def read_rows(reads: Reads, collection: Collection, ids: Document, load_id: str 
     return Rows(fields, mine, [each for part in parts for each in part.malformed])
 
 
-def _decode(reply: bytes, starts: Array, collection: Collection, load_id: str) -> Rows:
+def _decode(reply: Reply, collection: Collection, load_id: str) -> Rows:
     """The columns of one reply."""
-    order = _order(reply, int(starts[0]), collection)
-    ends = starts + take(reply, starts, "<i4") - 1
-    limit = int(ends[-1])
-    right = np.ones(len(starts), bool)
-    mine = np.zeros(len(starts), bool)
-    at = starts + 4
+    walk = Walk(reply)
     columns: dict[str, Array] = {}
-    for name in order:
-        values, ok, length = _values(reply, at, collection, name)
+    mine = np.zeros(len(reply.starts), bool)
+    for name in _order(reply, collection):
+        walk.to(name)
         if name == _LOAD:
-            mine = is_text(reply, at + len(name) + 6, load_id.encode() + b"\0")
+            mine = walk.equals(load_id)
+        elif name in _ENUMERATED:
+            columns[name] = walk.labels(_ENUMERATED[name].members)
         else:
-            columns[name] = values
-        right &= ok
-        at = np.minimum(at + length, limit)
-    right &= at == ends
+            columns[name] = _numbers(walk, collection.properties[name])
+    right = walk.right & walk.ended
     if right.all():
         return Rows(columns, mine)
-    return _with_others(reply, starts[~right], collection, load_id, columns, mine, right)
+    return _with_others(reply, collection, load_id, columns, mine, right)
 
 
-def _order(reply: bytes, start: int, collection: Collection) -> tuple[str, ...]:
+def _order(reply: Reply, collection: Collection) -> tuple[str, ...]:
     """The order of the first document's fields, if they are those of the collection."""
-    first = next(_documents(reply, np.array([start]), []), {})
+    first = next(_documents(Reply(reply.data, reply.starts[:1]), []), {})
     return tuple(first if first.keys() == collection.properties.keys() else collection.properties)
 
 
-def _values(reply: bytes, at: Array, collection: Collection, name: str) -> tuple[Array, Array, Array]:
-    """The field at each position: its values, whether its name and value are valid, and its length."""
-    text = name.encode() + b"\0"
-    after = at + len(text) + 1
-    if name in _ENUMERATED:
-        codes, lengths = read_labels(reply, after, _ENUMERATED[name].members)
-        return codes, is_text(reply, at, bytes([_STRING]) + text) & (codes >= 0), lengths + len(text) + 1
-    if name == _LOAD:
-        lengths = np.maximum(take(reply, after, "<i4").astype(np.int64), 0)
-        return lengths, is_text(reply, at, bytes([_STRING]) + text), lengths + len(text) + 5
-    schema = collection.properties[name]
-    allowed = schema["bsonType"] if isinstance(schema["bsonType"], list) else [schema["bsonType"]]
-    kind, form = _NUMBERS[allowed[0]]
-    values = take(reply, after, form).astype(np.int64)
-    right = is_text(reply, at, bytes([kind]) + text)
-    length = len(text) + 1 + np.dtype(form).itemsize
-    empty = is_text(reply, at, bytes([_NULL]) + text) if "null" in allowed else np.zeros(len(at), bool)
+def _numbers(walk: Walk, schema: Mapping[str, Any]) -> Array:
+    """A field that is a number or a date."""
+    kind, *others = _kinds(schema)
+    values, known = walk.numbers(kind, or_null="null" in others)
     if "minimum" in schema:
-        right &= values >= schema["minimum"]
+        walk.right &= ~known | (values >= schema["minimum"])
     if "maximum" in schema:
-        right &= values <= schema["maximum"]
-    return np.where(empty, NULL, values), right | empty, np.where(empty, len(text) + 1, length)
+        walk.right &= ~known | (values <= schema["maximum"])
+    return values
 
 
 def _with_others(
-    reply: bytes, starts: Array, collection: Collection, load_id: str, columns: dict[str, Array], mine: Array,
-    right: Array,
-) -> Rows:  # fmt: skip
+    reply: Reply, collection: Collection, load_id: str, columns: dict[str, Array], mine: Array, right: Array
+) -> Rows:
     """The columns, with documents of another form decoded one by one."""
+    others = Reply(reply.data, [start for start, ok in zip(reply.starts, right.tolist(), strict=True) if not ok])
     malformed: list[tuple[Any, str]] = []
     found: list[dict[str, int]] = []
     theirs: list[bool] = []
-    for document in _documents(reply, starts, malformed):
+    for document in _documents(others, malformed):
         if why := fault(collection, document):
             malformed.append((document.get("_id"), why))
             continue
@@ -138,10 +118,10 @@ def _with_others(
     return Rows(joined, np.concatenate([mine[right], np.array(theirs, bool)]), malformed)
 
 
-def _documents(reply: bytes, starts: Array, malformed: list[tuple[Any, str]]) -> Iterator[Document]:
-    for at in starts.tolist():
+def _documents(reply: Reply, malformed: list[tuple[Any, str]]) -> Iterator[Document]:
+    for document in reply.documents():
         try:
-            yield bson.decode(reply[at : at + int.from_bytes(reply[at : at + 4], "little")], _AWARE)
+            yield decode(document)
         except BSONError as error:
             malformed.append(("?", f"unreadable ({error})"))
 
@@ -157,13 +137,18 @@ def fault(collection: Collection, document: Mapping[str, Any]) -> str:
         if "enum" in schema:
             right = value in schema["enum"]
         else:
-            kinds = schema["bsonType"] if isinstance(schema["bsonType"], list) else [schema["bsonType"]]
-            right = type(value) in {_TYPES[kind] for kind in kinds}
+            right = type(value) in {_TYPES[kind] for kind in _kinds(schema)}
             if right and isinstance(value, int):
                 right = schema.get("minimum", value) <= value <= schema.get("maximum", value)
         if not right:
             return f"{name} {value!r}"
     return ""
+
+
+def _kinds(schema: Mapping[str, Any]) -> list[str]:
+    """The BSON types that are allowed."""
+    kinds = schema["bsonType"]
+    return kinds if isinstance(kinds, list) else [kinds]
 
 
 def _number(name: str, value: Any) -> int:

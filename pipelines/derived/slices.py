@@ -6,13 +6,10 @@ array of `{k, n, p, r}`: code, transactions, priced transactions, cents. Empty c
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
-from itertools import combinations, pairwise
+from itertools import combinations
 from typing import Any
 
-import bson
 import numpy as np
-from bson.raw_bson import RawBSONDocument
 
 from catalog.calendar import Grain, Period
 from catalog.dimensions import date_of, day_number, day_of
@@ -21,6 +18,8 @@ from catalog.measures import Parts
 from catalog.purchases import DATE, PURCHASES
 from pipelines.derived.columns import Array, Columns
 from pipelines.plan.rollups import ALL, TOTAL
+from store.bson.elements import elements, framed, nested
+from store.bson.to_documents import Encoded, arrays
 
 EXACT = 2**53
 """Doubles add whole numbers exactly below this, and numpy's `bincount` adds doubles."""
@@ -39,7 +38,7 @@ class Slices:
         counts: how many transactions each code has, as `Counts.packed`.
     """
 
-    documents: list[RawBSONDocument]
+    documents: list[Encoded]
     cells: int
     counts: Mapping[str, bytes]
 
@@ -122,7 +121,7 @@ def _added(one: Array, other: Array) -> Array:
 
 
 class _Layout:
-    """All cells of a period as BSON, one after another, with the positions of those of each slice and dimension.
+    """All cells of a period as BSON, those of each slice and dimension one after another.
 
     Attributes:
         count: how many there are.
@@ -144,14 +143,14 @@ class _Layout:
                 sizes.append(np.diff(starts, append=len(members)))
         columns = np.concatenate(parts, axis=1)
         self.count = columns.shape[1]
-        self._bytes, ends = _encode(columns, np.concatenate(sizes))
-        self._at = dict(zip(tables, pairwise([0, *ends.tolist()]), strict=True))
+        fields = zip(("int", "int", "int", "long"), "knpr", columns, strict=True)
+        self._cells = dict(zip(tables, arrays(np.concatenate(sizes), *fields), strict=True))
 
     def members(self, of: str) -> Iterator[int]:
         """The members that occur."""
-        return (member for name, by, member in self._at if name == of and by == ALL)
+        return (member for name, by, member in self._cells if name == of and by == ALL)
 
-    def slice(self, of: str, member: int, period: Period) -> RawBSONDocument:
+    def slice(self, of: str, member: int, period: Period) -> Encoded:
         """A slice as the document that is stored."""
         is_day = period.grain is Grain.DAY
         dimension, stored = (ALL, 0) if is_day else (of, member)
@@ -159,13 +158,9 @@ class _Layout:
             "_id": slice_id(dimension, stored, period), "period": period.name,
             "start": day_of(day_number(period.start)), "dimension": dimension, "member": stored,
         }  # fmt: skip
-        arrays = []
-        for by in self._by[of]:
-            begin, end = self._at[of, by, member]
-            name = TOTAL if by == ALL else by
-            arrays.append(b"\x04" + name.encode() + b"\0" + _framed(self._bytes[begin:end]))
-        body = bson.encode(head)[4:-1] + b"\x03cells\0" + _framed(b"".join(arrays))
-        return RawBSONDocument(_framed(body))
+        tables = ((TOTAL if by == ALL else by, self._cells[of, by, member]) for by in self._by[of])
+        cells = b"".join(nested("array", name, each) for name, each in tables)
+        return Encoded(framed(elements(head) + nested("object", "cells", cells)))
 
 
 def slice_id(dimension: str, member: int, period: Period) -> str:
@@ -173,64 +168,9 @@ def slice_id(dimension: str, member: int, period: Period) -> str:
     return f"{period.name}:{dimension}:{member}"
 
 
-def decode(document: Mapping[str, Any]) -> dict[str, dict[int, Parts]]:
+def read_cells(document: Mapping[str, Any]) -> dict[str, dict[int, Parts]]:
     """The cells of a stored slice by dimension and code."""
     return {
         by: {cell["k"]: Parts(cell["n"], cell["p"], cell["r"]) for cell in cells}
         for by, cells in document["cells"].items()
     }
-
-
-def _framed(body: bytes) -> bytes:
-    return (len(body) + 5).to_bytes(4, "little") + body + b"\0"
-
-
-def _encode(columns: Array, sizes: Array) -> tuple[bytes, Array]:
-    """Cells as elements of BSON arrays of the given sizes; the bytes, and where each array ends.
-
-    Attributes:
-        columns: code, transactions, priced and cents as the rows of a table, the arrays one after another.
-    """
-    starts = np.cumsum(sizes) - sizes
-    positions = np.arange(columns.shape[1]) - np.repeat(starts, sizes)
-    digits = np.ones(len(positions), np.int64)
-    while (longer := positions >= 10**digits).any():
-        digits += longer
-    ends = np.cumsum(digits + _FIXED_BYTES)
-    encoded = np.empty(int(ends[-1]) if len(ends) else 0, np.uint8)
-    for width in range(1, int(digits.max(initial=0)) + 1):
-        here = np.flatnonzero(digits == width)
-        cells = _template(width)[positions[here] - (10 ** (width - 1) if width > 1 else 0)]
-        for name, column in zip("knpr", columns[:, here], strict=True):
-            cells[name] = column
-        size = cells.dtype.itemsize
-        encoded[(ends[here] - size)[:, None] + np.arange(size)] = cells.view(np.uint8).reshape(-1, size)
-    return encoded.tobytes(), ends[np.cumsum(sizes) - 1]
-
-
-_CELL_BYTES = 4 + 3 * (3 + 4) + (3 + 8) + 1
-_FIXED_BYTES = 1 + 1 + _CELL_BYTES
-"""Of an element, but for the digits of its position."""
-
-
-@cache
-def _template(digits: int) -> Array:
-    """The cells whose position in an array has so many digits, all but their numbers."""
-    first = 0 if digits == 1 else 10 ** (digits - 1)
-    numbers = [item for name in "knp" for item in ((f"t{name}", "V3"), (name, "<i4"))]
-    layout = [
-        ("head", "V1"),
-        ("index", f"S{digits}"),
-        ("frame", "V5"),
-        *numbers,
-        ("tr", "V3"),
-        ("r", "<i8"),
-        ("end", "V1"),
-    ]
-    cells = np.zeros(10**digits - first, layout)
-    cells["head"] = np.void(b"\x03")
-    cells["index"] = np.arange(first, 10**digits).astype(f"S{digits}")
-    cells["frame"] = np.void(b"\0" + _CELL_BYTES.to_bytes(4, "little"))
-    for name, kind in (("k", b"\x10"), ("n", b"\x10"), ("p", b"\x10"), ("r", b"\x12")):
-        cells[f"t{name}"] = np.void(kind + name.encode() + b"\0")
-    return cells

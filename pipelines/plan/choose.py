@@ -68,18 +68,18 @@ def _divided(
     if not resident or question.source not in (Source.AUTO, Source.COLUMNS):
         return None, [(first, last)]
     of: dict[bool, list[Range]] = {True: [], False: []}
-    within = months
+    within, rows = months, directory.rows_of(months)
     if len(resident) == len(directory.months):
         of[True].append((first, last))
     else:
         within = tuple(month for month in months if month in resident)
+        rows = sum(directory.months[month].rows for month in within)
         for is_resident, run in groupby(months, key=resident.__contains__):
             one, *others = run
             other = others[-1] if others else one
             of[is_resident].append((max(one.start, first), min(other.last, last)))
     if not of[True]:
         return None, of[False]
-    rows = sum(directory.months[month].rows for month in within)
     return ColumnsRead(tuple(of[True]), within, rows, rows * ROW_US), of[False]
 
 

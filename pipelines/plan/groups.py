@@ -32,11 +32,7 @@ def check_groups(question: Question, directory: Directory) -> None:
 
 def most_groups(question: Question, directory: Directory) -> int:
     """No more groups than this can have transactions: one for each combination, or one for each transaction."""
-    months = [
-        month
-        for month in directory.months
-        if (not question.last or month.start <= question.last) and (not question.first or month.last >= question.first)
-    ]
+    months = directory.months_between(question.first, question.last)
     if not months:
         return 0
     first = max(question.first or months[0].start, months[0].start)
@@ -50,6 +46,6 @@ def most_groups(question: Question, directory: Directory) -> int:
     elif question.interval:
         sizes.append(question.interval.number(last) - question.interval.number(first) + 1)
     combinations = prod(sizes)
-    if any(directory.months[month].stale for month in months):
-        return combinations  # how many transactions there are is known of fresh months only
-    return min(combinations, sum(directory.months[month].rows for month in months))
+    if not directory.stale_months_among(months):  # how many transactions there are is known of fresh months only
+        return min(combinations, directory.rows_of(months))
+    return combinations

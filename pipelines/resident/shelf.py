@@ -84,6 +84,11 @@ class Shelf:
         """Whether every fresh month is here."""
         return len(self.resident(directory).months) == len(fresh_months(directory))
 
+    @property
+    def nbytes(self) -> int:
+        """The size of what is held."""
+        return sum(segment.nbytes for segment in self._segments.values())
+
     def look(self, directory: Directory) -> None:
         """Map the files of segments that are not here as they should be."""
         epoch = directory.version.epoch

@@ -1,10 +1,11 @@
 """The state of the database at one moment, as the planner and the caches see it. Pure."""
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import cached_property
+from itertools import accumulate
 from struct import unpack
 from typing import Any, NamedTuple
 
@@ -129,6 +130,25 @@ class Directory:
         begin = bisect_left(months, first, key=lambda month: month.last) if first else 0
         end = bisect_right(months, last, key=lambda month: month.start) if last else len(months)
         return months[begin:end]
+
+    def stale_months_among(self, months: Sequence[Period]) -> bool:
+        """Whether some of these months are stale."""
+        return bool(self.stale_months) and any(self.months[month].stale for month in months)
+
+    def rows_of(self, months: Sequence[Period]) -> int:
+        """The transactions of months that follow each other in `months`, when they were built."""
+        if not months:
+            return 0
+        before = self._rows_before
+        return before[self._place[months[-1]] + 1] - before[self._place[months[0]]]
+
+    @cached_property
+    def _place(self) -> Mapping[Period, int]:
+        return {month: place for place, month in enumerate(self._ordered)}
+
+    @cached_property
+    def _rows_before(self) -> tuple[int, ...]:
+        return tuple(accumulate((state.rows for state in self.months.values()), initial=0))
 
     @cached_property
     def days(self) -> tuple[date, date] | None:

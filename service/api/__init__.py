@@ -1,1 +1,1 @@
-"""One file an endpoint, and how replies look."""
+"""One module per endpoint, and the form of replies."""

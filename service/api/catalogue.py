@@ -40,7 +40,7 @@ class Catalogue(MethodView):
 
     @blueprint.response(200, CatalogueSchema, examples=real_examples("/v1/queries"))
     def get(self) -> dict[str, Any]:
-        """All queries: what they answer, their parameters and links."""
+        """All queries: their questions, parameters and links."""
         entries = [
             {
                 "slug": query.slug, "title": query.title, "question": query.question, "panel": query.panel.value,

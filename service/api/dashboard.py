@@ -1,4 +1,4 @@
-"""All answers for one set of filters, in one request and as of one moment."""
+"""The answers to all queries for one set of filters, in one request and as of one moment."""
 
 from typing import Any
 
@@ -29,7 +29,7 @@ class DashboardSchema(Document):
 @blueprint.route("")
 @operation(blueprint, DashboardSchema, DashboardParametersSchema, is_conditional=True, example="/v1/dashboard")
 def dashboard(_declared: Any) -> Response:
-    """Every query's answer, all read from one snapshot: they never disagree with each other."""
+    """Every query's answer, all read from one snapshot, so they are consistent with each other."""
     with context().timer.stretch("mongo"):
         ask_anew = wants_present(request.headers.get("Cache-Control", ""))
         directory = current_answerer().known.now(ask_anew=ask_anew)

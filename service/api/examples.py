@@ -1,8 +1,8 @@
 """Real requests and replies, shown in the OpenAPI document.
 
-`examples.json` holds them as the service gave them on a sample of 20,000 purchases, and names the declarations that
-they were made under. A test asks again and compares; where a query, a column or a measure is declared since, or
-REWRITE_EXAMPLES is set, it writes the file anew.
+`examples.json` contains them as the service returned them for a sample of 20,000 purchases, with an id of the
+declarations at that time. A test repeats the requests and compares; if a query, a column or a measure has been declared
+since, or REWRITE_EXAMPLES is set, it rewrites the file.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ MADE_UNDER = EXAMPLES.pop("declared")
 
 
 def declared() -> str:
-    """Names what is declared: the queries, the dimensions and the measures."""
+    """Identifies the declarations: the queries, the dimensions and the measures."""
     queries = [[each.slug, [by.name for by in each.by], each.limit] for each in QUERIES]
     dimensions = [[each.name, each.label, *each.members] for each in PURCHASES.dimensions]
     measures = [[each.name, each.label, each.type] for each in MEASURES]
@@ -29,6 +29,6 @@ def declared() -> str:
 
 
 def real_examples(name: str) -> dict[str, Any] | None:
-    """The OpenAPI `examples` of an operation or a problem, by their request; None where there are none."""
+    """The OpenAPI `examples` of an operation or a problem, by their request; None if there are none."""
     found = EXAMPLES.get(name)
     return {name: {"summary": f"GET {found['request']}", "value": found["reply"]}} if found else None

@@ -32,14 +32,14 @@ def explore(_declared: Any) -> Response:
 @blueprint.route(f"/explore.<{any_of(BY_SUFFIX)}:suffix>")
 @_answered()
 def download(_declared: Any, suffix: str) -> Response:
-    """The same in the format that the suffix names."""
+    """The same in the format of the suffix."""
     return answer(*resolve(_query()), suffix)
 
 
 @blueprint.route("/explore/explain")
 @operation(blueprint, ExplanationSchema, ExploreParametersSchema, example="/v1/explore/explain")
 def explain(_declared: Any) -> Reply:
-    """How it is answered: the reads, their pipelines, and what MongoDB does for them."""
+    """How it is answered: the reads, their pipelines, and how MongoDB runs them."""
     return explanation(*resolve(_query()))
 
 

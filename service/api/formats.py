@@ -20,10 +20,10 @@ class Format:
     """One format of an answer.
 
     Attributes:
-        suffix: what stands behind the path's dot, and names a download.
-        mimetype: what stands in Accept and Content-Type.
-        rows: makes the body of an answer's rows; None where the whole reply is sent, as JSON.
-        is_binary: whether the body is bytes, and no text.
+        suffix: the extension of the path and of a download's name.
+        mimetype: the value in Accept and Content-Type.
+        rows: encodes the rows of an answer; None if the whole reply is sent, as JSON.
+        is_binary: whether the body is binary, not text.
     """
 
     suffix: str
@@ -33,7 +33,7 @@ class Format:
 
 
 class NotAcceptable(UnknownName):
-    """The client accepts none of the formats; over HTTP a 406."""
+    """The client accepts none of the formats; 406 over HTTP."""
 
     status = 406
 
@@ -44,7 +44,7 @@ class NotAcceptable(UnknownName):
 
 
 def chosen(suffix: str | None) -> Format:
-    """The format that the path's suffix names, or else the one that the Accept header prefers; JSON by default.
+    """The format of the path's suffix, or else the one preferred by the Accept header; JSON by default.
 
     Raises:
         NotAcceptable: the client accepts none of the formats.
@@ -59,9 +59,9 @@ def chosen(suffix: str | None) -> Format:
 
 
 def csv_rows(found: Answer) -> bytes:
-    """The rows as CSV (RFC 4180) with a header; an empty field is a null.
+    """The rows as CSV (RFC 4180) with a header; an empty field is null.
 
-    A label that a spreadsheet would run as a formula gets an apostrophe before it.
+    A label that a spreadsheet would run as a formula is prefixed with an apostrophe.
     """
     text = io.StringIO(newline="")
     writer = csv.writer(text)
@@ -71,13 +71,13 @@ def csv_rows(found: Answer) -> bytes:
 
 
 def json_lines(found: Answer) -> bytes:
-    """The rows as JSON, one a line, each as in the reply."""
+    """The rows as JSON, one per line, each as in the reply."""
     return "".join(f"{text}\n" for text in row_texts(found)).encode()
 
 
 def arrow_stream(found: Answer) -> bytes:
-    """The rows as an Arrow IPC stream, with types that hold them exactly."""
-    import pyarrow as pa  # 100 MB that a worker needs only where somebody asks for it
+    """The rows as an Arrow IPC stream, with exact types."""
+    import pyarrow as pa  # 100 MB that a worker needs only for this format
 
     table, sink = _table(found), pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema) as writer:
@@ -86,7 +86,7 @@ def arrow_stream(found: Answer) -> bytes:
 
 
 def parquet(found: Answer) -> bytes:
-    """The rows as a Parquet file, with the same types."""
+    """The rows as a Parquet file, with exact types."""
     import pyarrow as pa
     import pyarrow.parquet
 

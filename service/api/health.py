@@ -14,7 +14,7 @@ blueprint = Blueprint("health", __name__, description="For load balancers and mo
 
 
 class VerificationSchema(Document):
-    """What the last `loader verify` found."""
+    """The result of the last `loader verify`."""
 
     ok = fields.Boolean(metadata={"description": "Whether every rollup and page equals the transactions"})
     data_version = fields.Integer()
@@ -29,7 +29,7 @@ class VerificationSchema(Document):
 
 
 class HealthSchema(Document):
-    """Whether the service is well."""
+    """The health of the service."""
 
     status = fields.String(metadata={"enum": ["ok", "no data", "incomplete"]})
     data_version = fields.Integer()
@@ -59,7 +59,7 @@ def _of_this_moment(response: Response) -> Response:
 @blueprint.route("/healthz")
 @blueprint.response(200, HealthSchema, examples=real_examples("/healthz"))
 def healthz() -> dict[str, Any]:
-    """Liveness: the process answers. Stays 200 while MongoDB is away."""
+    """Liveness: the process answers. Stays 200 while MongoDB is unavailable."""
     return {"status": "ok"}
 
 

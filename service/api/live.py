@@ -1,4 +1,4 @@
-"""Server-sent events: a new data version was committed."""
+"""Server-sent events for new data versions."""
 
 import json
 import threading
@@ -17,14 +17,14 @@ from store.watch import Watcher
 blueprint = Blueprint("live", __name__, url_prefix="/v1/live", description="Changes of the data")
 
 PING_S = 1
-"""A client that has left is noticed by the next thing that is sent to it."""
+"""A client that has left is noticed at the next write, so one is sent this often."""
 
 LONGEST_S = 300
-"""A stream ends after this long, and the browser opens a new one."""
+"""A stream ends after this time, and the browser opens a new one."""
 
 
 def install(app: Flask) -> None:
-    """Leave most threads to those who ask."""
+    """Limit the number of listeners, so that most threads are left for questions."""
     app.extensions["listeners"] = threading.BoundedSemaphore(ServerSettings.from_environment().listeners)
 
 
@@ -52,7 +52,7 @@ def _events(watcher: Watcher, stopping: threading.Event) -> Iterator[str]:
         status = watcher.current()
         try:
             number = parse_version(status).number if status else told
-        except AnalyticsError:  # another request says which
+        except AnalyticsError:  # another request reports it
             return
         if number != told:
             told = number

@@ -1,4 +1,4 @@
-"""The history of loads, with the missing and the refused values of each."""
+"""The history of loads, with the missing and refused values of each."""
 
 from typing import Any
 
@@ -18,9 +18,9 @@ from store.layout import require_layout
 blueprint = Blueprint("loads", __name__, url_prefix="/v1/loads", description="The origin of the data")
 
 NEWEST = 1_000
-"""So many loads are listed; an older one is found by its id."""
+"""The number of loads listed; older ones are found by id."""
 
-# No raw row, no session, no process: what quarantine and holder tell is for admins.
+# No raw row, session or process: the details of quarantine and holder are for admins.
 _SHOWN = ("file", "bytes", "status", "counts", "reasons", "missing", "seconds", "started_at", "updated_at", "adopted")
 
 

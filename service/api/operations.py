@@ -1,4 +1,4 @@
-"""What an operation declares: parameters, replies in every format, and problems. OpenAPI is made of this."""
+"""The declaration of an operation: parameters, replies in every format, problems. OpenAPI is generated from it."""
 
 from collections.abc import Callable, Iterable, Sequence
 from http import HTTPStatus
@@ -17,7 +17,7 @@ DESCRIPTION = "The answer: JSON with totals and provenance, other formats with t
 
 
 def any_of(names: Iterable[str]) -> str:
-    """The converter of a path's part that is one of some names."""
+    """The URL converter for a part of the path that is one of some names."""
     return f"any({', '.join(map(repr, names))})"
 
 
@@ -31,14 +31,14 @@ def operation(
     problems: Sequence[HTTPStatus] = (),
     example: str = "",
 ) -> Callable[[View], View]:
-    """Declare a view, which may return the reply's document or a response.
+    """Declare a view, which returns the reply's document or a response.
 
     Attributes:
         reply: the document of status 200.
-        parameters: of the query; the view gets them, unparsed, as its first argument.
-        has_forms: whether the rows are available as CSV and the like, too.
-        is_conditional: whether the reply has an ETag and may be a 304.
-        problems: the problems besides invalid parameters and an unavailable MongoDB.
+        parameters: the query parameters; the view gets them, unparsed, as its first argument.
+        has_forms: whether the rows are also available in the other formats, such as CSV.
+        is_conditional: whether the reply has an ETag and can be a 304.
+        problems: the possible problems besides invalid parameters and an unavailable MongoDB.
         example: the name of the example of status 200.
     """
 

@@ -1,4 +1,4 @@
-"""How long the queries took in this process."""
+"""The measured times of queries in this process."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ class PercentilesSchema(Document):
 
 
 class MeasuredSchema(Document):
-    """One query, answered in one way."""
+    """One query, answered from one source."""
 
     slug = fields.String(metadata={"example": "top-states"})
     source = fields.String(
@@ -37,7 +37,7 @@ class MeasuredSchema(Document):
 
 
 class PerformanceSchema(Document):
-    """Times of one process."""
+    """The times of one process."""
 
     scope = fields.String(metadata={"description": "Whose times these are"})
     since = fields.AwareDateTime()
@@ -49,7 +49,7 @@ class PerformanceSchema(Document):
 def performance() -> dict[str, Any]:
     """Measured times of each query, by source.
 
-    They are those of the worker process that answers this request; other workers have their own.
+    The times are those of the worker process that answers this request; other workers have their own.
     """
     found = measurements()
     return {"scope": "this worker process", "since": found.since, "measured": found.summary()}

@@ -1,4 +1,4 @@
-"""One loop turns each query into an endpoint with its own reply schema."""
+"""The endpoints of the queries: one loop creates each with its own reply schema."""
 
 from collections.abc import Callable
 from typing import Any
@@ -23,15 +23,15 @@ blueprint = Blueprint("queries", __name__, url_prefix="/v1/queries", description
 
 
 def resolve(query: Query) -> tuple[Question, Directory]:
-    """The question that the request's parameters make of a query, and the directory as it is now."""
-    # The parsed arguments keep one of a repeated value; the question has to see them all.
+    """The question for a query with the request's parameters, and the current directory."""
+    # The parsed arguments keep only one of several values; the question needs all of them.
     with context().timer.stretch("mongo"):
         ask_anew = wants_present(request.headers.get("Cache-Control", ""))
         return current_answerer().resolve(query, request.args.to_dict(flat=False), ask_anew=ask_anew)
 
 
 def explanation(question: Question, directory: Directory) -> Reply:
-    """How a question is answered, as the reply's document."""
+    """How a question is answered, as a document for the reply."""
     told = current_answerer().explain(question)
     return {
         "source": "+".join(dict.fromkeys(read.source for read, *_ in told)) or "none",
@@ -77,5 +77,5 @@ for each in QUERIES:
 @blueprint.route(f"/<{any_of(BY_SLUG)}:slug>.<{any_of(BY_SUFFIX)}:suffix>")
 @operation(blueprint, AnswerSchema, ParametersSchema, has_forms=True, is_conditional=True)
 def download(_declared: Any, slug: str, suffix: str) -> Response:
-    """An answer in the format that the suffix names."""
+    """An answer in the format of the suffix."""
     return answer(*resolve(BY_SLUG[slug]), suffix)

@@ -1,1 +1,1 @@
-"""What surrounds each request: identity, logs, metrics, keys, limits, compression, problems."""
+"""Everything around a request: identity, logs, metrics, keys, limits, compression, problems."""

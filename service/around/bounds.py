@@ -1,4 +1,4 @@
-"""Bounds of a request: the length of its URL and of its body."""
+"""Bounds on the length of a request's URL and body."""
 
 from flask import Flask, request
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, RequestURITooLarge
@@ -9,14 +9,14 @@ MAX_URL_BYTES = 8_000
 
 
 def install(app: Flask) -> None:
-    """Refuse requests that are too long, unread, before anything else looks at them."""
+    """Refuse overlong requests, unread, before anything else handles them."""
 
     def check() -> None:
         environ = request.environ
         if len(environ.get("RAW_URI", environ["PATH_INFO"] + environ["QUERY_STRING"])) > MAX_URL_BYTES:
             raise RequestURITooLarge(f"The URL is longer than {MAX_URL_BYTES:,} bytes.")
         most = policy(request.path).max_body_bytes
-        if "Transfer-Encoding" in request.headers:  # whoever reads it waits for as long as the client likes
+        if "Transfer-Encoding" in request.headers:  # reading it takes as long as the client likes
             raise BadRequest("Chunked bodies are not accepted. " + _remedy(most))
         if (request.content_length or 0) > most:
             raise RequestEntityTooLarge(_remedy(most))

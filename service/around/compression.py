@@ -1,4 +1,4 @@
-"""Bodies packed with gzip, where the client takes them and they are worth it."""
+"""Compresses bodies with gzip, if the client accepts that and it is worthwhile."""
 
 import gzip
 from http import HTTPStatus
@@ -13,15 +13,15 @@ _TYPES = frozenset(
 
 
 def install(app: Flask) -> None:
-    """Pack bodies after each request."""
+    """Compress the body of each response."""
     app.after_request(_pack)
 
 
 def _pack(response: Response) -> Response:
-    response.vary.add("Accept-Encoding")  # on unpacked ones and on 304, too, so that caches keep both apart
+    response.vary.add("Accept-Encoding")  # on uncompressed ones and on 304, too, so that caches tell them apart
     if not _is_worth_it(response) or not _is_accepted():
         return response
-    response.direct_passthrough = False  # a file of ours is read here instead of by the server
+    response.direct_passthrough = False  # our own files are read here instead of by the server
     body = response.get_data()
     if len(body) < MIN_BYTES:
         return response

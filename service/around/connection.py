@@ -1,4 +1,4 @@
-"""The process's one connection to MongoDB, made after the fork of a worker."""
+"""The process's only connection to MongoDB, created after the fork of a worker."""
 
 import os
 import threading
@@ -24,16 +24,18 @@ PATIENCE_MS = 2_000
 
 
 class Connection:
-    """Makes the store when it is first asked for.
+    """Creates the store on first use.
 
     Attributes:
-        admit: called before MongoDB works for a request; raises where too much is going on already.
+        columns: the folder of the columns.
+        admit: called before MongoDB works for a request; raises if the process is overloaded.
     """
 
     def __init__(self, settings: Settings, columns_bytes: int = 0) -> None:
         """Take the settings, and how many bytes of columns may be kept; 0 keeps none."""
         self._settings = settings
         self._columns_bytes = columns_bytes
+        self.columns = settings.data_dir / "columns"
         self.admit: Callable[[], None] = lambda: None
         self._lock = threading.Lock()
         self._store: Store | None = None
@@ -41,7 +43,7 @@ class Connection:
 
     @property
     def answerer(self) -> Answerer:
-        """What answers questions; it keeps the caches of this process."""
+        """The answerer, with the caches of this process."""
         store = self.store
         with self._lock:
             if self._answerer is None:
@@ -53,7 +55,7 @@ class Connection:
         """The store.
 
         Raises:
-            StoreUnavailable: no embedded server can be had.
+            StoreUnavailable: the embedded server cannot be started.
         """
         with self._lock:
             if self._store is None:
@@ -63,7 +65,7 @@ class Connection:
             return self._store
 
     def _shelf(self) -> Shelf | None:
-        return Shelf(self._settings.data_dir / "columns", self._columns_bytes) if self._columns_bytes else None
+        return Shelf(self.columns, self._columns_bytes) if self._columns_bytes else None
 
     def _floor(self) -> Floor | None:
         """That of the workers of this service, if there are several."""
@@ -71,13 +73,13 @@ class Connection:
         return Floor(Path(folder) / "newest") if folder else None
 
     def warm(self) -> None:
-        """Connect and read what every question needs, so that the first ones need not wait; no matter if it fails."""
+        """Connect and read what every question needs, so that the first ones need not wait; errors are ignored."""
         with suppress(AnalyticsError):
             self.answerer.keep_columns()
             self.answerer.known.now()
 
     def close(self) -> None:
-        """Close the connection; a test's last word."""
+        """Close the connection; for tests."""
         with self._lock:
             if self._answerer:
                 self._answerer.close()

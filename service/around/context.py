@@ -1,4 +1,4 @@
-"""What is known of the request that is being answered."""
+"""What is known about the current request."""
 
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -12,14 +12,14 @@ from store.timing import Timer
 
 
 class Given(NamedTuple):
-    """An answer that the request got, and whether it was kept from before."""
+    """An answer that the request got, and whether it was cached."""
 
     answer: Answer
     kept: bool
 
 
 class Offer(NamedTuple):
-    """A reply: its answer, the version that it is right for, and its body without the request's own part."""
+    """A reply to cache: its answer, the version it is correct for, and its body without the request's own part."""
 
     answer: Answer
     version: Version
@@ -31,15 +31,15 @@ class Context:
     """One request.
 
     Attributes:
-        request_id: the client's own, where it sent a harmless one.
-        trace_id: the trace that the client says the request belongs to (W3C Trace Context), or None.
-        timer: runs since the request began.
-        ending: what is undone when the request ends.
-        client: the name of the key that it brought, if there is a known one.
-        answers: what it got so far.
-        has_place: whether it is one of those that have MongoDB work.
-        is_shed: whether it was refused because too much was going on.
-        offer: the reply, where it may be sent again to the same request.
+        request_id: the client's own, if it sent a harmless one.
+        trace_id: the client's trace id (W3C Trace Context), or None.
+        timer: started with the request.
+        ending: closed at the end of the request.
+        client: the name of its API key, if that is known.
+        answers: the answers so far.
+        has_place: whether it has one of the places for MongoDB work.
+        is_shed: whether it was refused because of overload.
+        offer: the reply, if it may be sent again for an equal request.
     """
 
     request_id: str = ""
@@ -54,18 +54,18 @@ class Context:
 
 
 def begin(made: Context) -> Context:
-    """Make this the context of the present request."""
+    """Make this the context of the current request."""
     g.context = made
     return made
 
 
 def context() -> Context:
-    """That of the present request."""
+    """The context of the current request."""
     found: Context = g.context
     return found
 
 
 def note_answer(answer: Answer, kept: bool) -> None:
-    """Remember an answer that the present request, if there is one, got."""
+    """Record an answer for the current request, if there is one."""
     if has_request_context():
         context().answers.append(Given(answer, kept))

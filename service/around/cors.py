@@ -1,11 +1,11 @@
-"""Which pages of other origins may read answers: exactly those that are named, and never with cookies."""
+"""Cross-origin access: pages of exactly the configured origins may read answers, never with cookies."""
 
 from flask import Flask, Response
 from flask_cors import CORS
 
 
 def install(app: Flask, origins: tuple[str, ...]) -> None:
-    """Let pages of these origins read what is answered, and send a key."""
+    """Let pages of these origins read replies and send a key."""
     CORS(
         app,
         origins=list(origins),
@@ -19,5 +19,5 @@ def install(app: Flask, origins: tuple[str, ...]) -> None:
 
 
 def _vary(response: Response) -> Response:
-    response.vary.add("Origin")  # also on what other origins get, so that no cache gives it to the named ones
+    response.vary.add("Origin")  # for other origins, too, so that no cache serves their replies to the allowed ones
     return response

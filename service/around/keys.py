@@ -1,4 +1,4 @@
-"""Who asks: the key that a request brings."""
+"""The API key of a request, and whether it needs one."""
 
 from flask import Flask, request
 
@@ -15,18 +15,23 @@ class Unauthorized(UserError):
 
 
 def install(app: Flask, keys: tuple[ApiKey, ...]) -> None:
-    """Find out before each request whose key it brings. What counts requests comes between this and `require`."""
+    """Identify the client by its key before each request. Rate limits are installed between this and `require`."""
 
     def identify() -> None:
-        scheme, _, text = request.headers.get("Authorization", "").partition(" ")
-        if scheme.lower() == "bearer" and (key := find_key(keys, text.strip())):
-            context().client = key.name
+        context().client = identified(keys, request.headers.get("Authorization", ""))
 
     app.before_request(identify)
 
 
+def identified(keys: tuple[ApiKey, ...], authorization: str) -> str | None:
+    """The name of the key that an `Authorization` header brings; None if it has none that is known."""
+    scheme, _, text = authorization.partition(" ")
+    found = find_key(keys, text.strip()) if scheme.lower() == "bearer" else None
+    return found.name if found else None
+
+
 def require(app: Flask) -> None:
-    """Refuse each request without a known key, except for open paths."""
+    """Refuse requests without a known key, except on open paths."""
     app.before_request(_require)
 
 
@@ -41,5 +46,5 @@ def _require() -> None:
 
 
 def client() -> str:
-    """Who asks: the name of the key, else the address of the connection."""
+    """The client: the name of its key, else the address of the connection."""
     return context().client or request.remote_addr or "unknown"

@@ -1,4 +1,4 @@
-"""What is used of libraries though they keep it private: bounded in `setup.cfg`, and looked for at the start."""
+"""Private parts of libraries that are used: bounded in `setup.cfg` and checked at the start."""
 
 from dataclasses import dataclass
 from importlib import import_module
@@ -9,12 +9,12 @@ from catalog.errors import InternalError
 
 @dataclass(frozen=True)
 class Private:
-    """Parts of one library.
+    """Private parts of one library.
 
     Attributes:
-        library: its name, and the versions that have these parts, as in `setup.cfg`.
-        module: where they are.
-        names: what is used, such as `Class.method`.
+        library: its name and the versions that have these parts, as in `setup.cfg`.
+        module: the module that contains them.
+        names: the parts, such as `Class.method`.
     """
 
     library: str
@@ -35,10 +35,10 @@ PRIVATE = (
 
 
 def check(parts: tuple[Private, ...] = PRIVATE) -> None:
-    """Make sure that the installed libraries have them.
+    """Make sure that the installed libraries have these parts.
 
     Raises:
-        InternalError: one is not there; says which version to install.
+        InternalError: a part is missing; the message names the versions to install.
     """
     for each in parts:
         for name in each.names:

@@ -1,20 +1,21 @@
-"""Logs: one line for each event, as JSON or as text, the same for the service and for its server.
+"""Logs: one line per event, as JSON or as text, for the service and its server alike.
 
-A request's line tells its parameters, but of the ones that no query has only the names: a client may have put a
-credential there. Headers are not logged. What looks like a key is masked in every line, whoever wrote it.
+A request's line contains its parameters, but only the names of unknown ones: a client may have put a credential there.
+Headers are not logged. Anything that looks like a key is masked in every line, whoever wrote it.
 """
 
 import json
 import logging
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from flask import Flask, Response, request
 
 from catalog.printable import printable
+from pipelines.answer.answer import Answer
 from pipelines.ask.question import EXPLORE_PARAMETERS
 from service.around import requests
 from service.around.context import context
@@ -24,6 +25,7 @@ from service.settings import ServerSettings
 
 log = logging.getLogger("service")
 MAX_VALUE = 200
+Parameters = Mapping[str, Sequence[str]]
 METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
 _TOLD = frozenset(EXPLORE_PARAMETERS)
 
@@ -34,16 +36,16 @@ class JsonFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """The line."""
         line = json.dumps(_told(record), ensure_ascii=False, default=str)
-        if not line.isprintable():  # JSON leaves alone what ends a line or steers a terminal beyond ASCII
+        if not line.isprintable():  # JSON does not escape line ends and terminal controls beyond ASCII
             line = "".join(char if char.isprintable() else json.dumps(char)[1:-1] for char in line)
         return masked(line)
 
 
 class TextFormatter(logging.Formatter):
-    """A record as one line of text: time, level, process, message, then what else is known as name=value."""
+    """A record as one line of text: time, level, process, message, then the fields as name=value."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line; a traceback follows on lines of its own, indented, so that none of them looks like a record."""
+        """The line; a traceback follows on separate lines, indented, so that none of them looks like a record."""
         told = _told(record)
         time, level, _, message, pid = (told.pop(name) for name in ("time", "level", "logger", "message", "pid"))
         trace = told.pop("exception", None)
@@ -53,10 +55,10 @@ class TextFormatter(logging.Formatter):
 
 
 def configuration() -> dict[str, Any]:
-    """Everything that is logged, the server's own included, in our form on standard error; for `dictConfig`.
+    """The configuration for `dictConfig`: all logs, the server's included, in our form on standard error.
 
     Raises:
-        UserError: a setting has no usable value.
+        UserError: a setting is invalid.
     """
     settings = ServerSettings.from_environment()
     return {
@@ -70,27 +72,25 @@ def configuration() -> dict[str, Any]:
 
 
 def formatter(form: str | None) -> logging.Formatter:
-    """The formatter for `json` or `text`; for None that depends on whether standard error is a terminal."""
+    """The formatter for `json` or `text`; None means text on a terminal and json elsewhere."""
     is_text = sys.stderr.isatty() if form is None else form == "text"
     return TextFormatter() if is_text else JsonFormatter()
 
 
 def install(app: Flask) -> None:
-    """Log each request when its response is made."""
+    """Log each request after it is answered."""
     app.after_request(_log_request)
 
 
-def log_kept(fields: Mapping[str, Any], sent: requests.Sent) -> None:
-    """Log a request that got a kept reply.
-
-    Attributes:
-        fields: what was logged of the request that the reply was made for.
-    """
-    own = {
-        "request_id": sent.request_id, "trace_id": sent.trace_id, "status": sent.status, "client": sent.client,
-        "duration_ms": sent.timing_ms["total"], "timing_ms": sent.timing_ms, "bytes": sent.bytes, "kept": [True],
-    }  # fmt: skip
-    log.info("request", extra={"fields": {**fields, **own}})
+def log_direct(path: str, parameters: Parameters, answer: Answer, sent: requests.Sent, *, was_there: bool) -> None:
+    """Log a request that Flask has not seen; `was_there`: whether its reply was kept from before."""
+    log.info("request", extra={"fields": {
+        "request_id": sent.request_id, "trace_id": sent.trace_id, "method": "GET", "path": path,
+        "parameters": _shown(parameters), "status": sent.status, "duration_ms": sent.timing_ms["total"],
+        "client": sent.client, "query": requests.declared(answer.question.query.slug), "source": [answer.plan.source],
+        "reads": [str(read) for read in answer.plan.reads], "kept": [was_there], "data_version": answer.data_version,
+        "timing_ms": sent.timing_ms, "bytes": sent.bytes,
+    }})  # fmt: skip
 
 
 def _log_request(response: Response) -> Response:
@@ -99,7 +99,7 @@ def _log_request(response: Response) -> Response:
 
 
 def fields(response: Response) -> dict[str, Any]:
-    """What is logged of the present request."""
+    """The log fields of the current request."""
     timing = context().timer.timing_ms()
     answers = [answer for answer, _ in context().answers]
     return {
@@ -107,7 +107,7 @@ def fields(response: Response) -> dict[str, Any]:
         "trace_id": context().trace_id,
         "method": request.method if request.method in METHODS else "another",
         "path": request.path[:MAX_VALUE],
-        "parameters": _parameters(),
+        "parameters": _shown(request.args.to_dict(flat=False)),
         "status": response.status_code,
         "duration_ms": timing["total"],
         "client": client(),
@@ -121,8 +121,7 @@ def fields(response: Response) -> dict[str, Any]:
     }
 
 
-def _parameters() -> dict[str, Any]:
-    given = request.args.to_dict(flat=False)
+def _shown(given: Parameters) -> dict[str, Any]:
     return {
         name[:MAX_VALUE]: [value[:MAX_VALUE] for value in values] if name in _TOLD else "not logged"
         for name, values in given.items()

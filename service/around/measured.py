@@ -1,4 +1,4 @@
-"""How long answers took in this process, measured on the requests themselves."""
+"""The times of answers in this process, measured on real requests."""
 
 import threading
 from collections import deque
@@ -7,28 +7,28 @@ from datetime import UTC, datetime
 from math import ceil
 from typing import Any, NamedTuple
 
-from flask import current_app
+from flask import Flask, current_app
 
 from pipelines.ask.queries import BY_SLUG
 
 RECENT = 512
-"""So many of the last times are kept of each query and source."""
+"""The number of recent times that are kept for each query and source."""
 
 KEPT, UNCHANGED = "kept", "unchanged"
-"""The sources of an answer that was known already, and of a 304, which needs none."""
+"""The sources of a cached answer, and of a 304, which needs none."""
 
 PERCENTILES = (50, 95, 99)
 
 
 class Taken(NamedTuple):
-    """What one answer took, in milliseconds."""
+    """The times of one answer, in milliseconds."""
 
     mongo_ms: float
     total_ms: float
 
 
 class Measurements:
-    """The last times of each query by source; may be used by several threads."""
+    """The recent times of each query, by source; thread-safe."""
 
     def __init__(self) -> None:
         self.since = datetime.now(UTC)
@@ -37,7 +37,7 @@ class Measurements:
         self._recent: dict[tuple[str, str], deque[Taken]] = {}
 
     def add(self, slug: str, source: str, timing_ms: Mapping[str, float]) -> None:
-        """Note what an answer took."""
+        """Record the times of an answer."""
         key = (slug, source)
         with self._lock:
             self._counts[key] = self._counts.get(key, 0) + 1
@@ -46,7 +46,7 @@ class Measurements:
             )
 
     def summary(self) -> list[dict[str, Any]]:
-        """By query and source: how many, and the percentiles of the last ones."""
+        """For each query and source, the number of answers and the percentiles of the recent ones."""
         with self._lock:
             recent = {key: tuple(times) for key, times in sorted(self._recent.items())}
             counts = dict(self._counts)
@@ -62,12 +62,17 @@ class Measurements:
 
 
 def percentiles(values: Sequence[float]) -> dict[str, float]:
-    """The 50th, 95th and 99th percentile: the least value that so many percent do not exceed (nearest rank)."""
+    """The 50th, 95th and 99th percentile (nearest rank: the smallest value that this many percent do not exceed)."""
     ordered = sorted(values)
     return {f"p{each}": ordered[ceil(len(ordered) * each / 100) - 1] for each in PERCENTILES}
 
 
 def measurements() -> Measurements:
     """Those of the current application."""
-    found: Measurements = current_app.extensions.setdefault("measurements", Measurements())
+    return measurements_of(current_app)
+
+
+def measurements_of(app: Flask) -> Measurements:
+    """Those of an application."""
+    found: Measurements = app.extensions.setdefault("measurements", Measurements())
     return found

@@ -1,13 +1,13 @@
-"""/metrics in Prometheus' text form, right for all workers together.
+"""/metrics in the Prometheus text format, for all workers together.
 
-Each worker writes its counts into files of a private folder (PROMETHEUS_MULTIPROC_DIR, made by `service.server`), and
-whichever worker is asked adds them up; the files of a killed worker stay and count.
-What is true of the database and not of a worker is read from it when asked.
-A label is never text of a client's: routes are rules, queries are declared ones.
+Each worker writes its counts into files of a private folder (PROMETHEUS_MULTIPROC_DIR, created by `service.server`),
+and any worker can add them up; the files of a killed worker remain and count.
+Facts about the database are read from it on request.
+Labels never contain a client's text: they are routes and declared queries.
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime
 from functools import partial
 
@@ -28,7 +28,7 @@ BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0,
 
 
 class Metrics:
-    """What is counted. Each application has its own."""
+    """The counters and histograms of one application."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -64,29 +64,23 @@ class Metrics:
         self.shed.inc()
         self.unread.inc()
 
-    def of_kept(self, route: str, answer: Answer) -> Callable[[requests.Sent], None]:
-        """What counts the requests that get one kept reply."""
-        by_status = {status: self.requests.labels(route, str(status)) for status in (200, 304)}
-        seconds = self.seconds.labels(answer.question.query.slug, answer.plan.source)
-        mongo_seconds = self.mongo_seconds.labels(answer.question.query.slug, answer.plan.source)
-
-        def count(sent: requests.Sent) -> None:
-            by_status[sent.status].inc()
-            self.kept.inc()
-            seconds.observe(sent.timing_ms["total"] / 1000)
-            mongo_seconds.observe(0.0)
-
-        return count
+    def count_direct(self, route: str, answer: Answer, sent: requests.Sent, *, was_there: bool) -> None:
+        """Count a request that Flask has not seen; `was_there`: whether its reply was kept from before."""
+        self.requests.labels(route, str(sent.status)).inc()
+        (self.kept if was_there else self.made).inc()
+        labels = requests.declared(answer.question.query.slug), answer.plan.source
+        self.seconds.labels(*labels).observe(sent.timing_ms["total"] / 1000)
+        self.mongo_seconds.labels(*labels).observe(0.0)
 
 
 class DatabaseFacts:
-    """What the database says of itself at this moment, as gauges."""
+    """The current state of the database, as gauges."""
 
     def __init__(self, directory: Directory | None) -> None:
         self._directory = directory
 
     def collect(self) -> Iterator[Metric]:
-        """The gauges; while MongoDB is away only that it is."""
+        """The gauges; while MongoDB is unavailable, only that one."""
         yield GaugeMetricFamily("analytics_mongodb_up", "Whether MongoDB answers", float(self._directory is not None))
         if self._directory is None:
             return
@@ -131,7 +125,7 @@ def install(app: Flask) -> None:
 
 @blueprint.get("/metrics")
 def page() -> Response:
-    """The counts of all workers, and the database's facts."""
+    """The counts of all workers, and the state of the database."""
     counts = CollectorRegistry()
     if os.environ.get(FOLDER):
         MultiProcessCollector(counts)  # type: ignore[no-untyped-call]

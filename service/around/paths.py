@@ -1,4 +1,4 @@
-"""The policy of each path: who may ask it, and what that costs."""
+"""The policy of each path: who may request it, and how expensive that is."""
 
 from dataclasses import dataclass
 
@@ -9,9 +9,9 @@ class Policy:
 
     Attributes:
         is_open: they need no key.
-        is_monitor: they do not count against the rate limit, and are answered under overload too.
-        is_work: under overload they are worth refusing unread; a few others need MongoDB, but hardly any work.
-        max_body_bytes: how long a body they may bring; 0 means none.
+        is_monitor: they do not count against the rate limit, and are answered even under overload.
+        is_work: they are refused unread under overload; a few others also need MongoDB, but hardly any work.
+        max_body_bytes: the maximum length of their body; 0 means none.
     """
 
     is_open: bool = False
@@ -27,7 +27,7 @@ PATHS = {
     "/metrics": Policy(is_monitor=True),
 }
 BELOW = {"/v1/queries/": WORK, "/v1/explore": WORK, "/v1/dashboard": WORK}
-"""The policies of all paths that begin so."""
+"""The policies of all paths with these prefixes."""
 
 
 def policy(path: str) -> Policy:

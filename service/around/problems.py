@@ -1,4 +1,4 @@
-"""Errors as RFC 9457 problem details. A failure never has status 200, and never exposes internals."""
+"""Errors as RFC 9457 problem details. A failure never has status 200 and never exposes internals."""
 
 import logging
 from http import HTTPStatus
@@ -19,7 +19,7 @@ RETRY_OVERLOAD_AFTER_SECONDS = 1
 
 
 class Overloaded(AnalyticsError):
-    """This process has too many requests at once; over HTTP a 503."""
+    """This process has too many concurrent requests; 503 over HTTP."""
 
     def __init__(self) -> None:
         super().__init__("The service is overloaded. Try again.")
@@ -94,8 +94,6 @@ def _ours(error: AnalyticsError) -> Response:
 
 
 def _http(error: HTTPException) -> Response:
-    if error.code == HTTPStatus.TOO_MANY_REQUESTS:
-        return problem(error.code, f"Rate limit exceeded: {error.description}. Wait, then try again.")
     response = problem(error.code or 500, error.description or "")
     for name, value in error.get_headers():
         if name == "Allow":

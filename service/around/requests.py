@@ -1,4 +1,4 @@
-"""What surrounds every request: id, trace, timer, MongoDB's deadline, and the headers of every response."""
+"""The id, trace, timer and MongoDB deadline of every request, and the headers of every response."""
 
 import json
 import re
@@ -26,11 +26,11 @@ _TRANSPORT_SECURITY = "max-age=31536000"
 
 @dataclass(frozen=True)
 class Sent:
-    """What a kept reply was sent to, for logs and metrics: no Flask request is there then.
+    """A request that got a cached reply, for logs and metrics: there is no Flask request then.
 
     Attributes:
         client: the client's address.
-        timing_ms, status, bytes: of the response.
+        timing_ms, status, bytes: those of the response.
     """
 
     request_id: str
@@ -42,7 +42,7 @@ class Sent:
 
 
 def install(app: Flask, budget_ms: int) -> None:
-    """Give each request an id, a timer and a deadline, and each response their headers."""
+    """Give each request an id, a timer and a deadline, and each response the headers for them."""
 
     def start() -> None:
         request_id = own_id(request.headers.get("X-Request-Id", ""))
@@ -56,12 +56,12 @@ def install(app: Flask, budget_ms: int) -> None:
 
 
 def own_id(given: str) -> str:
-    """The id of a request: what the client gave, where that is harmless and no key, for logs and MongoDB show it."""
+    """The id of a request: the client's, if it is harmless and not a key (logs and MongoDB show it), else a new one."""
     return given if _SAFE_ID.fullmatch(given) and masked(given) == given else uuid.uuid4().hex
 
 
 def own_part(timing_ms: Mapping[str, float], request_id: str) -> bytes:
-    """The end of a reply in JSON: the request's own timing and id, and what closes `meta` and the reply."""
+    """The end of a JSON reply: the request's own timing and id, and the brackets that close `meta` and the reply."""
     return json.dumps({"timing_ms": timing_ms, "request_id": request_id}).encode()[1:] + b"}"
 
 
@@ -71,21 +71,26 @@ def wants_present(cache_control: str) -> bool:
 
 
 def route() -> str:
-    """The rule that this request's path fits, or `none`."""
+    """The route rule that matches this request, or `none`."""
     return request.url_rule.rule if request.url_rule else "none"
 
 
 def slug() -> str:
-    """The declared query that this request is about: never text of the client's."""
+    """The slug of the declared query that this request is about, or `none`; never the client's text."""
     parts = route().split("/")
     asked = parts[3] if parts[1:3] == ["v1", "queries"] and len(parts) > 3 else ""
-    return asked if asked in BY_SLUG else "none"
+    return declared(asked)
+
+
+def declared(slug: str) -> str:
+    """The slug of a declared query; `none` of any other text."""
+    return slug if slug in BY_SLUG else "none"
 
 
 def parse_trace_parent(text: str) -> str | None:
-    """The trace id of a `traceparent` header, or None where the header is not valid.
+    """The trace id of a `traceparent` header, or None if the header is invalid.
 
-    https://www.w3.org/TR/trace-context/#traceparent-header: a version above 00 may have more fields, ff is none.
+    https://www.w3.org/TR/trace-context/#traceparent-header: a version above 00 may have more fields; ff is invalid.
     """
     found = _TRACE_PARENT.fullmatch(text)
     if not found:

@@ -1,21 +1,22 @@
-"""What is there for speed alone: without it the service answers the same. Only `create_app` uses it."""
+"""What exists for speed only: without it, the service answers the same. Only `create_app` uses it."""
 
 from flask import Flask
 
 from service.around.connection import Connection
-from service.fast import admission, gate, heads, kept
+from service.around.rates import Rates
+from service.fast import admission, gate, heads, kept, lane
 from service.settings import ServiceSettings
 
 
-def install(app: Flask, connection: Connection, behaviour: ServiceSettings) -> None:
+def install(app: Flask, connection: Connection, behaviour: ServiceSettings, rates: Rates | None) -> None:
     """Keep replies, and refuse what is too much. Install it before everything else.
 
-    What is installed first comes last after a request.
+    What is installed first comes last after a request. What is kept or in memory passes by the gate.
     """
-    if not (behaviour.keys or behaviour.rate_limit or behaviour.cors_origins):  # which have to see each request
-        kept.install(app, lambda: connection.answerer)
     heads.install(app)
+    expensive = lane.install(app)
     places = admission.Places(behaviour.places)
     connection.admit = places.take
-    admission.install(app, places)
     gate.install(app, places)
+    kept.install(app, lambda: connection.answerer, behaviour.keys, rates, expensive)
+    admission.install(app, places)

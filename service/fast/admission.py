@@ -1,11 +1,11 @@
-"""A bound on how many requests of a process have MongoDB work at once; what is above it is refused at once.
+"""Limits the requests of a process for which MongoDB works at the same time; excess requests are refused at once.
 
-While the places are taken some requests wait for one, and the one that came last is the first to get it: of ten times
-too many none has waited long then that is answered, where a queue in order would make each wait for all before it.
-A few at once, as a page sends them, are all answered either way.
+If all places are taken, some requests wait for one, and the last to arrive gets it first. So even at ten times the
+capacity, no answered request has waited long, whereas in a queue each would wait for all before it. The few concurrent
+requests of a page are all answered either way.
 
-A full process has no time to refuse politely what it could not answer anyway, so `gate.py` refuses it before it is
-read; but not what was answered before and is most likely kept, and not what needs no place.
+A busy process has no time to refuse politely what it could not answer anyway, so `gate.py` refuses it unread, except
+requests that were answered before and are most likely cached, and those that need no place.
 """
 
 import threading
@@ -25,7 +25,7 @@ MAX_ANSWERED = 10_000
 
 
 class Places:
-    """So many requests work at once, WAITING more wait for a moment, the others are refused."""
+    """The places: this many requests work at once, WAITING more wait for a moment, all others are refused."""
 
     def __init__(self, places: int) -> None:
         self._places = self._free = places
@@ -34,10 +34,10 @@ class Places:
         self._answered: Cache[str, bool] = Cache(MAX_ANSWERED, lambda _: 1)
 
     def take(self) -> None:
-        """Take a place for what remains of this request; taking it again changes nothing.
+        """Take a place until the end of the current request; taking it again has no effect.
 
         Raises:
-            Overloaded: none is free, nor becomes so within WAIT_MS.
+            Overloaded: none is free or becomes free within WAIT_MS.
         """
         if not has_request_context() or policy(request.path).is_monitor or context().has_place:
             return
@@ -49,20 +49,20 @@ class Places:
 
     @property
     def most(self) -> int:
-        """How many requests that need a place are worth beginning at once."""
+        """The number of concurrent requests that need a place and are worth starting."""
         return self._places + WAITING
 
     @property
     def least(self) -> int:
-        """How many are, while far more come than can be answered."""
+        """The same number under overload."""
         return max(1, self._places // 2)
 
     def may_need(self, target: str) -> bool:
-        """Whether a request for this address needs a place, most likely."""
+        """Whether a request for this target most likely needs a place."""
         return policy(target).is_work and target not in self._answered
 
     def note(self, response: Response) -> Response:
-        """Remember what was answered; an `after_request` function."""
+        """Remember an answered target; an `after_request` function."""
         if response.status_code in (200, 304) and context().answers:
             self._answered.put(target(request.environ), True)
         return response
@@ -93,11 +93,10 @@ class Places:
 
 
 class Admission:
-    """How many requests that need a place are begun, told by the times of their beginnings and ends.
+    """Decides how many requests that need a place are started, from the times of their starts and ends.
 
-    From the first one that is too many until there was nothing to do for as long as the last one took, more come than
-    can be answered. In that time as few as can be are begun, and so none of them takes much longer than usual; where
-    they do come by the dozen, but have an end, all are begun.
+    Overload lasts from the first excess request until there has been nothing to do for as long as the last request
+    took. Meanwhile as few as possible are started, so that none takes much longer than usual; in short bursts, all are.
     """
 
     def __init__(self, most: int, least: int) -> None:
@@ -107,7 +106,7 @@ class Admission:
         self._is_overloaded = False
 
     def admit(self, now: float) -> bool:
-        """Whether one more is begun now, at this time of `monotonic`."""
+        """Whether to start one more request at this time (`monotonic`)."""
         if not self._at_work and now - self._idle_since > self._worked_s:
             self._is_overloaded = False
         if self._at_work >= (self._least if self._is_overloaded else self._most):
@@ -117,17 +116,17 @@ class Admission:
         return True
 
     def end(self, begun: float, now: float) -> None:
-        """One that was begun then has ended now."""
+        """Record that a request started at `begun` has ended."""
         self._at_work -= 1
         self._idle_since, self._worked_s = now, now - begun
 
 
 class _Turn:
-    """A request that waits.
+    """A waiting request.
 
     Attributes:
-        over: set when it need not wait any longer.
-        has_place: whether that is because it has got a place.
+        over: set at the end of the wait.
+        has_place: whether it got a place.
     """
 
     def __init__(self) -> None:
@@ -136,11 +135,11 @@ class _Turn:
 
 
 def target(environ: Mapping[str, str]) -> str:
-    """What a WSGI request asks for: its path and its parameters."""
+    """The target of a WSGI request: its path and parameters."""
     query = environ.get("QUERY_STRING")
     return f"{environ['PATH_INFO']}?{query}" if query else environ["PATH_INFO"]
 
 
 def install(app: Flask, places: Places) -> None:
-    """Tell the places what is answered."""
+    """Let the places remember answered targets."""
     app.after_request(places.note)

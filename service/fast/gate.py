@@ -1,7 +1,7 @@
-"""Refuses questions before Flask sees them, where more come than this process can answer.
+"""Refuses questions before they reach Flask, if there are more than this process can answer.
 
 A refusal by Flask takes time from the requests that are answered; one from here costs next to nothing. Health, metrics
-and what was answered before pass: they need no place.
+and requests that were answered before pass, as they need no place.
 """
 
 import json
@@ -28,10 +28,10 @@ Application = Callable[[Environ, StartResponse], Iterable[bytes]]
 
 
 class Gate:
-    """WSGI middleware that lets in what is worth beginning; may be used by several threads."""
+    """WSGI middleware that lets in requests worth starting; thread-safe."""
 
     def __init__(self, app: Application, places: Places, count: Callable[[], None]) -> None:
-        """Make the gate of an application; `count` is called with each refusal."""
+        """`count` is called for each refusal."""
         self._app, self._places, self._count = app, places, count
         self._admission = Admission(places.most, places.least)
         self._lock = threading.Lock()
@@ -39,7 +39,7 @@ class Gate:
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Let the application answer, or refuse."""
-        if environ["REQUEST_METHOD"] != "GET" or any(map(environ.get, _BODY_NAMES)):  # Flask refuses most of these
+        if environ["REQUEST_METHOD"] != "GET" or any(map(environ.get, _BODY_NAMES)):  # most are refused by Flask
             return self._app(environ, start_response)
         if not self._places.may_need(target(environ)):
             return self._app(environ, start_response)
@@ -59,7 +59,7 @@ class Gate:
         with self._lock:
             self._refused += 1
             is_first = self._refused == 1
-        if is_first:  # one line a second tells of them all
+        if is_first:  # at most one log line per second, for all of them
             timer = threading.Timer(REPORT_S, self._report)
             timer.daemon = True
             timer.start()
@@ -76,7 +76,7 @@ class Gate:
 
 
 def install(app: Flask, places: Places) -> None:
-    """Put the gate before all that answers requests."""
+    """Put the gate in front of the application."""
     count = lambda: app.extensions["metrics"].count_unread()  # noqa: E731  metrics are installed later
     app.wsgi_app = Gate(app.wsgi_app, places, count)  # type: ignore[method-assign]
 

@@ -1,4 +1,4 @@
-"""Swagger UI at /docs, from the files of an installed package: nothing is fetched from elsewhere."""
+"""Swagger UI at /docs, from the files of an installed package; nothing is fetched from elsewhere."""
 
 from pathlib import Path
 

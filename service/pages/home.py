@@ -9,5 +9,5 @@ blueprint = Blueprint("home", __name__)
 
 @blueprint.get("/")
 def page() -> str:
-    """The page; each answer comes by its own request."""
+    """The page; it requests each answer separately."""
     return render_template("home.html", queries=QUERIES)

@@ -1,1 +1,1 @@
-"""The embedded MongoDB: the server of a data folder, and the guardian that ends it with its last user."""
+"""The embedded MongoDB: the server of a data folder, and the guardian that stops it after its last user."""

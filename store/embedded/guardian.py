@@ -1,7 +1,7 @@
 """The embedded server's guardian: `python -m store.embedded.guardian MONGOD FOLDER`, started by `server`.
 
-Runs mongod for as long as the folder has users: starts it again where it dies, and stops it when the last of them
-has let go of `users.lock`.
+Runs mongod as long as the folder has users: restarts it if it dies, and stops it when the last user has released
+`users.lock`.
 """
 
 import fcntl
@@ -19,20 +19,20 @@ from store.embedded.mongod import Failed, Mongod
 TICK_S = 0.1
 LONGEST_PAUSE_S = 3.0
 LONG_S = 10.0
-"""A server that ran for so long is started again at once; one that did not, after a pause that grows."""
+"""A server that ran this long is restarted at once, any other after a growing pause."""
 
 
 def guard(program: Path, folder: Folder) -> None:
-    """Go into the background and run the server of `folder` for as long as it has users.
+    """Go into the background and run the server of `folder` as long as it has users.
 
-    Our output ends when the server takes writes. If it does not come to that, the last line says why.
+    Our output is closed when the server accepts writes. If it never does, the last line says why.
     """
     os.umask(0o077)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a user's Ctrl-C is that user's
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the user's process only
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     with folder.open("users.lock") as users, folder.open("guardian.lock") as alive:
         fcntl.flock(alive, fcntl.LOCK_EX)
-        if os.fork():  # who started us need not wait; the child keeps the lock
+        if os.fork():  # the process that started us need not wait; the child keeps the lock
             os._exit(0)
         server = Mongod(program, folder)
         try:
@@ -46,7 +46,7 @@ def guard(program: Path, folder: Folder) -> None:
 
 
 def _see_to(server: Mongod, folder: Folder, users: IO[str]) -> None:
-    """Keep the server running until nobody else holds the lock of its users."""
+    """Keep the server running until no user holds the lock."""
     pause_s, told, started = 0.0, "", time.monotonic()
     while not _is_ours(users):
         if not server.has_ended(TICK_S):
@@ -67,7 +67,7 @@ def _see_to(server: Mongod, folder: Folder, users: IO[str]) -> None:
 
 
 def _is_ours(users: IO[str]) -> bool:
-    """Whether we have the lock that users share: then there are none."""
+    """Whether we get the users' lock exclusively, which means that there are none."""
     try:
         fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

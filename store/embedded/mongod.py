@@ -1,4 +1,4 @@
-"""The process of the embedded server: started as a replica set of one node with one user, seen to, stopped."""
+"""The process of the embedded server: started as a one-node replica set with one user, monitored, stopped."""
 
 import ctypes
 import json
@@ -19,7 +19,7 @@ REPLICA_SET = "embedded"
 CACHE_GB = 1.0
 LOG_BYTES = 10_000_000
 SCRAM_ROUNDS = 5_000
-"""Rounds protect a password that can be guessed; ours has 256 random bits. A login takes 2 ms with so many."""
+"""Rounds protect a password that can be guessed; ours has 256 random bits. With this many, a login takes 2 ms."""
 
 _PR_SET_PDEATHSIG = 1
 _INITIATED, _NOT_INITIATED = 23, 94
@@ -27,21 +27,21 @@ _USER_EXISTS = 51003
 
 
 class Failed(Exception):
-    """mongod did not start; the text says why, in one line."""
+    """mongod did not start; the text is the reason, in one line."""
 
 
 class Mongod:
-    """The server of a folder. On Linux it also ends when the process that started it is killed."""
+    """The server of a folder. On Linux, it also ends if the process that started it is killed."""
 
     def __init__(self, program: Path, folder: Folder) -> None:
         self._program, self._folder = program, folder
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start it, let it take writes from its user alone, and write its address down.
+        """Start it, make it accept writes from its user only, and write its address to the folder.
 
         Raises:
-            Failed: it does not run.
+            Failed: it did not start.
         """
         folder = self._folder
         try:
@@ -64,7 +64,7 @@ class Mongod:
             raise Failed(self._reason(error, log_start)) from error
 
     def has_ended(self, within_s: float) -> bool:
-        """Whether it has ended, or does so within a time."""
+        """Whether it has ended, or ends within `within_s` seconds."""
         if self._process:
             try:
                 self._process.wait(within_s)
@@ -73,7 +73,7 @@ class Mongod:
         return True
 
     def stop(self) -> None:
-        """Stop it, and wait for its end."""
+        """Stop it and wait until it has ended."""
         self._folder.address.unlink(missing_ok=True)
         if self._process:
             self._process.terminate()
@@ -81,7 +81,7 @@ class Mongod:
             self._process = None
 
     def _reason(self, error: Exception, log_start: int) -> str:
-        """What the log has said since the start, where it tells that the disk is full; else the error itself."""
+        """The reason for a failed start: a full disk, according to the log since then, or else the error."""
         said = b""
         if self._folder.log.exists():
             with self._folder.log.open("rb") as log:
@@ -100,10 +100,10 @@ def _command(program: Path, folder: Folder, port: int) -> list[str]:
     return [
         str(program), "--dbpath", str(folder.data), "--port", str(port), "--bind_ip", "127.0.0.1",
         "--replSet", REPLICA_SET, "--auth", "--keyFile", str(folder.key),
-        "--setParameter", "enableLocalhostAuthBypass=false",  # else anybody could make the first user
+        "--setParameter", "enableLocalhostAuthBypass=false",  # otherwise anybody could create the first user
         "--setParameter", "authenticationMechanisms=SCRAM-SHA-256",
         "--setParameter", f"scramSHA256IterationCount={SCRAM_ROUNDS}",
-        "--networkMessageCompressors", "snappy,zstd",  # without zlib: CVE-2025-14847 reads memory through it
+        "--networkMessageCompressors", "snappy,zstd",  # without zlib: CVE-2025-14847 leaks memory through it
         "--wiredTigerCacheSizeGB", str(CACHE_GB), "--oplogSize", "990", "--nounixsocket",
         "--logpath", str(folder.log), "--logappend", "--setParameter", "diagnosticDataCollectionEnabled=false",
     ]  # fmt: skip
@@ -124,9 +124,9 @@ def _await_port(process: "subprocess.Popen[bytes]", port: int) -> None:
 
 
 def _make_usable(port: int, key: str, password: str) -> None:
-    """Give the replica set this port and the user this password, as the member that the key makes of us.
+    """Give the replica set this port and the user this password; the key lets us log in as a member.
 
-    Whatever was there before (nothing, data without users, a start that was cut off), afterwards it is right.
+    This works from any former state: nothing, data without users, an interrupted start.
     """
     member = {"_id": 0, "host": f"127.0.0.1:{port}"}
     with MongoClient[dict[str, Any]](
@@ -148,10 +148,10 @@ def _make_usable(port: int, key: str, password: str) -> None:
 
 
 def _configure(client: MongoClient[dict[str, Any]], member: dict[str, Any]) -> bool:
-    """Give the replica set its one member; False while mongod still reads what it was.
+    """Give the replica set its one member; False while mongod is still loading its former configuration.
 
-    That may take half a minute where the port that it had is a stranger's now, who does not answer mongod's question
-    whether it is itself.
+    That can take half a minute if another program now has the former port, since mongod asks there whether it is
+    itself and gets no answer.
     """
     try:
         config = client.admin.command("replSetGetConfig")["config"]
@@ -175,7 +175,7 @@ def _configure(client: MongoClient[dict[str, Any]], member: dict[str, Any]) -> b
 def _is_primary(client: MongoClient[dict[str, Any]]) -> bool:
     try:
         return bool(client.admin.command("hello")["isWritablePrimary"])
-    except AutoReconnect:  # it ends its connections when its address becomes another one
+    except AutoReconnect:  # mongod closes its connections when its address changes
         return False
 
 

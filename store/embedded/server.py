@@ -1,7 +1,7 @@
 """The embedded MongoDB: a one-node replica set on loopback that runs exactly as long as somebody uses it.
 
-Users of a data folder share a lock on it. A *guardian* process (`guardian.py`) starts mongod, and
-tries to lock it exclusively: it succeeds when the last user is gone, however it ended, and stops the server. So
+Users of a data folder share a lock on it. A *guardian* process (`guardian.py`) starts mongod and
+tries to get the lock exclusively: it succeeds when the last user is gone, however it ended, and stops the server. So
 nothing has to be counted and nothing is left running. A guardian restarts a mongod that has died; if the guardian
 itself is killed, mongod dies with it, and the first user to notice starts another guardian. The port stays the same
 as long as nobody else uses it.
@@ -37,31 +37,31 @@ def find_mongod() -> Path:
     """The server program: `mongod` on the PATH, else the one from an installed wheel.
 
     Raises:
-        StoreUnavailable: there is none for this platform.
+        StoreUnavailable: neither exists.
     """
     if found := shutil.which("mongod"):
         return Path(found)
     spec = find_spec("fiftyone")
     for folder in (spec.submodule_search_locations or ()) if spec else ():
         program = Path(folder) / "db" / "bin" / "mongod"
-        if program.is_file():  # the wheel's source form installs without it, and says nothing
+        if program.is_file():  # the wheel's source distribution installs silently without it
             return program
     raise StoreUnavailable(f"No mongod was found for {platform.system()} on {platform.machine()}", REMEDY)
 
 
 class EmbeddedServer:
-    """A user's hold on the server of one data folder. Close it, or end the process, to let go.
+    """A user's hold on the server of one data folder, released by `close` or the end of the process.
 
     Attributes:
-        uri: its connection string, with the password: never to be shown.
-        uri_file: where that stands; its owner alone can read it.
+        uri: its connection string, with the password: never show it.
+        uri_file: the file that contains it, readable by its owner only.
     """
 
     def __init__(self, data_dir: Path) -> None:
-        """Join the server of `data_dir`, starting it where it does not run.
+        """Join the server of `data_dir`, starting it if it is not running.
 
         Raises:
-            StoreUnavailable: no server can be had, or it does not start.
+            StoreUnavailable: there is no server program, or it does not start.
         """
         self._folder = folder = Folder(data_dir.resolve() / "mongodb")
         self.uri_file = folder.uri
@@ -80,10 +80,10 @@ class EmbeddedServer:
         _held.add(self)
 
     def supervise(self, moved: Callable[[str], None]) -> None:
-        """See to it from now on, in a thread, that the folder has a guardian, and so a server. Call it after a fork.
+        """Make sure from now on, in a thread, that the folder has a guardian and so a server. Call it after a fork.
 
         Attributes:
-            moved: called with the connection string when it has become another one.
+            moved: called with the new connection string whenever it changes.
         """
         threading.Thread(target=self._see_to, args=(moved,), name="embedded", daemon=True).start()
 
@@ -119,12 +119,12 @@ _held: "WeakSet[EmbeddedServer]" = WeakSet()
 
 
 def held() -> Sequence[EmbeddedServer]:
-    """The holds of this process."""
+    """All holds of this process."""
     return tuple(_held)
 
 
 def _join(folder: Folder) -> str:
-    """The connection string of the folder's server, which is started where it does not run."""
+    """The connection string of the folder's server, which is started if it is not running."""
     with folder.open("start.lock") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not _is_there(folder):
@@ -153,7 +153,7 @@ def _start(folder: Folder) -> None:
 
 
 def _is_there(folder: Folder) -> bool:
-    """Whether the folder has a server that takes writes; waits for one that a guardian is starting."""
+    """Whether the folder has a server that accepts writes; waits for one that a guardian is starting."""
     deadline = time.monotonic() + START_SECONDS
     while _is_guarded(folder):
         try:
@@ -175,7 +175,7 @@ def _is_there(folder: Folder) -> bool:
 
 
 def _is_guarded(folder: Folder) -> bool:
-    """Whether a guardian looks after the folder: it has this lock for as long as it lives."""
+    """Whether the folder has a guardian, which holds this lock as long as it lives."""
     with folder.open("guardian.lock") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)

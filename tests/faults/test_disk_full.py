@@ -1,4 +1,4 @@
-"""A disk that is full stops a load with one clear line; with more room the same command goes on."""
+"""A full disk stops a load with one clear line; with more space, the same command continues."""
 
 import os
 import re
@@ -19,7 +19,7 @@ from tests.support.service import serving
 pytestmark = [pytest.mark.live, pytest.mark.faults]
 
 ROOM_MB = 8
-"""What the disk has left when the load begins; a load of the long file needs several times as much."""
+"""The free space when the load begins; a load of the long file needs several times as much."""
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def _mount(*arguments: str) -> int:
 
 
 def resize(disk: Path, size_bytes: int) -> None:
-    """Give the disk another size."""
+    """Resize the disk."""
     assert _mount("-o", f"remount,size={size_bytes}", str(disk)) == 0
 
 
@@ -67,7 +67,7 @@ def test_a_load_that_fills_the_disk_stops_and_goes_on_with_more_room(disk: Path,
 
 
 def test_a_start_on_a_full_disk_is_one_line(disk: Path) -> None:
-    """Before anything is started, and where it turns out on the way; each names the folder and the remedy."""
+    """Detected before anything is started, and on the way; both messages name the folder and the remedy."""
     environment = embedded_environment(disk)
     for free_mb in (100, 8):
         resize(disk, free_mb << 20)
@@ -90,7 +90,7 @@ def test_a_start_on_a_full_disk_is_one_line(disk: Path) -> None:
 
 
 def test_a_service_whose_disk_was_full_heals_when_there_is_room_again(disk: Path, short_file: Path) -> None:
-    """Its mongod ends for want of space, and is started again when there is some."""
+    """Its mongod ends for lack of space, and is restarted when there is some."""
     environment = embedded_environment(disk)
     load_until_done(environment, short_file)
     with serving(disk.parent / "service.log", environment | {"WORKERS": "2"}) as service:

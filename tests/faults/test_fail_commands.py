@@ -1,4 +1,4 @@
-"""Whichever command of a load or a question the server fails, in whatever way: exactly once, or never wrong."""
+"""Whichever command fails, and however: every row is loaded exactly once, and no answer is wrong."""
 
 import threading
 from collections import Counter
@@ -59,9 +59,9 @@ class Case:
 
     Attributes:
         command: the command that fails.
-        fault: the name of how.
-        skip: how many of these commands are answered before.
-        times: how many fail then.
+        fault: the kind of failure.
+        skip: the number of these commands that succeed first.
+        times: the number that fail then.
     """
 
     command: str
@@ -71,7 +71,7 @@ class Case:
 
 
 def cases(command: str, random: Random) -> list[Case]:
-    """Every fault for a command: at once, three times, and once after some."""
+    """Every fault for a command: at once, three times in a row, and once after some successes."""
     return [
         Case(command, fault, skip, times)
         for fault, (skip, times) in product(FAULTS, ((0, 1), (0, 3), (random.randint(1, LATEST), 1)))
@@ -80,9 +80,10 @@ def cases(command: str, random: Random) -> list[Case]:
 
 
 class Saboteur(monitoring.CommandListener):
-    """Sets the server's fail point as soon as so many commands have been sent.
+    """Sets the server's fail point after a number of commands.
 
-    The server itself can skip some or fail some times, not both. A listener stays for ever: it is idle unless armed.
+    The server itself can skip some or fail several times, but not both. A listener cannot be removed: it is idle unless
+    armed.
     """
 
     def __init__(self) -> None:
@@ -98,7 +99,7 @@ class Saboteur(monitoring.CommandListener):
             self._mongod, self._case, self._seen, self.has_struck = mongod, case, 0, False
 
     def disarm(self) -> None:
-        """End it, on the server too."""
+        """Stop, and disable the server's fail point."""
         with self._lock:
             self._case = None
             if self._mongod:
@@ -117,22 +118,22 @@ class Saboteur(monitoring.CommandListener):
                 self._mongod.fail({"times": case.times}, **only, **FAULTS[case.fault])
 
     def succeeded(self, event: monitoring.CommandSucceededEvent) -> None:
-        """Of no interest."""
+        """Ignored."""
 
     def failed(self, event: monitoring.CommandFailedEvent) -> None:
-        """Of no interest."""
+        """Ignored."""
 
 
 @pytest.fixture(scope="module")
 def mongod(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mongod]:
-    """A replica set of one, which can be told to fail."""
+    """A one-node replica set that can be made to fail."""
     with replica_set(tmp_path_factory.mktemp("failing"), 1) as (server,):
         yield server
 
 
 @pytest.fixture(scope="module")
 def saboteur() -> Saboteur:
-    """The one that strikes."""
+    """The listener that makes commands fail."""
     found = Saboteur()
     monitoring.register(found)
     return found
@@ -140,12 +141,12 @@ def saboteur() -> Saboteur:
 
 @pytest.fixture
 def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Several batches of a small file, so that the first repeat is met in the middle."""
+    """Several batches in a small file, so that the first repeat occurs in the middle."""
     monkeypatch.setattr(loader.reading.files, "CHUNK_BYTES", CHUNK_BYTES)
 
 
 def load_under(case: Case, mongod: Mongod, saboteur: Saboteur, path: Path, before: Sequence[Path] = ()) -> str:
-    """Load under a fault, after other files without one, and judge; gives what came of it."""
+    """Load under a fault, after other files without one, and judge; returns the outcome."""
     settings = Settings(database="failing", uri=mongod.uri)
     told: list[str] = []
     with Store(settings) as store:
@@ -179,7 +180,7 @@ def load_under(case: Case, mongod: Mongod, saboteur: Saboteur, path: Path, befor
 def load_under_all(
     every: list[Case], mongod: Mongod, saboteur: Saboteur, path: Path, before: Sequence[Path] = ()
 ) -> Counter[str]:
-    """Every case, counted by what came of it; an exception that is not ours fails with its case."""
+    """Load under every case and count the outcomes; an exception that is not ours fails with its case."""
     done: Counter[str] = Counter()
     for case in every:
         try:
@@ -195,7 +196,7 @@ def load_under_all(
 def test_a_load_survives_some_failing_commands(
     mongod: Mongod, saboteur: Saboteur, small_file: Path, random: Random
 ) -> None:
-    """A few of all the cases, and an error within a batch's transaction that is no duplicate key."""
+    """A sample of the cases, and an error other than a duplicate key within a batch's transaction."""
     every = [case for command in LOAD_COMMANDS[:5] for case in cases(command, random) if "blocked" not in case.fault]
     within = Case("insert", "write concern error", skip=LATEST, times=1)
     done = load_under_all([within, *random.sample(every, SHORT_CASES)], mongod, saboteur, small_file)
@@ -209,7 +210,7 @@ def test_a_load_survives_every_failure_of_a_command(
     mongod: Mongod, saboteur: Saboteur, small_file: Path, random: Random, command: str, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    """Every fault, at once, three times, and later. Only rows that are there already are looked up, with a getMore."""
+    """Every fault, at once, three times, and later. Only rows already present are looked up, with a getMore."""
     before = []
     if command == "getMore":
         before = [tmp_path / "half.csv"]
@@ -232,7 +233,7 @@ QUESTIONS: tuple[tuple[str, dict[str, list[str]]], ...] = (
 
 @pytest.fixture(scope="module")
 def filled(mongod: Mongod, small_file: Path) -> Settings:
-    """A database to ask."""
+    """A database for questions."""
     settings = Settings(database="asked", uri=mongod.uri)
     with Store(settings) as store:
         load(store, small_file, Options(), 0.01, quietly)
@@ -240,7 +241,7 @@ def filled(mongod: Mongod, small_file: Path) -> Settings:
 
 
 def asked(store: Store) -> list[Any]:
-    """Every question, twice: a second time what is kept of the directory is used."""
+    """The answers to every question, twice: the second time with the cached directory."""
     vocabulary = read_vocabulary(store.outside)
     questions = [ask(BY_SLUG[slug], given, vocabulary) for slug, given in QUESTIONS]
     answerer = Answerer(store, answer_rows=0)
@@ -248,7 +249,7 @@ def asked(store: Store) -> list[Any]:
 
 
 def verified(store: Store) -> tuple[int, int]:
-    """What a verification finds."""
+    """The result of a verification."""
     found = verify(store, quietly)
     return found.differences, found.rows
 
@@ -260,7 +261,7 @@ def test_no_failing_command_makes_an_answer_wrong(
     mongod: Mongod, saboteur: Saboteur, filled: Settings, random: Random, command: str,
     ask_it: Callable[[Store], Any],
 ) -> None:  # fmt: skip
-    """It is right, or MongoDB is said to be away."""
+    """It is correct, or the error says that MongoDB is unavailable."""
     with Store(filled) as store:
         right = ask_it(store)
     done: Counter[str] = Counter()

@@ -1,4 +1,4 @@
-"""The judge finds every kind of fault; one that finds nothing would prove nothing."""
+"""The judge finds every kind of fault; a judge that finds nothing would prove nothing."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -49,7 +49,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 @pytest.fixture(scope="module")
 def filled(server: Store, data_dir: Path, files: list[Path]) -> Iterator[Store]:
-    """A database that holds both."""
+    """A database that contains both."""
     with new_store(data_dir) as store:
         for path in files:
             load(store, path, Options(), 1.0, lambda done, total: None)
@@ -58,8 +58,8 @@ def filled(server: Store, data_dir: Path, files: list[Path]) -> Iterator[Store]:
 
 @pytest.fixture
 def judged(filled: Store) -> Iterator[Store]:
-    """The same for a test that breaks it: every document and index is put back."""
-    raw = filled.db.with_options(CodecOptions(RawBSONDocument))  # decoded and encoded, an int64 would be an int32
+    """The same for a test that breaks it: every document and index is restored."""
+    raw = filled.db.with_options(CodecOptions(RawBSONDocument))  # decoding would turn an int64 into an int32
     kept = {each.name: list(raw[each.name].find()) for each in COLLECTIONS}
     yield filled
     for name, documents in kept.items():
@@ -219,7 +219,7 @@ def test_a_file_that_was_removed_must_leave_nothing(judged: Store, files: list[P
 
 
 def test_the_spoiled_sample_has_every_kind_of_row(short_file: Path) -> None:
-    """Else the loads under faults would not meet them."""
+    """Otherwise, the loads under faults would not encounter them."""
     (found,) = expect([short_file])
     assert len(found.refused) > 20
     assert found.present > 5

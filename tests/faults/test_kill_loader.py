@@ -1,4 +1,4 @@
-"""A loader that is killed with -9 anywhere goes on with the same command, and every row is there once."""
+"""A loader killed with -9 anywhere continues with the same command, and every row is stored once."""
 
 import statistics
 import time
@@ -16,7 +16,7 @@ from tests.support.process import ORPHAN_S, Process, first_commit_s, loader
 pytestmark = pytest.mark.live
 
 CHUNK_BYTES = 128 << 10
-"""For the run that is killed, so that a small file has several batches; the next run has whole ones."""
+"""The chunk size of the killed run, so that a small file has several batches; the next run has the normal one."""
 
 RANDOM_KILLS = 50
 
@@ -37,7 +37,7 @@ def killed_at(
     point: Point, occurrence: int, random: Random, store: Store, environment: Mapping[str, str], path: Path,
     waited: list[float],
 ) -> Process:  # fmt: skip
-    """Run the loader until the point kills it; then what is committed accounts for itself."""
+    """Run the loader until the point kills it, and check that the committed part is consistent."""
     delay_ms = random.uniform(0, point.within_ms)
     arguments = [point.name, str(occurrence), str(delay_ms), str(CHUNK_BYTES), "load", str(path)]
     process = Process(["-m", "tests.support.faults.point", *arguments], environment)
@@ -48,7 +48,7 @@ def killed_at(
 
 
 def measure(store: Store, process: Process, path: Path, waited: list[float]) -> None:
-    """Note how long a process takes to its first commit, where it makes one."""
+    """Record a process's time to its first commit, if it makes one."""
     if (seconds := first_commit_s(store, process, path.name)) is not None:
         waited.append(seconds)
 
@@ -56,7 +56,7 @@ def measure(store: Store, process: Process, path: Path, waited: list[float]) -> 
 def resume_and_judge(
     store: Store, environment: Mapping[str, str], path: Path, killed: Process, waited: list[float]
 ) -> None:
-    """The same command again, to its end; then nothing is wrong."""
+    """Run the same command again to its end, and check that nothing is wrong."""
     process = loader(environment, "load", path)
     measure(store, process, path, waited)
     assert process.wait() == 0, process.output
@@ -65,7 +65,7 @@ def resume_and_judge(
 
 @pytest.fixture(scope="module")
 def undisturbed_s(server: Store, data_dir: Path, short_file: Path) -> float:
-    """Seconds from a loader's start to its first commit when nothing was killed before."""
+    """Seconds from a loader's start to its first commit without a previous kill."""
     database = "undisturbed"
     environment = {"DATA_DIR": str(data_dir), "MONGODB_DATABASE": database}
     settings = type(server.settings)(database=database, data_dir=data_dir)
@@ -82,7 +82,7 @@ def test_a_load_killed_at_every_named_point_goes_on(
     store: Store, own_environment: dict[str, str], short_file: Path, random: Random, waited: list[float],
     undisturbed_s: float,
 ) -> None:  # fmt: skip
-    """One load, killed at each point in turn; whatever is committed at each kill accounts for itself."""
+    """One load, killed at each point in turn; what is committed at each kill is consistent."""
     for point in POINTS:
         occurrence = random.randint(1, min(2, point.at_most(2)))
         killed = killed_at(point, occurrence, random, store, own_environment, short_file, waited)
@@ -96,7 +96,7 @@ def test_a_long_load_killed_at_a_named_point_goes_on(
     store: Store, own_environment: dict[str, str], long_file: Path, random: Random, point: Point,
     waited: list[float], undisturbed_s: float,
 ) -> None:  # fmt: skip
-    """Ten times as many rows, one kill a load, at any occurrence."""
+    """Ten times as many rows, one kill per load, at any occurrence."""
     occurrence = random.randint(1, point.at_most(60))
     killed = killed_at(point, occurrence, random, store, own_environment, long_file, waited)
     resume_and_judge(store, own_environment, long_file, killed, waited)
@@ -104,7 +104,7 @@ def test_a_long_load_killed_at_a_named_point_goes_on(
 
 
 def kill_at_random(store: Store, environment: Mapping[str, str], path: Path, moment_s: float) -> Process:
-    """Kill the loader so long after its start; it may have ended by then."""
+    """Kill the loader this long after its start; it may have ended by then."""
     process = loader(environment, "load", path)
     while process.runs and process.seconds < moment_s:
         time.sleep(0.002)
@@ -114,7 +114,7 @@ def kill_at_random(store: Store, environment: Mapping[str, str], path: Path, mom
 
 @pytest.fixture(scope="module")
 def duration_s(server: Store, data_dir: Path, long_file: Path) -> float:
-    """How long an undisturbed load of the long file takes."""
+    """The time of an undisturbed load of the long file."""
     environment = {"DATA_DIR": str(data_dir), "MONGODB_DATABASE": "duration"}
     process = loader(environment, "load", long_file)
     assert process.wait() == 0, process.output

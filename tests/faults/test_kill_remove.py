@@ -1,4 +1,4 @@
-"""A removal that is killed with -9 anywhere is finished by the same command, and leaves every other load alone."""
+"""A removal killed with -9 anywhere is finished by the same command, and leaves all other loads alone."""
 
 import statistics
 import time
@@ -22,7 +22,7 @@ KILLS = 10
 
 
 class Halves:
-    """A database that holds both halves of a file; the second is removed, and loaded again."""
+    """A database with both halves of a file; the second half is removed, and loaded again."""
 
     def __init__(self, store: Store, environment: Mapping[str, str], halves: tuple[Path, Path]) -> None:
         self.store, self.environment = store, environment
@@ -40,11 +40,11 @@ class Halves:
         self.output += process.output
 
     def count(self) -> int:
-        """Transactions of the second half that are there."""
+        """The number of stored transactions of the second half."""
         return self.store.db.transactions.count_documents({"load_id": self.load_id})
 
     def kill_removal(self, moment_s: float) -> tuple[int, float]:
-        """Begin to remove, and kill so long after the first rows are gone; gives what is left, and the seconds."""
+        """Kill a removal this long after the first rows are gone; returns the rows left, and the seconds."""
         process = loader(self.environment, "remove", self.load_id)
         seconds = 0.0
         while process.runs and not (seconds and process.seconds > seconds + moment_s):
@@ -56,14 +56,14 @@ class Halves:
         return self.count(), seconds
 
     def finish_removal(self) -> float:
-        """Remove again to the end, and judge: as if the second half had never been loaded; gives the seconds."""
+        """Remove again to the end, and judge as if the second half had never been loaded; returns the seconds."""
         process = loader(self.environment, "remove", self.load_id)
         assert process.wait() == 0, process.output
         assert judge(self.store, [self.first], self.output + process.output) == []
         return process.seconds
 
     def check_answers(self) -> None:
-        """Whatever is left, all sources tell the same of it."""
+        """Check that all sources agree, whatever is left."""
         answerer = Answerer(self.store, answer_rows=0)
         for slug in ("overall-summary", "revenue-by-segment"):
             questions = [Question(BY_SLUG[slug], source=source) for source in (Source.AUTO, Source.RAW)]
@@ -71,7 +71,7 @@ class Halves:
             assert (auto.rows, auto.total) == (raw.rows, raw.total)
 
     def check_load_is_refused(self) -> None:
-        """Half removed, the file is not taken for loaded."""
+        """Check that a half-removed file does not count as loaded."""
         process = loader(self.environment, "load", self.second)
         assert process.wait() == 1
         assert process.output == (
@@ -83,7 +83,7 @@ class Halves:
 def test_a_killed_removal_is_finished(
     store: Store, own_environment: dict[str, str], short_halves: tuple[Path, Path], random: Random
 ) -> None:
-    """Before that a load of the file is refused, and answers are right."""
+    """Until then, a load of the file is refused, and answers are correct."""
     halves = Halves(store, own_environment, short_halves)
     halves.kill_removal(random.uniform(0, 0.1))
     halves.check_answers()

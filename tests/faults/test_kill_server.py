@@ -1,4 +1,4 @@
-"""A server that is killed with -9 under a load costs no row, and doubles none."""
+"""Killing the server with -9 during a load loses no row and duplicates none."""
 
 import os
 import threading
@@ -29,13 +29,13 @@ KILLS = 20
 
 @pytest.fixture
 def mongod(tmp_path: Path) -> Iterator[Mongod]:
-    """A replica set of one."""
+    """A one-node replica set."""
     with replica_set(tmp_path, 1) as (server,):
         yield server
 
 
 def kill_and_restart(mongod: Mongod, down_s: float) -> None:
-    """Kill -9, and start it again after a while."""
+    """Kill -9, and restart it after a while."""
     mongod.kill()
     time.sleep(down_s)
     mongod.start()
@@ -43,7 +43,7 @@ def kill_and_restart(mongod: Mongod, down_s: float) -> None:
 
 
 def test_a_server_that_is_killed_once_costs_nothing(mongod: Mongod, short_file: Path, random: Random) -> None:
-    """It comes back on its port, and the load goes on or is run again."""
+    """It comes back on its port, and the load continues or is run again."""
     environment = environment_of(mongod, "once")
     process = loader(environment, "load", short_file)
     wait_for_rows(mongod, "once", process)
@@ -85,7 +85,7 @@ KILLED = pytest.mark.parametrize("killed", ["mongod", "guardian", "both"])
 
 @KILLED
 def test_a_load_goes_on_when_the_embedded_server_is_killed(tmp_path: Path, short_file: Path, killed: str) -> None:
-    """The server comes back under it, and the load is finished, as a rule in the same run."""
+    """The server comes back, and the load is finished, usually in the same run."""
     environment = embedded_environment(tmp_path)
     settings = Settings(data_dir=tmp_path)
     process = loader(environment, "load", short_file)
@@ -104,7 +104,7 @@ def test_a_load_goes_on_when_the_embedded_server_is_killed(tmp_path: Path, short
 def test_a_load_whose_embedded_server_stays_away_says_so_within_ten_seconds_and_the_next_one_goes_on(
     tmp_path: Path, short_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its mongod cannot be started again; one line, exit code 1."""
+    """Its mongod cannot be restarted; one line, exit code 1."""
     program = tmp_path / "bin" / "mongod"
     program.parent.mkdir()
     real = find_mongod()
@@ -134,7 +134,7 @@ def test_a_load_whose_embedded_server_stays_away_says_so_within_ten_seconds_and_
 
 @KILLED
 def test_a_service_heals_when_its_embedded_server_is_killed(tmp_path: Path, short_file: Path, killed: str) -> None:
-    """Under questions from four threads: alive all the while, every reply right or a 503, and well again soon."""
+    """With questions from four threads: always alive, every reply correct or a 503, and healthy again soon."""
     environment = embedded_environment(tmp_path)
     load_until_done(environment, short_file)
     with serving(tmp_path / "service.log", environment | {"WORKERS": "2"}) as service:

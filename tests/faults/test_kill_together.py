@@ -1,4 +1,4 @@
-"""Two loaders whose files overlap, a removal and a client, all at once, killed with -9 at random moments."""
+"""Two loaders with overlapping files, a removal and a client at the same time, killed with -9 at random moments."""
 
 import threading
 import time
@@ -44,7 +44,7 @@ def overlapping(path: Path, rows: int, random: Random) -> tuple[Path, Path]:
 
 
 class Client:
-    """Asks over HTTP all the time, and keeps what it was told; whether that was true is judged later."""
+    """Sends questions over HTTP all the time and records the replies, which are judged later."""
 
     def __init__(self, service: Service, segments: Mapping[str, int]) -> None:
         self._service, self._segments = service, segments
@@ -88,7 +88,7 @@ class Client:
         self.answers.append((target, version, {**sums, None: _pair(totals)}))
 
     def judge(self, truth: Truth) -> list[str]:
-        """Every answer must be the truth of the version that it names; gives what is wrong, and forgets them."""
+        """Compare every answer with the truth of its version; returns what is wrong, and forgets the answers."""
         wrong = [*self.wrong, *truth.wrong]
         for target, version, told in self.answers:
             sums = truth.by_version.get(version)
@@ -114,7 +114,7 @@ class Together:
         self.done: Counter[str] = Counter()
 
     def command(self, *arguments: str, fault: str = "none") -> Process:
-        """Start a command of the loader's."""
+        """Start a command of the loader."""
         return Process(["-m", "tests.support.faults.small", fault, *arguments], self.environment)
 
     def load(self, path: Path, fault: str = "none") -> Process:
@@ -122,7 +122,7 @@ class Together:
         return self.command("load", "--max-quarantined", "100%", str(path), fault=fault)
 
     def loads(self, *status: str) -> list[dict[str, str]]:
-        """The loads of these statuses."""
+        """The loads with these statuses."""
         return list(self.store.db.loads.find({"status": {"$in": status}}, {"file": 1}))
 
     def disturb(self, most: int) -> None:
@@ -143,10 +143,10 @@ class Together:
         self.done["rounds"] += 1
 
     def finish(self) -> list[Path]:
-        """Run every command that was interrupted to its end; gives the files that are loaded then."""
+        """Run every interrupted command to its end; returns the files that are then loaded."""
         for load in self.loads("removing"):
             self._until_done("remove", load["_id"])
-        for _ in range(2):  # the second time for conflicts that the first one's end has released
+        for _ in range(2):  # the second time for conflicts that the first one has released
             for path in self.files:
                 if any(load["file"] == path.name for load in self.loads("running", "complete", "stopped")):
                     self._until_done("load", "--max-quarantined", "100%", str(path))
@@ -160,7 +160,7 @@ class Together:
         self.done["resumed"] += 1
 
     def _check_output(self, process: Process) -> None:
-        """What was not killed has ended well, or with one clear line."""
+        """Check that a process that was not killed succeeded, or failed with one clear line."""
         assert "Traceback" not in process.output, process.output
         if process.wait() > 0:
             assert len(process.output.splitlines()) == 1, process.output
@@ -175,14 +175,14 @@ def together(store: Store, own_environment: dict[str, str], short_file: Path, ra
 
 @pytest.fixture
 def truth(together: Together) -> Iterator[Truth]:
-    """What is true at each version of its database."""
+    """The truth at each version of its database."""
     together.store.require_replica_set()
     with following(together.store) as followed:
         yield followed
 
 
 def run_and_judge(together: Together, truth: Truth, tmp_path: Path, kills: int, quiet: int) -> None:
-    """So many kills; the database is judged whenever `quiet` more are done, the answers in the end."""
+    """Run with this many kills; the database is judged after every `quiet` kills, the answers at the end."""
     store, done = together.store, together.done
     environment = {name: together.environment[name] for name in ("DATA_DIR", "MONGODB_DATABASE")}
     together.disturb(1)
@@ -205,7 +205,7 @@ def run_and_judge(together: Together, truth: Truth, tmp_path: Path, kills: int, 
 def test_overlapping_loaders_a_removal_and_a_client_survive_five_kills(
     together: Together, truth: Truth, tmp_path: Path
 ) -> None:
-    """No row is lost, none is double, and each answer was true at the version that it names."""
+    """No row is lost or duplicated, and each answer was true at its version."""
     run_and_judge(together, truth, tmp_path, 5, 5)
 
 
@@ -226,7 +226,7 @@ def test_overlapping_loaders_a_removal_and_a_client_survive_sixty_kills(
     ],
 )
 def test_a_removal_that_is_wrong_is_found(together: Together, fault: str, told: str) -> None:
-    """As it was before it looked whose rows it takes, and others; right, the judge has nothing to say."""
+    """With the planted faults, such as not checking whose rows it takes; without them, the judge finds nothing."""
     for path in together.files:
         assert together.load(path, fault).wait() == 0
     assert judge_overlapping(together.store, together.files) == []
@@ -236,7 +236,7 @@ def test_a_removal_that_is_wrong_is_found(together: Together, fault: str, told: 
 
 
 def test_a_removal_that_does_not_tell_of_itself_is_found(together: Together, truth: Truth) -> None:
-    """Then one version names two states."""
+    """One version then has two states."""
     process = together.load(together.files[0])
     assert process.wait() == 0
     truth.catch_up()

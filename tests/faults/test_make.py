@@ -1,4 +1,4 @@
-"""`make run` from a fresh clone, as a person meets it: twice at once, and ended by Ctrl-C and the terminal's end."""
+"""`make run` in a fresh clone, as a user experiences it: twice at once, ended by Ctrl-C and by the terminal's end."""
 
 import os
 import signal
@@ -19,7 +19,7 @@ ROWS = "5000"
 
 
 def answers(port: int) -> bool:
-    """Whether the service is there."""
+    """Whether the service responds."""
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=5) as reply:
             return bool(reply.status == 200)
@@ -28,7 +28,7 @@ def answers(port: int) -> bool:
 
 
 def make_run(folder: Path, port: int, log: Path) -> "subprocess.Popen[bytes]":
-    """Start `make run` in a session of its own, as a terminal does."""
+    """Start `make run` in a new session, like a terminal."""
     environment = {name: os.environ[name] for name in os.environ if name in ("PATH", "HOME") or name.startswith("PIP_")}
     with log.open("wb") as output:
         return subprocess.Popen(
@@ -38,7 +38,7 @@ def make_run(folder: Path, port: int, log: Path) -> "subprocess.Popen[bytes]":
 
 
 def processes_in(folder: Path) -> list[str]:
-    """What runs from there, as a person would see it."""
+    """The processes that run from there, as a user would see them."""
     commands = []
     for each in Path("/proc").glob("[0-9]*/cmdline"):
         try:
@@ -49,7 +49,7 @@ def processes_in(folder: Path) -> list[str]:
 
 
 def test_two_makes_at_once_in_a_fresh_clone_and_their_end(tmp_path: Path) -> None:
-    """One serves; the other waits for the same set-up, and says in one line that the port is taken."""
+    """One serves; the other waits for the same setup and reports in one line that the port is taken."""
     clone = tmp_path / "clone"
     subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)
     with socket.socket() as probe:
@@ -73,7 +73,7 @@ def test_two_makes_at_once_in_a_fresh_clone_and_their_end(tmp_path: Path) -> Non
         ]
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             os.killpg(winner.pid, number)
-            assert winner.wait(timeout=30) == -number  # make's own end; it has nothing to complain of
+            assert winner.wait(timeout=30) == -number  # make ends itself by the signal, without complaints
             assert "***" not in log.read_text()
             assert "Traceback" not in log.read_text() + told.read_text()
             deadline = time.monotonic() + 15

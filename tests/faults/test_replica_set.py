@@ -1,4 +1,4 @@
-"""Elections under a load and under questions: the load is finished, and no reply is wrong."""
+"""Elections during a load and questions: the load is finished, and no reply is wrong."""
 
 import os
 import threading
@@ -33,7 +33,7 @@ OVER_ALL = tuple(each for each in QUESTIONS if "gender" not in each)
 
 
 def parts_of(path: Path, count: int) -> list[Path]:
-    """The file cut into so many, in order."""
+    """The file cut into this many parts, in order."""
     header, *lines = path.read_bytes().splitlines(keepends=True)
     size = len(lines) // count + 1
     parts = []
@@ -45,7 +45,7 @@ def parts_of(path: Path, count: int) -> list[Path]:
 
 
 def totals_on_the_way(parts: list[Path]) -> dict[int, int]:
-    """For each number of transactions that a load may have inserted so far, their cents."""
+    """The cents of each number of transactions that a load may have inserted so far."""
     found, cents = {0: 0}, 0
     for each in expect(parts):
         for amount in each.cents.values():
@@ -55,7 +55,7 @@ def totals_on_the_way(parts: list[Path]) -> dict[int, int]:
 
 
 class Asker:
-    """Asks over HTTP all the time, and holds each reply against the file."""
+    """Sends questions over HTTP all the time and compares each reply with the file."""
 
     def __init__(self, service: Service, right: dict[int, int]) -> None:
         self._service, self._right = service, right
@@ -103,7 +103,7 @@ class Asker:
 
 
 def disturb(servers: list[Mongod], *, kill: bool) -> None:
-    """Take the primary away: by kill -9 and a restart, or by asking it to step down."""
+    """Replace the primary: by kill -9 and a restart, or by a step-down."""
     primary = primary_of(servers)
     if kill:
         primary.kill()
@@ -115,7 +115,7 @@ def disturb(servers: list[Mongod], *, kill: bool) -> None:
 
 
 def lose_majority(servers: list[Mongod], asker: Asker) -> None:
-    """Kill the primary and another one: nobody can answer, and that is said; started again, they answer again."""
+    """Kill two of three servers: replies must say that MongoDB is unavailable, until they are restarted."""
     primary = primary_of(servers)
     others = [each for each in servers if each is not primary]
     for server in (primary, others[0]):

@@ -1,4 +1,4 @@
-"""A network that says nothing for half a minute costs no row, and doubles none."""
+"""A network that is silent for half a minute loses no row and duplicates none."""
 
 import os
 import time
@@ -22,7 +22,7 @@ ROUNDS = 3
 def test_a_load_over_a_network_that_falls_silent_is_finished(
     tmp_path: Path, long_file: Path, random: Random, round_: int
 ) -> None:
-    """It goes on, or ends with a clear line and is run again."""
+    """It continues, or ends with a clear line and is run again."""
     with replica_set(tmp_path, 1) as (mongod,), proxied(mongod.port) as proxy:
         environment = {
             "PATH": os.environ["PATH"],

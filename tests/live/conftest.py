@@ -1,4 +1,4 @@
-"""The application on the loaded sample, asked without a server of its own; and the oracle for later queries."""
+"""The application on the loaded sample, without a server process; and the oracle's entries for later queries."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +16,7 @@ from tests.support import oracle
 
 @pytest.fixture(scope="session", autouse=True)
 def later_queries() -> None:
-    """Tells the oracle what a query beyond the first eleven groups and orders by, so that its tests are there too."""
+    """Add the dimensions and order of queries beyond the first eleven to the oracle, so that they are tested, too."""
     for query in QUERIES:
         order = query.order.measure.name if isinstance(query.order, Descending) else oracle.KEY
         shape = tuple(dimension.name for dimension in query.by), order, query.limit
@@ -33,5 +33,5 @@ def application(loaded: Store, data_dir: Path) -> Iterator[Flask]:
 
 @pytest.fixture
 def client(application: Flask) -> FlaskClient:
-    """A client of it."""
+    """A client of the application."""
     return application.test_client()

@@ -1,11 +1,13 @@
-"""What the documents tell a reader to type works, and says what stands there."""
+"""The commands in the documents work, and print what the documents show."""
 
+import itertools
 import os
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -47,10 +49,10 @@ NOT_RUN: dict[tuple[str, str], str] = {
     ("CONTRIBUTING.md", "python -m pytest "): "the same, and a test run inside of this one",
     ("docs/operate.md", "python -m service.keys new"): "listens on every address; shows a key on a terminal alone",
 }
-"""Commands that are not run here, by document and beginning, and why."""
+"""Commands that are not run here, by document and beginning, with the reason."""
 
 ENDLESS = {"curl -N "}
-"""Commands that say something and go on."""
+"""Commands that print something and do not end."""
 
 HOST = "http://127.0.0.1:8000"
 NAME = re.compile(r'W/"[^"]+"')
@@ -58,7 +60,7 @@ LONGEST_S, ENDLESS_S = 300, 5
 
 
 def reason(block: Block) -> str | None:
-    """Why a block is not run, or None where it is."""
+    """Why a block is not run, or None if it is."""
     told = [why for (path, start), why in NOT_RUN.items() if block.document == path and block.first.startswith(start)]
     return told[0] if told else None
 
@@ -67,11 +69,11 @@ RUN = [pytest.param(block, id=block.name) for block in ALL if block.language == 
 
 
 class Reader:
-    """Somebody who types what the documents say, each block in a folder of its own that holds a `purchases.csv`.
+    """Types the commands of the documents, each block in a new folder with a `purchases.csv`.
 
     Attributes:
-        folder: where these folders are.
-        service: what they reach at the documents' address.
+        folder: the parent of these folders.
+        service: the service at the documents' address.
     """
 
     def __init__(self, folder: Path, service: Service, environment: dict[str, str]) -> None:
@@ -81,7 +83,7 @@ class Reader:
         self._environment = {"PATH": path, "HOME": str(folder), "PYTHONPATH": str(ROOT), **environment}
 
     def type(self, command: str, folder: Path) -> "subprocess.CompletedProcess[str]":
-        """Run a line as a shell does."""
+        """Run a line in a shell."""
         line = command.replace(HOST, f"http://127.0.0.1:{self.service.port}")
         if command.startswith(tuple(ENDLESS)):
             line = f"timeout {ENDLESS_S} {line}"
@@ -91,7 +93,7 @@ class Reader:
         )  # fmt: skip
 
     def follow(self, block: Block, mask: Mask) -> list[str]:
-        """Type what a block says; gives what is otherwise than it stands there."""
+        """Run the commands of a block; returns the differences from the documented output."""
         wrong = []
         names: dict[str, str] = {}
         folder = Path(tempfile.mkdtemp(dir=self.folder))
@@ -111,15 +113,25 @@ class Reader:
         return wrong
 
 
+def await_columns(service: Service) -> None:
+    """Wait until the service has its columns, as it has seconds after its start."""
+    limits = itertools.count(1)  # no question twice: what was answered before stays the answer
+    deadline = time.monotonic() + 60
+    while service.get(f"/v1/explore?limit={next(limits)}").json["meta"]["source"] != "columns":
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
 def reader_of(rows: int, seed: int, data_dir: Path, folder: Path) -> Iterator[Reader]:
-    """A reader who has loaded and verified a sample, as the documents' examples were made."""
+    """A reader with a loaded and verified sample, as in the documents' examples."""
     path = folder / "purchases.csv"
     write_sample(path, rows, seed, quietly)
     with Store(Settings(database=f"documented-{rows}", data_dir=data_dir)) as store:
         load(store, path, Options(), 0.01, quietly)
         environment = {"DATA_DIR": str(data_dir), "MONGODB_DATABASE": store.settings.database}
         try:
-            with serving(folder / "service.log", environment) as service:
+            with serving(folder / "service.log", environment | {"COLUMNS_MAX_MB": "256"}) as service:
+                await_columns(service)
                 reader = Reader(folder, service, environment)
                 assert reader.type("python -m loader verify", folder).returncode == 0
                 yield reader
@@ -129,25 +141,25 @@ def reader_of(rows: int, seed: int, data_dir: Path, folder: Path) -> Iterator[Re
 
 @pytest.fixture(scope="module")
 def reader(server: Store, data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
-    """A reader with a small sample, whose figures are others than in the documents."""
+    """A reader with a small sample, whose figures differ from the documents."""
     yield from reader_of(SAMPLE_ROWS, 42, data_dir, tmp_path_factory.mktemp("documented"))
 
 
 @pytest.fixture(scope="module")
 def exact_reader(server: Store, data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
-    """A reader with the sample that `make run` makes."""
+    """A reader with the sample of `make run`."""
     yield from reader_of(1_000_000, 42, data_dir, tmp_path_factory.mktemp("documented"))
 
 
 def require_curl(block: Block) -> None:
-    """Skip where a command needs a program that is not here."""
+    """Skip if a command needs curl, and it is not installed."""
     if "curl" in block.text and not shutil.which("curl"):
         pytest.skip("curl is not here")
 
 
 @pytest.mark.parametrize("block", RUN)
 def test_a_command_says_what_the_document_says(reader: Reader, block: Block) -> None:
-    """Run as it stands there; figures, members and ids aside, as the sample is a smaller one."""
+    """Except for figures, members and ids, as the sample is smaller."""
     require_curl(block)
     assert reader.follow(block, masked) == []
 
@@ -155,13 +167,13 @@ def test_a_command_says_what_the_document_says(reader: Reader, block: Block) -> 
 @pytest.mark.slow
 @pytest.mark.parametrize("block", RUN)
 def test_a_command_says_exactly_what_the_document_says(exact_reader: Reader, block: Block) -> None:
-    """On the sample that the documents speak of: every figure, but for times and the data version."""
+    """On the documented sample: every figure, except times and the data version."""
     require_curl(block)
     assert exact_reader.follow(block, own) == []
 
 
 def test_every_block_of_commands_is_run_or_is_argued_about() -> None:
-    """None is passed over because of how it is marked, and no argument is left without its block."""
+    """None is skipped because of its markup, and no reason is left without its block."""
     commands = [block for block in ALL if COMMAND.match(block.text)]
     assert [b.name for b in commands if b.language != CONSOLE and not reason(b)] == []
     assert [b.name for b in ALL if b.language == CONSOLE and not b.text.startswith(PROMPT)] == []
@@ -172,7 +184,7 @@ def test_every_block_of_commands_is_run_or_is_argued_about() -> None:
 
 
 def test_what_the_documents_name_is_there() -> None:
-    """Targets of make, and files of tests."""
+    """Targets of make, and test files."""
     texts = "\n".join(path.read_text() for path in DOCUMENTS)
     targets = re.findall(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)[0].split()
     named = set(re.findall(r"(?:^|`)make ([a-z]+)", texts, re.MULTILINE))
@@ -194,7 +206,7 @@ SAID = '{"a": [1, 2, 3], "b": {"c": "Texas sells most: $5.00.", "d": true}, "e":
     ],
 )
 def test_a_shortened_reply_is_the_reply(wanted: str) -> None:
-    """`...` stands for what is left out: entries, elements, the end of a text."""
+    """`...` stands for omissions: entries, elements, the end of a text."""
     assert differences(wanted, SAID, masked) == []
     assert lengthened('{"a": ["...", ...]}') == '{"a": ["...", "..."]}'
 
@@ -208,12 +220,12 @@ def test_a_shortened_reply_is_the_reply(wanted: str) -> None:
     ],
 )  # fmt: skip
 def test_another_reply_is_told(wanted: str) -> None:
-    """An entry, an element, an order, a word, a kind that is not there."""
+    """Another entry, element, order, word or type."""
     assert differences(wanted, SAID, masked)
 
 
 def test_another_line_is_told() -> None:
-    """One word, one line more, one less; figures and members may differ, and the status may not."""
+    """Another word, an extra line, a missing line; figures and members may differ, the status may not."""
     assert not differences("Texas sells most: 1,234.50", "Ohio  sells most: 7.00\n", masked)
     for one, two in (("a 1", "b 1"), ("a\nb", "a"), ("a", "a\nb"), ("HTTP/1.1 304 X", "HTTP/1.1 200 X")):
         assert differences(one, two, masked)
@@ -222,7 +234,7 @@ def test_another_line_is_told() -> None:
 
 
 def test_a_wrong_command_is_told(reader: Reader) -> None:
-    """A document that promises another thing than the program does."""
+    """A document that differs from the program."""
     text = "$ python -m pipelines run top-states --stat texas\nTop 5 States by Total Sales\n"
     assert "ended with 2" in reader.follow(Block("a.md", 1, CONSOLE, text), masked)[0]
     text = "$ python -m pipelines run overall-summary\nOverall Summary\n"

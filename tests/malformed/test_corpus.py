@@ -1,4 +1,4 @@
-"""Each file of the corpus through `check` and through the exact and the fast reading: what the table says, exactly."""
+"""Each file of the corpus gives exactly the expected result, with `check` and with the exact and the fast path."""
 
 from collections import Counter
 from dataclasses import replace
@@ -23,7 +23,7 @@ QUOTABLE = [
 
 
 def assert_refused(refused: list[Refused], expected: tuple[Bad, ...]) -> None:
-    """The rows for quarantine are these, with line, column, reason, message and exact text."""
+    """Check that these rows are refused, with line, column, reason, message and exact text."""
     told = [(each.line, each.column, each.reason, each.raw) for each in refused]
     assert told == [(bad.line, bad.column, bad.reason, bad.raw) for bad in expected]
     for each, bad in zip(refused, expected, strict=True):
@@ -32,7 +32,7 @@ def assert_refused(refused: list[Refused], expected: tuple[Bad, ...]) -> None:
 
 
 def test_the_corpus_is_as_large_as_it_says() -> None:
-    """Names are unique, so that none is run in the place of another, and all three outcomes are there."""
+    """Names are unique, so that no case replaces another, and all three outcomes occur."""
     assert len({case.name for case in CASES}) == len(CASES)
     assert len(REFUSED) >= 40
     assert sum(bool(case.bad) for case in CASES) >= 100
@@ -41,7 +41,7 @@ def test_the_corpus_is_as_large_as_it_says() -> None:
 
 @pytest.mark.parametrize("case", REFUSED)
 def test_a_file_at_fault_is_refused_in_one_clear_line(tmp_path: Path, case: Case) -> None:
-    """`check` refuses it, naming the file, the place and the remedy; so does the reader, from the contract alone."""
+    """`check` refuses it, naming file, place and remedy; so does the reader, from the contract alone."""
     path = write(tmp_path, case)
     with pytest.raises(FileRefused) as caught:
         check(path, SETTINGS, quietly)
@@ -57,14 +57,14 @@ def test_a_file_at_fault_is_refused_in_one_clear_line(tmp_path: Path, case: Case
 
 
 def test_a_folder_is_refused(tmp_path: Path) -> None:
-    """A folder in the place of a file."""
+    """A folder instead of a file."""
     with pytest.raises(FileRefused, match="Is a directory"):
         check(tmp_path, SETTINGS, quietly)
 
 
 @pytest.mark.parametrize("case", READ)
 def test_a_file_is_read_as_the_table_says(tmp_path: Path, case: Case) -> None:
-    """The exact values of the good rows by line; line, column, reason, message and text of the others."""
+    """The exact values of valid rows by line; line, column, reason, message and text of the others."""
     found = product.read(write(tmp_path, case), TOMORROW, ZONE)
     repeated = {bad.line for bad in case.conflicts}
     kept = {line: row for line, row in found.kept.items() if line not in repeated}
@@ -74,7 +74,7 @@ def test_a_file_is_read_as_the_table_says(tmp_path: Path, case: Case) -> None:
 
 @pytest.mark.parametrize("case", READ)
 def test_the_contract_says_the_same(tmp_path: Path, case: Case) -> None:
-    """The independent reader agrees with the table, so that it can be trusted with files that no table lists."""
+    """The independent reader agrees with the table, so it can be trusted with files outside of it."""
     assert case.content is not None
     found = reader.read(case.content, TOMORROW, ZONE)
     repeated = {bad.line for bad in case.conflicts}
@@ -85,7 +85,7 @@ def test_the_contract_says_the_same(tmp_path: Path, case: Case) -> None:
 
 @pytest.mark.parametrize("case", QUOTABLE)
 def test_quotes_elsewhere_change_nothing(tmp_path: Path, case: Case) -> None:
-    """With one quoted field the whole file goes another way, the exact one, and says the same."""
+    """With one quoted field, the whole file takes the exact path, with the same result."""
     assert case.content is not None
     quoted = FIRST.replace("Female", '"Female"').encode()
     spelt = replace(case, content=case.content.replace(FIRST.encode(), quoted))
@@ -97,7 +97,7 @@ def test_quotes_elsewhere_change_nothing(tmp_path: Path, case: Case) -> None:
 
 @pytest.mark.parametrize("case", READ)
 def test_a_check_counts_as_the_table_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: Case) -> None:
-    """Every row is accounted for, with its reason, also where a chunk holds a row or two."""
+    """Every row is accounted for, with its reason, even in chunks of one or two rows."""
     monkeypatch.setattr(files, "CHUNK_BYTES", 200)
     monkeypatch.setattr(files, "CHUNK_ROWS", 2)
     report = check(write(tmp_path, case), SETTINGS, quietly)
@@ -108,7 +108,7 @@ def test_a_check_counts_as_the_table_says(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def without_repeats(kept: dict[int, reader.Row], case: Case) -> dict[int, reader.Row]:
-    """The rows without those that an earlier one repeats, as many as the table has."""
+    """The rows without repeats of earlier ones, whose number must be that in the table."""
     seen = {row.transaction_id: line for line, row in reversed(kept.items())}
     firsts = {line: row for line, row in kept.items() if seen[row.transaction_id] == line}
     assert len(kept) - len(firsts) == case.present - len(case.conflicts)

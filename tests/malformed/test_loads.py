@@ -1,4 +1,4 @@
-"""Each file of the corpus on the real server: what is stored, what is in quarantine, and what a refused file leaves."""
+"""Each file of the corpus on the real server: what is stored, what is quarantined, what a refused file leaves."""
 
 import csv
 import subprocess
@@ -49,7 +49,7 @@ BY_COMMAND = ("a column is missing", "not UTF-8", "text after a closing quote", 
 
 @pytest.fixture(scope="module")
 def own(server: Store, data_dir: Path) -> Iterator[Store]:
-    """A store of this module's own, in the corpus's time zone."""
+    """A store for this module, in the corpus's time zone."""
     name = f"test-{uuid.uuid4().hex[:8]}"
     with Store(Settings(database=name, data_dir=data_dir, timezone=ZoneInfo(ZONE))) as store:
         yield store
@@ -58,7 +58,7 @@ def own(server: Store, data_dir: Path) -> Iterator[Store]:
 
 @pytest.fixture
 def empty(own: Store, monkeypatch: pytest.MonkeyPatch) -> Store:
-    """The store without any load. What follows the batches reads no file, takes most of the time, and is left out."""
+    """The store without any load. The steps after the batches read no file, take most of the time, and are skipped."""
     monkeypatch.setattr("loader.load.refresh", lambda store: None)
     monkeypatch.setattr("loader.load.apply_indexes", lambda store, *_: apply_schema(store))
     for collection in WRITTEN:
@@ -91,7 +91,7 @@ def test_a_load_stores_what_the_table_says(empty: Store, tmp_path: Path, case: C
 
 
 def assert_quarantined(document: dict[str, Any], expected: Bad, report: LoadReport) -> None:
-    """The document says where the row is from, what is wrong with it, and its exact text."""
+    """Check that the document contains the row's origin, its fault and its exact text."""
     message, value = document.pop("message"), document.pop("value")
     assert document == {
         "_id": f"{report.load_id}:{expected.line}",
@@ -133,7 +133,7 @@ def stored(store: Store) -> dict[int, Row]:
 def test_a_refused_file_leaves_nothing(
     server: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], case: Case
 ) -> None:
-    """`loader load` says one line, exits with 3, and has not even made a database."""
+    """`loader load` prints one line, exits with 3, and has not even created a database."""
     database = f"test-{uuid.uuid4().hex[:8]}"
     monkeypatch.setenv("DATA_DIR", str(server.settings.data_dir))
     monkeypatch.setenv("MONGODB_DATABASE", database)
@@ -149,7 +149,7 @@ def test_a_refused_file_leaves_nothing(
 
 
 def test_the_command_itself_refuses_a_file_at_fault(server: Store, environment: dict[str, str], tmp_path: Path) -> None:
-    """As an admin runs it: exit code 3, one line on standard error, no traceback, nothing written."""
+    """As a process: exit code 3, one line on standard error, no traceback, nothing written."""
     cases = [case for case in CASES if case.name in BY_COMMAND]
     assert len(cases) == len(BY_COMMAND)
     running = []
@@ -175,7 +175,7 @@ FORMULAS = ("=1+1", "+1", "-1+1", "@SUM(1)", "\t=1", "\r=1", '=HYPERLINK("http:/
 
 
 def test_an_export_runs_nothing_and_can_be_mended_twice(empty: Store, tmp_path: Path) -> None:
-    """No cell is a formula; a mended row is loaded, and one that is still wrong can be exported and mended again."""
+    """No cell is a formula; corrected rows are loaded, and those still wrong can be exported and corrected again."""
     quoted = ['"' + cell.replace('"', '""') + '"' for cell in FORMULAS]
     wrong = [changed("State_names", cell).replace("2,", f"{number},", 1) for number, cell in enumerate(quoted, 10)]
     path = tmp_path / "purchases.csv"
@@ -214,7 +214,7 @@ def table(path: Path) -> list[dict[str, str]]:
 
 
 def mend(path: Path, rows: list[dict[str, str]]) -> None:
-    """Give these rows of an exported file a state, and leave the others."""
+    """Write an exported file with a state in these rows, and the others unchanged."""
     mended = {row["Transaction_ID"] for row in rows}
     every = table(path)
     with path.open("w", encoding="utf-8", newline="") as file:

@@ -1,4 +1,4 @@
-"""What the loader tells a person: its help is enough to operate it, and each message says what to do."""
+"""The loader's texts: its help is enough to operate it, and each message says what to do."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from tests.support.rows import quietly
 
 
 def said_by(*arguments: str) -> str:
-    """The help that a command prints, as running text."""
+    """The help of a command, as running text."""
     done = CliRunner().invoke(main, [*arguments, "--help"], prog_name="python -m loader", terminal_width=80)
     assert done.exit_code == 0
     assert max(map(len, done.output.splitlines())) <= 80
@@ -41,13 +41,13 @@ def said_by(*arguments: str) -> str:
     ],
 )
 def test_the_help_of_load_is_enough_to_operate_it(words: tuple[str, ...]) -> None:
-    """Whoever has only `load --help` knows how to go on, what happens to what, and what an exit code means."""
+    """`load --help` alone explains how to continue, what happens to which rows, and what an exit code means."""
     said = said_by("load")
     assert not [word for word in words if word not in said]
 
 
 def test_a_misspelt_command_is_not_taken_for_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is wrong usage with a hint, unless there is a file of that name."""
+    """It is a usage error with a hint, unless there is a file with that name."""
     done = CliRunner().invoke(main, ["verfy"])
     assert done.exit_code == 2
     assert "Did you mean verify?" in done.output
@@ -57,7 +57,7 @@ def test_a_misspelt_command_is_not_taken_for_a_file(tmp_path: Path, monkeypatch:
 
 
 def test_a_check_does_not_send_its_reader_to_a_quarantine(tmp_path: Path) -> None:
-    """Nothing was written, so there is no quarantine to look into."""
+    """Nothing was written, so there is no quarantine to inspect."""
     path = tmp_path / "purchases.csv"
     path.write_bytes(text(changed("Age", "x")))
     error = CliRunner().invoke(main, ["check", str(path)]).exception
@@ -70,7 +70,7 @@ def test_a_check_does_not_send_its_reader_to_a_quarantine(tmp_path: Path) -> Non
 def test_a_listed_row_does_nothing_to_a_terminal(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Escape sequences, line ends and what reorders text are shown as escapes, each row on its own line."""
+    """Escape sequences, line ends and reordering characters are escaped, and each row is on its own line."""
     path = tmp_path / "purchases.csv"
     path.write_bytes(text(FIRST, changed("Gender", "\x1b[2J\u202e"), changed("Gender", '"a\r\nb"')))
     report = load(store, path, Options(), 1, quietly)

@@ -22,7 +22,7 @@ FEW, MANY = 300, 10_000
 
 
 def test_the_loader_reads_mutated_files_as_the_contract_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A few hundred; the seed of a failing one is printed, and MUTATIONS_SEED begins with another."""
+    """A few hundred; the seed of a failing one is printed, and MUTATIONS_SEED sets the first one."""
     compare_all(tmp_path / "purchases.csv", monkeypatch, FEW)
 
 
@@ -35,7 +35,7 @@ def test_the_loader_reads_ten_thousand_mutated_files_as_the_contract_does(
 
 
 def compare_all(path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
-    """Compare the files of so many seeds, and see that all three outcomes were among them."""
+    """Compare the files of this many seeds, and check that all three outcomes occurred."""
     refused = kept = quarantined = 0
     for seed in range(SEED, SEED + number):
         print(f"MUTATIONS_SEED={seed}")
@@ -50,7 +50,7 @@ def compare_all(path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> Non
 
 
 def compare(path: Path, monkeypatch: pytest.MonkeyPatch, seed: int) -> reader.Reading | None:
-    """Hold each reading of a file against the others; what it says, or None where it is refused."""
+    """Compare all readings of a file; returns its contents, or None if it is refused."""
     content = path.read_bytes()
     try:
         expected = reader.read(content, TOMORROW, ZONE)
@@ -87,7 +87,7 @@ def compare(path: Path, monkeypatch: pytest.MonkeyPatch, seed: int) -> reader.Re
 
 
 def records(survey: Survey) -> list[tuple[int, bytes, list[str]]]:
-    """Line, text and fields of each record, each chunk taken up where the one before it ended."""
+    """Line, text and fields of each record, resuming after each chunk at its end."""
     found: list[tuple[int, bytes, list[str]]] = []
     start, line = survey.start, survey.start_line
     while chunk := next(read_chunks(survey, start, line), None):

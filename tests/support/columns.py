@@ -14,7 +14,7 @@ Row = tuple[dict[str, int], int]
 
 
 def random_rows(random: Random, month: Period, count: int, largest: int = 300_000, states: int = 51) -> list[Row]:
-    """Transactions as codes and cents; a tenth without an amount."""
+    """Random transactions as codes and cents; a tenth without an amount."""
     sizes = {each.name: len(each.members) for each in PURCHASES.filterable} | {STATE.name: states}
     first, last = day_number(month.start), day_number(month.last)
     rows = []
@@ -27,7 +27,7 @@ def random_rows(random: Random, month: Period, count: int, largest: int = 300_00
 
 
 def columns_of(rows: Iterable[Row]) -> Columns:
-    """The same as columns."""
+    """The rows as columns."""
     rows = list(rows)
     codes = {each.name: np.array([codes[each.name] for codes, _ in rows], np.int64) for each in PURCHASES.dimensions}
     return Columns(codes, np.array([cents for _, cents in rows], np.int64))

@@ -1,7 +1,7 @@
-"""The program as if one entry more were declared: `python -m tests.support.declared ENTRY`, where none is an empty one.
+"""The program with one more entry declared: `python -m tests.support.declared ENTRY`; an empty ENTRY adds none.
 
-Reads requests, one a line, and answers each by a line: a command and its environment, by what it says and its exit
-code; `http` and paths, by the replies of the service.
+Reads requests, one per line, and answers each with a line: a command and its environment with its output and exit code,
+`http` and paths with the replies of the service.
 """
 
 import json
@@ -36,7 +36,7 @@ ENTRIES: dict[str, Attribute | DatePart] = {
 
 
 def declare(entry: Attribute | DatePart) -> None:
-    """Add an entry to the data set, before anything is made of it."""
+    """Add an entry to the data set, before anything is derived from it."""
     declared = purchases.PURCHASES
     if isinstance(entry, Attribute):
         purchases.PURCHASES = replace(declared, attributes=(*declared.attributes, entry))
@@ -45,7 +45,7 @@ def declare(entry: Attribute | DatePart) -> None:
 
 
 def obey(arguments: list[str]) -> dict[str, Any]:
-    """Run one command in the terminal's way, or ask the service the paths after `http`."""
+    """Run one command as in a terminal, or request the paths after `http` from the service."""
     from click.testing import CliRunner
 
     from catalog.errors import AnalyticsError

@@ -1,4 +1,4 @@
-"""Commands in the documents: which there are, and whether a program says what stands below them."""
+"""The commands in the documents, and the comparison of their output with the text below them."""
 
 import json
 import re
@@ -15,7 +15,7 @@ CONSOLE = "console"
 PROMPT = "$ "
 SHORTENED = "..."
 COMMAND = re.compile(r"(\$ |make |curl |python |pip |git |\.venv/bin/|[A-Z][A-Z_]*=\S* )")
-"""How a line begins that is one for a shell."""
+"""The beginnings of lines that are shell commands."""
 
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _JSON_PARTS = re.compile(r'"(?:[^"\\]|\\.)*"|\.\.\.|[\[\]{}]|[^"\[\]{}.]+|\.')
@@ -37,8 +37,8 @@ class Block:
 
     Attributes:
         document: its path in the repository.
-        line: where it begins.
-        language: what stands behind the fence.
+        line: its first line.
+        language: the word after the fence.
         text: its lines.
     """
 
@@ -49,7 +49,7 @@ class Block:
 
     @property
     def name(self) -> str:
-        """Names it in tests."""
+        """Its name in tests."""
         return f"{self.document}: {self.first}"
 
     @property
@@ -59,7 +59,7 @@ class Block:
 
     @property
     def commands(self) -> list[tuple[str, str]]:
-        """Each command, and what stands below it."""
+        """Each command with the output below it."""
         parts = re.split(rf"^{re.escape(PROMPT)}", self.text, flags=re.MULTILINE)[1:]
         return [(command, said) for command, _, said in (part.partition("\n") for part in parts)]
 
@@ -73,9 +73,9 @@ def blocks(path: Path) -> Iterator[Block]:
 
 
 def masked(text: str) -> str:
-    """A text without what depends on the rows: figures, dates, members, ids, and how wide a column is.
+    """The text with everything masked that depends on the rows: figures, dates, members, ids, column widths.
 
-    The status line of HTTP stays as it is.
+    The HTTP status line is left unchanged.
     """
     lines = []
     for line in text.strip().splitlines():
@@ -86,12 +86,12 @@ def masked(text: str) -> str:
 
 
 def own(text: str) -> str:
-    """A text without what is each run's own, where the rows are those that the document speaks of."""
+    """The text with everything masked that differs between runs on the documented rows."""
     return _OWN.sub("OWN", text.strip())
 
 
 def differences(wanted: str, said: str, mask: Mask, *, goes_on: bool = False) -> list[str]:
-    """Where what a program said is not what stands in the document; one that goes on may say more."""
+    """The differences between documented and actual output; with `goes_on`, the program may print more."""
     if not wanted.lstrip().startswith("{"):
         lines, found = mask(wanted).splitlines(), mask(said).splitlines()
         found = found[: len(lines)] if goes_on else found
@@ -109,7 +109,7 @@ def _paired(one: list[str], two: list[str]) -> Iterator[tuple[str | None, str | 
 
 
 def lengthened(text: str) -> str:
-    """JSON in which `...` stands for what is left out, as JSON: an entry of that name, or an element."""
+    """JSON with `...` for omissions as valid JSON: an entry of that name, or an element."""
     inside: list[str] = []
     parts = []
     for part in _JSON_PARTS.findall(text):
@@ -153,7 +153,7 @@ def _unlike_entries(wanted: Mapping[str, Any], found: Mapping[str, Any], where: 
 
 
 def _unlike_elements(wanted: list[Any], found: list[Any], where: str, mask: Mask) -> Iterator[str]:
-    """Elements beside `...` stand anywhere, in their order; without it they are all."""
+    """The differences between arrays. Beside `...`, elements may be anywhere, in order; without it, they are all."""
     shown = [each for each in wanted if each != SHORTENED]
     if len(shown) == len(wanted):
         if len(wanted) != len(found):

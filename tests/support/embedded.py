@@ -17,7 +17,7 @@ def mongod_of(folder: Path) -> int:
 
 
 def guardian_of(folder: Path) -> int:
-    """The process id of the folder's guardian; 0 where there is none."""
+    """The process id of the folder's guardian; 0 if there is none."""
     wanted = ["store.embedded.guardian", str(folder / "mongodb")]
     for each in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
@@ -28,7 +28,7 @@ def guardian_of(folder: Path) -> int:
 
 
 def becomes_true(condition: Callable[[], bool], seconds: float = 10) -> bool:
-    """Wait for a condition."""
+    """Wait for a condition; returns whether it became true."""
     deadline = time.monotonic() + seconds
     while not condition() and time.monotonic() < deadline:
         time.sleep(0.02)

@@ -1,6 +1,6 @@
-"""Every message that a user can meet, rendered into one file to be read whole: `tests/messages.txt`.
+"""Every message that a user can see, rendered into one file for review: `tests/messages.txt`.
 
-After a message was changed, write the file anew with `python -m tests.support.messages`, and read its difference.
+After changing a message, regenerate the file with `python -m tests.support.messages` and read the difference.
 """
 
 import ast
@@ -60,7 +60,7 @@ def helps() -> Iterator[str]:
 
 
 def refused_files() -> Iterator[str]:
-    """What is said of each kind of file that is refused as a whole."""
+    """The messages for files that are refused as a whole."""
     said: dict[str, None] = {}
     with tempfile.TemporaryDirectory() as folder:
         for number, case in enumerate(each for each in CASES if each.is_refused):
@@ -75,7 +75,7 @@ def refused_files() -> Iterator[str]:
 
 
 def refused_rows() -> Iterator[str]:
-    """What is said of the rows of the corpus that go to quarantine."""
+    """The messages for the rows of the corpus that go to quarantine."""
     said: dict[str, None] = {}
     with tempfile.TemporaryDirectory() as folder:
         for case in CASES:
@@ -92,7 +92,7 @@ def refused_rows() -> Iterator[str]:
 
 
 def sentences() -> Iterator[str]:
-    """Title, question and answer of each query, of two groups, of one and of none."""
+    """Title, question and answer of each query, with two groups, one and none."""
     for query in QUERIES:
         yield f"{query.title}: {query.question}"
         members = query.by[0].members[1:3] if query.by else ("all", "all")
@@ -104,7 +104,7 @@ def sentences() -> Iterator[str]:
 
 
 def reports() -> Iterator[str]:
-    """What loads, removals and verifications report, each in all its lines."""
+    """The reports of loads, removals and verifications, with all possible lines."""
     report = LoadReport("purchases.csv", "6a40c831e0cf33e8", seconds=2.5)
     report.add(1_000, 980, 12, {"state_unknown": 8}, {"Age": 3})
     for status in LoadStatus:
@@ -127,7 +127,7 @@ def reports() -> Iterator[str]:
 
 
 def in_source() -> Iterator[str]:
-    """All texts of more than one word in the source, but for documentation, with `{...}` for what is filled in."""
+    """All texts of more than one word in the source, except documentation, with `{...}` for inserted values."""
     for package in PACKAGES:
         for path in sorted((ROOT / package).rglob("*.py")):
             if found := [" ".join(each.split()) for each in _texts(ast.parse(path.read_text(encoding="utf-8")))]:
@@ -135,7 +135,7 @@ def in_source() -> Iterator[str]:
 
 
 def _texts(node: ast.AST) -> Iterator[str]:
-    """The texts within a node, in their order."""
+    """The texts within a node, in order."""
     for each in ast.iter_child_nodes(node):
         if isinstance(each, ast.Expr) and isinstance(each.value, ast.Constant):
             continue  # documentation
@@ -153,7 +153,7 @@ _PROSE = re.compile(r"[a-z}:,`] [A-Za-z{]")
 
 
 def _text(node: ast.AST) -> str:
-    """A string as it is written, with the name of each value that is filled in."""
+    """A string as written in the source, with the name of each inserted value."""
     match node:
         case ast.Constant(value=str()):
             return str(node.value)

@@ -1,4 +1,4 @@
-"""A MongoDB server of a test's own, that can be made to fail, stopped and started again at the same address."""
+"""A test's own MongoDB server, which can be made to fail, and stopped and restarted at the same address."""
 
 import socket
 import subprocess
@@ -18,7 +18,7 @@ APP_NAME = "customer-analytics"
 
 
 class Mongod:
-    """A one-node replica set on a free port of loopback, with its test commands."""
+    """A one-node replica set on a free port of loopback, with test commands enabled."""
 
     def __init__(self, folder: Path) -> None:
         with socket.socket() as probe:
@@ -29,7 +29,7 @@ class Mongod:
         self.uri = f"mongodb://127.0.0.1:{self._port}/?directConnection=true"
 
     def start(self) -> None:
-        """Start it, and wait until it takes writes."""
+        """Start it, and wait until it accepts writes."""
         data = self._folder / "mongod"
         data.mkdir(exist_ok=True)
         command = [
@@ -46,7 +46,7 @@ class Mongod:
             time.sleep(0.1)
 
     def stop(self) -> None:
-        """End it at once, as a power cut would; its data stay."""
+        """Kill it, like a power cut; its data remain."""
         if self._process:
             self._process.kill()
             self._process.wait()
@@ -59,7 +59,7 @@ class Mongod:
 
     @contextmanager
     def blocking(self, command: str, milliseconds: int) -> Iterator[None]:
-        """Let each command of this name wait before it is run, if it is of our store."""
+        """Delay each command of this name from our store."""
         data = {
             "failCommands": [command], "blockConnection": True, "blockTimeMS": milliseconds, "appName": APP_NAME,
         }  # fmt: skip
@@ -70,7 +70,7 @@ class Mongod:
             self.command("configureFailPoint", "failCommand", mode="off")
 
     def running(self, command: str) -> list[Mapping[str, Any]]:
-        """The operations of this command, of our store, that are under way."""
+        """The running operations of this command from our store."""
         ours = {"appName": APP_NAME, f"command.{command}": {"$exists": True}}
         with MongoClient[dict[str, Any]](self.uri) as client:
             return list(client.admin.aggregate([{"$currentOp": {}}, {"$match": ours}]))

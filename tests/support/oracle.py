@@ -1,8 +1,8 @@
 """An independent reference: answers any question from a CSV alone, with pandas, Decimal and whole numbers.
 
-It shares no code with the product and none of its declarations: labels and the first eleven queries are written down
-here, and what a later query groups and orders by is put into `QUESTIONS` by whoever asks for it. Do not make it import
-the product. A question is given as the product gets it: a slug, and parameter names with their values as text.
+It shares neither code nor declarations with the product: labels and the first eleven queries are written down here; for
+a later query, its caller adds the dimensions and the order to `QUESTIONS`. Do not make it import the product. A
+question has the form that the product gets: a slug, and parameter names with their values as text.
 """
 
 from collections import Counter
@@ -19,7 +19,7 @@ import pandas as pd
 REVENUE, TRANSACTIONS, AVERAGE, KEY = "revenue", "transactions", "average_spend", None
 
 Shape = tuple[tuple[str, ...], str | None, int | None]
-"""Grouped by; ordered by, highest first (by the group itself where None); rows shown by default."""
+"""Grouped by; ordered by, highest first (by the group itself if None); rows shown by default."""
 
 QUESTIONS: dict[str, Shape] = {
     "revenue-by-segment": (("segment",), REVENUE, None),
@@ -46,13 +46,13 @@ REFERRALS = {"": UNKNOWN, "0": "Non-referral", "1": "Referral"}
 Parameters = Mapping[str, Sequence[str]]
 Row = dict[str, Any]
 Answer = dict[str, Any]
-"""`rows` and `totals` as the reply's JSON has them; of a comparison `compared_with` too."""
+"""`rows` and `totals` as in the JSON reply; for a comparison, also `compared_with`."""
 
 MEASURES = ("transactions", "priced_transactions", "revenue", "average_spend")
 
 
 def read(path: Path) -> pd.DataFrame:
-    """One row for each distinct transaction, with a column for each dimension and the cents (None where unknown)."""
+    """One row per distinct transaction, with a column for each dimension and the cents (None if unknown)."""
     raw = pd.read_csv(path, dtype=str, keep_default_na=False)
     raw.columns = [{"referal": "referral"}.get(name.casefold(), name.casefold()) for name in raw.columns]
     raw = raw.drop_duplicates("transaction_id", ignore_index=True)
@@ -75,7 +75,7 @@ def read(path: Path) -> pd.DataFrame:
 
 
 def answer(frame: pd.DataFrame, slug: str, parameters: Parameters) -> Answer:
-    """The rows and the totals of a question, from what `read` returned."""
+    """The rows and totals of a question, from the frame returned by `read`."""
     by, order, limit = _declared(slug, parameters)
     if "limit" in parameters:
         limit = int(parameters["limit"][0])
@@ -93,7 +93,7 @@ def _keys(parameters: Parameters, by: Sequence[str]) -> list[str]:
 
 
 def _cut(rows: list[Row], limit: int | None) -> list[Row]:
-    """At most so many rows, in each interval for itself."""
+    """At most `limit` rows, separately in each interval."""
     if limit is None:
         return rows
     shown: Counter[str | None] = Counter()
@@ -108,7 +108,7 @@ def _cut(rows: list[Row], limit: int | None) -> list[Row]:
 def _uncut(
     frame: pd.DataFrame, parameters: Parameters, by: Sequence[str]
 ) -> tuple[list[tuple[tuple[Any, ...], Row]], Row]:
-    """All groups in no order, and the totals."""
+    """All groups, unordered, and the totals."""
     chosen = frame[_mask(frame, parameters)]
     interval = parameters["interval"][0] if "interval" in parameters else None
     keys = _keys(parameters, by)
@@ -137,7 +137,7 @@ def _days(first: date, last: date) -> list[date]:
 
 
 def _compared(frame: pd.DataFrame, slug: str, parameters: Parameters, declared: Shape) -> Answer:
-    """Both periods' groups side by side. Days and intervals are written down and paired one by one."""
+    """The groups of both periods side by side. Days and intervals are listed and paired one by one."""
     by, order, limit = declared
     first = date.fromisoformat(parameters["from"][0]) if "from" in parameters else min(frame["date"])
     last = date.fromisoformat(parameters["to"][0]) if "to" in parameters else max(frame["date"])
@@ -151,7 +151,7 @@ def _compared(frame: pd.DataFrame, slug: str, parameters: Parameters, declared: 
     is_by_date = parameters["compare"][0] == "previous_year"
     days = {} if is_by_date else dict(zip(_days(before, until), _days(first, last), strict=False))
     for day in _days(first, last) if is_by_date else ():
-        days.setdefault(_last_year(day), day)  # 29 February stands beside nothing where the 28th is there
+        days.setdefault(_last_year(day), day)  # 29 February has no counterpart if the 28th has one
     starts = {}
     if "interval" in parameters:
         interval = parameters["interval"][0]
@@ -231,7 +231,7 @@ def moment(text: str) -> datetime:
 
 @cache
 def interval_start(day: date, interval: str) -> date:
-    """The first day of the stretch of time that holds `day`; a week begins on Monday."""
+    """The first day of the interval that contains `day`; weeks begin on Monday."""
     return {
         "day": day,
         "week": day - timedelta(days=day.isoweekday() - 1),
@@ -262,7 +262,7 @@ def _mask(frame: pd.DataFrame, parameters: Parameters) -> "pd.Series[bool]":
 
 
 def _groups(frame: pd.DataFrame, keys: list[str]) -> Iterable[tuple[tuple[Any, ...], tuple[int, int, int]]]:
-    """Each group's key, and how many rows, how many amounts and how many cents it has, as 64-bit integers."""
+    """Each group's key with its number of rows, its number of amounts, and its cents, as 64-bit integers."""
     if not keys:
         return [((), _sums(frame))] if len(frame) else []
     sums = frame.groupby(keys, sort=False)["cents"].agg(["size", "count", "sum"])
@@ -282,7 +282,7 @@ def _declared(slug: str, parameters: Parameters) -> Shape:
 
 
 def _rank(key: tuple[Any, ...], figures: Row, by: int, order: str | None) -> tuple[Any, ...]:
-    """The interval, the measure (highest first, none at all last), the group of `by` parts."""
+    """The sort key: the interval, the measure (highest first, null last), the group of `by` parts."""
     before, group = key[: len(key) - by], key[len(key) - by :]
     value = figures[order] if order else 0
     return (*before, value is None, -Decimal(value or 0), *group)

@@ -1,4 +1,4 @@
-"""Where things are, and how large the sample is."""
+"""Paths, and the size of the sample."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The loader as a process: started, killed, waited for, and how soon it commits."""
+"""The loader as a process: start it, kill it, wait for it, and measure how soon it commits."""
 
 import subprocess
 import sys
@@ -18,15 +18,15 @@ from tests.support.places import ROOT
 LONGEST_S = 300
 MOST_RUNS = 5
 ORPHAN_S = 45
-"""Whoever waits for a dead process's transaction waits longer: it lives for 60 s."""
+"""Waiting for a dead process's transaction takes longer: it lives for 60 s."""
 
 
 @dataclass
 class Process:
-    """A command of ours that runs.
+    """One of our commands as a process.
 
     Attributes:
-        arguments: what follows `python`.
+        arguments: the arguments of `python`.
         environment: its environment.
     """
 
@@ -45,12 +45,12 @@ class Process:
 
     @property
     def runs(self) -> bool:
-        """Whether it has not ended."""
+        """Whether it is running."""
         return self._process.poll() is None
 
     @property
     def seconds(self) -> float:
-        """Since it was started."""
+        """The time since its start."""
         return time.monotonic() - self.started_at
 
     def kill(self) -> None:
@@ -59,7 +59,7 @@ class Process:
         self._process.wait()
 
     def wait(self, timeout_s: float = LONGEST_S) -> int:
-        """Wait for its end, killing it where it takes too long; gives its exit code."""
+        """Wait for its end, killing it after the timeout; returns its exit code."""
         try:
             return self._process.wait(timeout_s)
         except subprocess.TimeoutExpired:
@@ -68,12 +68,12 @@ class Process:
 
     @property
     def output(self) -> str:
-        """What it has printed so far, on either stream."""
+        """Its output so far, on both streams."""
         return self._output.read_text()
 
     @property
     def last_line(self) -> str:
-        """The last line of that."""
+        """The last line of its output."""
         return (self.output.strip().splitlines() or [""])[-1]
 
 
@@ -83,7 +83,7 @@ def loader(environment: Mapping[str, str], *arguments: str | Path) -> Process:
 
 
 def first_commit_s(store: Store, process: Process, file: str) -> float | None:
-    """Seconds from a process's start to the first commit of its load; None where nothing is left to commit."""
+    """Seconds from a process's start to the first commit of its load; None if nothing is left to commit."""
     stood = committed_rows(store, file)
     while process.runs:
         if committed_rows(store, file) != stood:
@@ -93,7 +93,7 @@ def first_commit_s(store: Store, process: Process, file: str) -> float | None:
 
 
 def committed_rows(store: Store, file: str) -> int:
-    """How many rows of a file are read and committed; -1 where MongoDB is away."""
+    """The number of committed rows of a file; -1 if MongoDB is unavailable."""
     try:
         load = store.db.loads.find_one({"file": file})
         stands = read_loads(store.outside, [load]) if load else []
@@ -103,9 +103,9 @@ def committed_rows(store: Store, file: str) -> int:
 
 
 def load_until_done(environment: Mapping[str, str], path: Path, process: Process | None = None) -> tuple[int, str]:
-    """Wait for a load, and run the command again until it is done; gives the number of runs, and their output.
+    """Wait for a load, and repeat the command until it is complete; returns the number of runs and their output.
 
-    One that is not done must have ended with 1 and one clear line.
+    An incomplete run must have ended with exit code 1 and one clear line.
     """
     output = ""
     for runs in range(1, MOST_RUNS + 1):

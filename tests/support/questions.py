@@ -1,4 +1,4 @@
-"""Random questions, and what their answers say."""
+"""Random questions, and the contents of their answers."""
 
 import os
 import time
@@ -16,17 +16,17 @@ from pipelines.ask.sentences import Leader
 from tests.support.rows import random_days
 
 SEED = int(os.environ.get("SOURCES_SEED") or time.time_ns() % 2**32)
-"""Of the random data and questions; SOURCES_SEED=... repeats a run."""
+"""The seed of random data and questions; SOURCES_SEED=... repeats a run."""
 
 Parameters = dict[str, list[str]]
 
 
 def random_parameters(random: Random, vocabulary: Vocabulary, *, most_filters: int = 4) -> Parameters:
-    """Ranges, filters, negations, intervals, limits: any of them, or none."""
+    """Random parameters: any or none of ranges, filters, negations, intervals and limits."""
     chosen: Parameters = {}
     if random.random() < 0.6:
         days = sorted(random_days(random, 2, date(2019, 10, 20), 940))
-        if random.random() < 0.3:  # whole months and years are the rollups' best case
+        if random.random() < 0.3:  # whole months and years suit the rollups best
             days = [days[0].replace(day=1), days[1].replace(month=12, day=31)]
         if random.random() < 0.8:
             chosen["from"] = [days[0].isoformat()]
@@ -46,7 +46,7 @@ def random_parameters(random: Random, vocabulary: Vocabulary, *, most_filters: i
 
 
 def random_query(random: Random) -> Query:
-    """One of the declared ones, or one that nobody has declared: by up to three dimensions."""
+    """A declared query, or an undeclared one with up to three dimensions."""
     if random.random() < 0.7:
         return random.choice(QUERIES)
     by = tuple(random.sample(PURCHASES.dimensions, random.choice((2, 2, 2, 3))))
@@ -55,10 +55,10 @@ def random_query(random: Random) -> Query:
 
 
 def with_source(question: Question, source: Source) -> Question:
-    """The same question of another source."""
+    """The same question from another source."""
     return Question(**{**vars(question), "source": source})
 
 
 def content(found: Answer) -> tuple[Any, ...]:
-    """What an answer says, wherever it was read."""
+    """The contents of an answer, whatever it was read from."""
     return found.rows, found.total, found.sentence

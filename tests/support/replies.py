@@ -1,4 +1,4 @@
-"""Replies of a service to many requests, told so that they can be compared; also of one without `service.fast`."""
+"""Replies of a service to many requests in comparable form, also of one without `service.fast`."""
 
 import json
 import sys
@@ -34,7 +34,7 @@ PATHS = (
 
 
 def told(client: FlaskClient, path: str) -> dict[str, Any]:
-    """A reply, and the one to a request that has it already, but for what is each request's own."""
+    """A reply, and the reply to the same request with its ETag, without the request's own parts."""
     response = client.get(path)
     etag = response.headers.get("ETag")
     again = client.get(path, headers={"If-None-Match": etag}).status_code if etag else None
@@ -46,7 +46,7 @@ def told(client: FlaskClient, path: str) -> dict[str, Any]:
 
 
 def _without_own(part: Any) -> Any:
-    """A document without the time and the id of its request, and without the moment that was read."""
+    """A document without the timing and id of its request, and without the moment of the snapshot."""
     if isinstance(part, Mapping):
         own = {"timing_ms", "request_id", "as_of"}
         return {name: _without_own(each) for name, each in part.items() if name not in own}
@@ -54,7 +54,7 @@ def _without_own(part: Any) -> Any:
 
 
 def main() -> None:
-    """Print the replies of a service that cannot import `service.fast`; run in a process of its own."""
+    """Print the replies of a service that cannot import `service.fast`; run in a separate process."""
     sys.modules["service.fast"] = None  # type: ignore[assignment]  # an import of it fails
     app = create_app(Settings.from_environment(), ServiceSettings(), is_fast=False)
     print(json.dumps({path: told(app.test_client(), path) for path in PATHS}))

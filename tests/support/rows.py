@@ -16,11 +16,11 @@ VALUES: Mapping[str, Sequence[str]] = {
 
 
 def quietly(done: int, total: int) -> None:
-    """No progress bar."""
+    """Show no progress."""
 
 
 def row(random: Random, number: int, day: date, states: Sequence[str] = STATES) -> str:
-    """A random purchase of a day, as a line of a CSV."""
+    """A random purchase on a day, as a line of a CSV."""
     fields = {column: random.choice(values) for column, values in VALUES.items()}
     if random.random() < 0.8:
         fields["Amount_spent"] = f"{random.randint(1, 300_000) / 100:.2f}"
@@ -34,13 +34,13 @@ def row(random: Random, number: int, day: date, states: Sequence[str] = STATES) 
 
 
 def write(path: Path, rows: Iterable[str]) -> Path:
-    """A CSV of the rows."""
+    """Write the rows as a CSV."""
     path.write_text("\n".join([",".join(PURCHASES.header), *rows, ""]), encoding="utf-8")
     return path
 
 
 def random_days(random: Random, count: int, first: date = date(2019, 11, 1), days: int = 900) -> list[date]:
-    """Days in bunches: some months full, some empty, some with one day."""
+    """Clustered days: some months are full, some empty, some have one day."""
     bunches = [first + timedelta(days=random.randrange(days)) for _ in range(random.randint(2, 8))]
     chosen = []
     for _ in range(count):
@@ -52,7 +52,7 @@ def random_days(random: Random, count: int, first: date = date(2019, 11, 1), day
 
 
 def plain_row(number: int, **changes: str) -> str:
-    """A row of a CSV, with some fields of its own."""
+    """A plain row of a CSV, with some fields changed."""
     usual = ("", "2024-05-17T13:45:00", "Female", "39", "Single", "Ohio", "Gold", "workers", "Card", "0", "12.5")
     fields = dict(zip(PURCHASES.header, usual, strict=True))
     return ",".join((fields | {"Transaction_ID": str(number)} | changes).values())

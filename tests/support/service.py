@@ -1,4 +1,4 @@
-"""A running service, and what surrounds each of its responses."""
+"""A running service, and checks of what all its responses have in common."""
 
 import http.client
 import json
@@ -45,7 +45,7 @@ class Service:
     pid: int = 0
 
     def request(self, method: str, target: str, headers: Mapping[str, str] | None = None) -> Reply:
-        """Send a request on a connection of its own."""
+        """Send a request on a new connection."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         try:
             connection.request(method, target, headers=dict(headers or {}))
@@ -55,20 +55,20 @@ class Service:
             connection.close()
 
     def get(self, path: str, given: Given | None = None) -> Reply:
-        """GET a path with parameters, each value of its own."""
+        """GET a path with parameters, each with all its values."""
         return self.request("GET", f"{path}?{urlencode(given, doseq=True)}" if given else path)
 
 
 @contextmanager
 def serving(log: Path, environment: Mapping[str, str]) -> Iterator[Service]:
-    """Run the service on a free port for as long as the block; ended by its process id."""
+    """A context with the service on a free port; without columns, so that it asks MongoDB, unless it is told to."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
     command = [sys.executable, "-m", "service"]
     with log.open("wb") as output:
-        own = {"PORT": str(port), "WORKERS": "1", "DATA_DIR": str(log.parent / "data")}
+        own = {"PORT": str(port), "WORKERS": "1", "DATA_DIR": str(log.parent / "data"), "COLUMNS_MAX_MB": "0"}
         environment = {**kept, **own, **environment}
         process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=output)
     try:
@@ -111,7 +111,7 @@ TIMING = re.compile(r"[a-z_]+;dur=[0-9.e+-]+(, [a-z_]+;dur=[0-9.e+-]+)*")
 
 
 def surrounded(reply: Reply) -> None:
-    """The headers that every response has."""
+    """Check the headers that every response has."""
     assert TIMING.fullmatch(reply.headers["Server-Timing"])
     assert "total;dur=" in reply.headers["Server-Timing"]
     assert re.fullmatch(r"[A-Za-z0-9._-]{1,64}", reply.headers["X-Request-Id"])
@@ -125,7 +125,7 @@ def surrounded(reply: Reply) -> None:
 
 
 def problem(reply: Reply, status: int) -> dict[str, Any]:
-    """The RFC 9457 body of an error, with all that goes around it."""
+    """Check a problem response; returns its RFC 9457 body."""
     assert reply.status == status, reply.body
     assert reply.headers["Content-Type"] == "application/problem+json"
     surrounded(reply)

@@ -1,4 +1,4 @@
-"""Stores of a test's own, and what stands in them."""
+"""A test's own stores, and their directories."""
 
 import uuid
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from store.settings import Settings
 
 @contextmanager
 def new_store(data_dir: Path) -> Iterator[Store]:
-    """A store on an empty database of its own, dropped afterwards."""
+    """A store on a new database, dropped afterwards."""
     with Store(Settings(database=f"test-{uuid.uuid4().hex[:8]}", data_dir=data_dir)) as store:
         try:
             yield store
@@ -22,12 +22,12 @@ def new_store(data_dir: Path) -> Iterator[Store]:
 
 
 def directory(store: Store) -> Directory:
-    """The directory as it is now."""
+    """The current directory."""
     with store.snapshot() as snapshot:
         return read_directory(snapshot)
 
 
 def make_all_stale(store: Store) -> None:
-    """As if everything had been changed."""
+    """Make all periods stale, as if all had changed."""
     store.db.periods.update_many({}, {"$unset": {"built": ""}})
     store.db.status.update_one({"_id": "data"}, {"$inc": {"builds": 1}})

@@ -1,4 +1,4 @@
-"""What is changed behind the loader's back, one thing at a time, and what must notice it."""
+"""Changes made behind the loader's back, one at a time, and what must notice each."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -25,13 +25,13 @@ class Tampering:
     """A change of one document.
 
     Attributes:
-        collection: where.
-        what: the field, or what is done to the document.
-        change: gives the changed document; None for one that is deleted.
+        collection: its collection.
+        what: the changed field, or what is done to the document.
+        change: returns the changed document; None if it is deleted.
         notice: what notices it.
-        why: by what; or why nothing has to.
-        of: the document, as a query.
-        stray: whether the changed document is added, and the other one stays.
+        why: how it is noticed, or why it need not be.
+        of: the query for the document.
+        stray: whether the changed document is added, and the original stays.
     """
 
     collection: str
@@ -44,17 +44,17 @@ class Tampering:
 
     @property
     def name(self) -> str:
-        """Names it in the table and in tests."""
+        """Its name in the table and in tests."""
         return f"{self.collection}: {self.what}"
 
 
 def to(field: str, value: Any) -> Callable[[Document], Document]:
-    """The document with another value of a field; a function is given the present one."""
+    """A change of one field; `value` is the new value, or a function of the current one."""
     return lambda document: document | {field: value(document.get(field)) if callable(value) else value}
 
 
 def gone(_: Document) -> None:
-    """Nothing is left."""
+    """The change that deletes the document."""
 
 
 V, C, R, N = Notice.VERIFY, Notice.CSV, Notice.READER, Notice.NOTHING

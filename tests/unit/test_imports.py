@@ -1,4 +1,4 @@
-"""Who imports whom among the tests."""
+"""Imports among the tests."""
 
 import ast
 from collections.abc import Iterator
@@ -13,11 +13,11 @@ PRODUCT = {path.parent.name for path in ROOT.glob("*/__init__.py")}
 """The packages of the product, and `bench` and `tests`."""
 
 INDEPENDENT = [TESTS / "support" / "oracle.py", TESTS / "support" / "malformed" / "reader.py"]
-"""What the product is held against."""
+"""The modules that the product is compared with."""
 
 
 def imported(source: str) -> Iterator[str]:
-    """Every module that a source imports from, anywhere in it; of `from a import b` also `a.b`, which may be one."""
+    """Every module that a source imports; for `from a import b` also `a.b`, which may be a module."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             yield from (each.name for each in node.names)
@@ -28,7 +28,7 @@ def imported(source: str) -> Iterator[str]:
 
 
 def is_of_tests(module: str) -> bool:
-    """Whether it is a test module, or what pytest gives to test modules."""
+    """Whether it is a test module or a conftest."""
     parts = module.split(".")
     return (parts[0] in ("tests", "")) and any(part.startswith("test_") or part == "conftest" for part in parts)
 
@@ -44,12 +44,12 @@ def offenders(folder: Path) -> list[str]:
 
 
 def test_no_module_imports_from_a_test_module() -> None:
-    """What tests share stands in `tests/support`."""
+    """Shared code is in `tests/support`."""
     assert offenders(TESTS) == []
 
 
 def test_an_import_from_a_test_module_is_found(tmp_path: Path) -> None:
-    """In each way of writing it, at the top or in a function; of helpers it is right."""
+    """In every notation, at the top or in a function; imports of support modules are allowed."""
     (tmp_path / "test_one.py").write_text(
         "from tests.unit.test_two import a\nfrom tests.unit import test_three\nimport tests.unit.test_four\n"
         "def f():\n    from .test_five import b\nfrom tests.conftest import c\n"
@@ -62,18 +62,18 @@ def test_an_import_from_a_test_module_is_found(tmp_path: Path) -> None:
 
 
 def of_the_product(source: str) -> set[str]:
-    """The packages of ours that a source imports from."""
+    """Our packages that a source imports."""
     return {module.partition(".")[0] for module in imported(source)} & {*PRODUCT, ""}
 
 
 @pytest.mark.parametrize("path", INDEPENDENT, ids=lambda path: path.stem)
 def test_what_the_product_is_held_against_shares_nothing_with_it(path: Path) -> None:
-    """No function and no declaration, of the packages or of other tests: else both could be wrong alike."""
+    """Neither functions nor declarations, of packages or other tests: otherwise, both could have the same error."""
     assert {"catalog", "loader", "pipelines", "service", "store", "tests"} <= PRODUCT
     assert of_the_product(path.read_text()) == set()
 
 
 @pytest.mark.parametrize("line", ["import catalog.labels", "from pipelines.ask import queries", "from . import rows"])
 def test_an_import_of_the_product_is_found(line: str) -> None:
-    """Also one in the middle of a function."""
+    """Even in the middle of a function."""
     assert of_the_product(f"import csv\ndef f():\n    {line}\n")

@@ -1,4 +1,4 @@
-"""Outside of `store` nothing can reach MongoDB but through its objects, which forget neither session nor comment."""
+"""Outside of `store`, MongoDB is reached only through its objects, which add session and comment to every call."""
 
 import ast
 from collections.abc import Iterator
@@ -10,17 +10,17 @@ ROOT = Path(__file__).parents[2]
 PACKAGES = ("catalog", "pipelines", "indexes", "loader", "service", "bench")
 GIVEN = ("session", "comment")
 KEPT = {"db", "start_session", "start_transaction", "with_transaction", "_session", "client_session"}
-"""What leads past the objects. `client` is looked at with its owner: Flask and Werkzeug have clients, too."""
+"""Attributes that bypass the objects. `client` is checked with its owner, as Flask and Werkzeug have clients, too."""
 
 ALLOWED = {
-    ("service/around/rates.py", "client"),  # the limiter's own counts, by a library that wants a client
-    ("bench/load.py", "db"),  # measures what MongoDB takes without us
+    ("service/around/rates.py", "client"),  # the rate limiter's library needs a client
+    ("bench/load.py", "db"),  # measures MongoDB without our code
     ("bench/load.py", "client"),
 }
 
 
 def leaks(source: str) -> Iterator[str]:
-    """The names in a module that lead past the door."""
+    """The names in a module that bypass the door."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Attribute):
             owner = ast.unparse(node.value)
@@ -37,7 +37,7 @@ def leaks(source: str) -> Iterator[str]:
 
 
 def test_only_store_touches_the_driver() -> None:
-    """Each call of another package goes through a snapshot, a transaction or `outside`."""
+    """Every call from another package goes through a snapshot, a transaction or `outside`."""
     found = {
         (str(path.relative_to(ROOT)), name)
         for package in PACKAGES
@@ -45,6 +45,38 @@ def test_only_store_touches_the_driver() -> None:
         for name in leaks(path.read_text())
     }
     assert found == ALLOWED
+
+
+OF_BSON = {"BSONError", "Binary", "CodecOptions", "Int64", "ObjectId", "json_util"}
+"""Types and options, which reveal nothing about bytes."""
+
+
+def encoders(source: str) -> Iterator[str]:
+    """What a module imports from PyMongo's codec."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (each.name for each in node.names if each.name.partition(".")[0] == "bson")
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "bson":
+            yield from (each.name for each in node.names if each.name not in OF_BSON)
+
+
+def test_one_room_knows_the_bytes_of_bson() -> None:
+    """All other modules use it to encode and decode."""
+    found = {
+        path.relative_to(ROOT).parent.as_posix()
+        for package in (*PACKAGES, "store")
+        for path in (ROOT / package).rglob("*.py")
+        if any(encoders(path.read_text()))
+    }
+    assert found == {"store/bson"}
+
+
+@pytest.mark.parametrize(
+    "line", ["import bson", "from bson import encode", "from bson.raw_bson import RawBSONDocument"]
+)
+def test_another_encoder_is_noticed(line: str) -> None:
+    """The check can fail, also within a function."""
+    assert any(encoders(f"def f():\n    {line}\n"))
 
 
 @pytest.mark.parametrize(
@@ -60,5 +92,5 @@ def test_only_store_touches_the_driver() -> None:
     ],
 )
 def test_a_way_past_the_door_is_noticed(source: str, leak: str) -> None:
-    """What the check is for."""
+    """The check can fail."""
     assert leak in set(leaks(source))

@@ -4,9 +4,8 @@ the pages of its months.
 
 from collections.abc import Iterator, Mapping
 
-import bson
-import bson.errors
 import numpy as np
+from bson.errors import BSONError
 
 from catalog.calendar import Grain, Period
 from catalog.collections import PAGES, PERIODS, ROLLUPS
@@ -16,9 +15,11 @@ from catalog.measures import Parts
 from catalog.purchases import DATE, PURCHASES
 from pipelines.derived.columns import Array, Columns, read_columns
 from pipelines.derived.pages import CENTS, PART_ROWS, read_pages, unpack
-from pipelines.derived.slices import Slices, decode, of_month, of_year
+from pipelines.derived.slices import Slices, of_month, of_year, read_cells
 from pipelines.derived.verification.findings import RESTORE, Checked, Difference
 from pipelines.state.directory import as_built, read_marked
+from store.bson.elements import decode
+from store.bson.reply import id_of
 from store.client import Document, Reads, Store
 
 Cells = Mapping[str, Mapping[int, Parts]]
@@ -85,15 +86,15 @@ def _differing_cells(reads: Reads, period: Period, expected: Slices, checked: Ch
     """Equal documents are equal bytes, as one encoder writes both; only differing ones are taken apart."""
     days = period.days if period.grain is Grain.MONTH else ()
     names = [period.name, *(day.name for day in days)]
-    replies = reads.raw_batches(ROLLUPS.name, {"period": {"$in": names}})
-    stored = {name: document for reply in replies for name, document in _split(reply)}
+    find = {"find": ROLLUPS.name, "filter": {"period": {"$in": names}}}
+    replies = reads.replies(find, lambda reply: {id_of(each): each for each in reply.documents()})
+    stored = {name: document for reply in replies for name, document in reply.items()}
     checked.cells += expected.cells
     state = reads.find_one(PERIODS.name, {"_id": period.name}) or {}
     if state.get("counts") != expected.counts:
         yield Difference(period.name, "counts in periods", "different", "the counts of the transactions")
     for document in expected.documents:
-        right = bytes(document.raw)
-        name = next(_split(right))[0]
+        right, name = document.raw, id_of(document.raw)
         found = stored.pop(name, None)
         if found != right:
             yield from _differences(period, name, _cells(found), _cells(right))
@@ -104,19 +105,9 @@ def _differing_cells(reads: Reads, period: Period, expected: Slices, checked: Ch
 def _cells(document: bytes | None) -> Cells:
     """The cells of a stored slice; none where it has another form."""
     try:
-        return decode(bson.decode(document)) if document else {}
-    except (bson.errors.BSONError, *UNREADABLE, AttributeError):
+        return read_cells(decode(document)) if document else {}
+    except (BSONError, *UNREADABLE, AttributeError):
         return {}
-
-
-def _split(reply: bytes) -> Iterator[tuple[str, bytes]]:
-    """The documents of a reply as bytes, with their `_id`, which comes first and is text."""
-    at = 0
-    while at < len(reply):
-        end = at + int.from_bytes(reply[at : at + 4], "little")
-        text = at + 4 + len(b"\x02_id\0") + 4
-        yield reply[text : reply.index(b"\0", text)].decode(), reply[at:end]
-        at = end
 
 
 def _differences(period: Period, name: str, stored: Cells, right: Cells) -> Iterator[Difference]:

@@ -1,4 +1,4 @@
-"""Indexes: made, mended, shown to be used, and counted; on the real server, by functions and by commands."""
+"""Indexes: created, repaired, shown to be used, and counted; on the real server, by functions and commands."""
 
 import json
 import subprocess
@@ -31,7 +31,7 @@ NAMES = {(spec.collection, spec.name) for spec in INDEXES}
 
 @pytest.fixture(scope="module")
 def filled(server: Store, data_dir: Path, sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    """A store with the sample's rows of a few months, indexes and all. Whoever drops an index makes it again."""
+    """A store with a few months of the sample and all indexes. A test that drops an index recreates it."""
     path = tmp_path_factory.mktemp("indexes") / "sample.csv"
     header, *lines = sample.read_text().splitlines(keepends=True)
     path.write_text(header + "".join(line for line in lines if "2023-12" < line.split(",")[1] < "2024-04"))
@@ -52,7 +52,7 @@ def prepared(server: Store, data_dir: Path) -> Iterator[Store]:
 
 @pytest.fixture
 def ready(prepared: Store) -> Iterator[Store]:
-    """The same, and whatever a test leaves behind is put right."""
+    """The same; whatever a test leaves behind is repaired."""
     before = information(prepared)
     yield prepared
     for name, indexes in information(prepared).items():
@@ -62,12 +62,12 @@ def ready(prepared: Store) -> Iterator[Store]:
 
 
 def information(store: Store) -> dict[str, Any]:
-    """What MongoDB says of the indexes of each collection, by name."""
+    """MongoDB's information on the indexes of each collection, by name."""
     return {each.name: store.db[each.name].index_information() for each in COLLECTIONS}
 
 
 def existing(store: Store) -> set[tuple[str, str]]:
-    """Collection and name of every index but those on `_id`."""
+    """Collection and name of every index except those on `_id`."""
     return {
         (collection.name, name)
         for collection in COLLECTIONS
@@ -92,14 +92,14 @@ def run(environment: dict[str, str], *arguments: str) -> "subprocess.CompletedPr
 
 @pytest.mark.parametrize("spec", INDEXES, ids=lambda spec: f"{spec.collection}.{spec.name}")
 def test_every_index_names_what_it_serves(spec: IndexSpec) -> None:
-    """No index without a use, and it is compound, or a promise: a field alone has not earned its place."""
+    """Every index has a use, and is compound or unique: a single field is not worth an index."""
     assert spec.serves
     assert all(use.name and use.command for use in spec.serves)
     assert len(spec.keys) > 1 or spec.unique
 
 
 def test_no_index_is_a_prefix_of_another() -> None:
-    """Such a one would cost space and writes for nothing."""
+    """A prefix would cost space and writes for nothing."""
     for one in INDEXES:
         for two in INDEXES:
             if one is not two and one.collection == two.collection and one.ignoring_case == two.ignoring_case:
@@ -110,7 +110,7 @@ def test_no_index_is_a_prefix_of_another() -> None:
 
 
 def test_apply_on_an_empty_database_creates_all(store: Store) -> None:
-    """And says so, each as missing."""
+    """Each is reported as missing."""
     changes = apply(store)
     assert changes == [Change("missing", spec.collection, spec.name) for spec in INDEXES]
     assert existing(store) == NAMES
@@ -125,7 +125,7 @@ def test_apply_again_changes_nothing(ready: Store) -> None:
 
 
 def test_a_missing_index_is_found_and_made(ready: Store) -> None:
-    """Each of them, and nothing else is touched."""
+    """For each index; nothing else is changed."""
     for spec in INDEXES:
         ready.db[spec.collection].drop_index(spec.name)
         wanted = [Change("missing", spec.collection, spec.name)]
@@ -135,7 +135,7 @@ def test_a_missing_index_is_found_and_made(ready: Store) -> None:
 
 
 def test_an_extra_index_is_found_and_dropped(ready: Store) -> None:
-    """What no specification names goes."""
+    """An index without a specification is dropped."""
     ready.db["transactions"].create_index([("age", 1), ("hour", -1)])
     wanted = [Change("extra", "transactions", "age_1_hour_-1")]
     assert differences(ready) == wanted
@@ -160,7 +160,7 @@ CHANGED: dict[str, tuple[tuple[str, str], list[tuple[str, Any]] | None, dict[str
 
 @pytest.mark.parametrize("case", CHANGED)
 def test_a_changed_index_is_found_and_made_anew(ready: Store, case: str) -> None:
-    """An index of the right name that is not what the specification says, in whatever respect."""
+    """An index with the right name that differs from its specification in any respect."""
     index, keys, options = CHANGED[case]
     spec = spec_of(index)
     right = ready.db[spec.collection].index_information()[spec.name]
@@ -175,7 +175,7 @@ def test_a_changed_index_is_found_and_made_anew(ready: Store, case: str) -> None
 
 
 def test_a_load_adds_what_is_missing_and_leaves_an_operators_own_index(ready: Store) -> None:
-    """`kinds` bounds what is mended."""
+    """`kinds` limits what is changed."""
     ready.db["transactions"].create_index([("age", 1), ("hour", 1)])
     ready.db["transactions"].drop_index(RANGE[1])
     assert apply(ready, kinds=("missing",)) == [Change("missing", *RANGE)]
@@ -186,7 +186,7 @@ def test_a_load_adds_what_is_missing_and_leaves_an_operators_own_index(ready: St
 
 
 def test_after_apply_every_index_is_used_by_what_it_serves(filled: Store) -> None:
-    """By MongoDB's own plans, on loaded data."""
+    """According to MongoDB's plans, on loaded data."""
     results = list(verify(filled))
     assert [(spec, use) for spec, use, _ in results] == [(spec, use) for spec in INDEXES for use in spec.serves]
     assert {f"{spec.name} for {use.name}": instead for spec, use, instead in results if instead} == {}
@@ -194,7 +194,7 @@ def test_after_apply_every_index_is_used_by_what_it_serves(filled: Store) -> Non
 
 @pytest.mark.parametrize("index", [RANGE, STATE, ("states", "name_1"), ("loads", "status_1_started_at_1")])
 def test_verify_says_what_is_read_instead_of_a_dropped_index(filled: Store, index: tuple[str, str]) -> None:
-    """The planted fault: exactly the uses of that index are not served, and the other plan is named."""
+    """Exactly the uses of the dropped index are reported, each with the plan used instead."""
     filled.db[index[0]].drop_index(index[1])
     unserved = [(spec, use, instead) for spec, use, instead in verify(filled) if instead]
     apply(filled)
@@ -217,7 +217,7 @@ def test_verify_says_what_is_read_instead_of_a_dropped_index(filled: Store, inde
 def test_the_count_of_an_index_rises_when_a_question_uses_it(
     filled: Store, index: tuple[str, str], slug: str, given: dict[str, list[str]]
 ) -> None:
-    """What `usage` counts is what questions do."""
+    """`usage` counts the uses by questions."""
     question = ask(BY_SLUG[slug], given | {"source": ["raw"]}, read_vocabulary(filled.outside))
     before = {(collection, name): uses for collection, name, uses in usage(filled)}
     for _ in range(3):
@@ -259,7 +259,7 @@ def test_verify_and_usage_report_as_json(of_filled: dict[str, str]) -> None:
 
 
 def test_apply_and_usage_report_for_people(environment: dict[str, str]) -> None:
-    """A line each, and a verdict."""
+    """One line each, and a conclusion."""
     first = run(environment, "apply").stdout.splitlines()
     assert first[-1] == f"{len(INDEXES)} changes"
     assert {tuple(line.split()) for line in first[:-1]} == {("created", ".".join(index)) for index in NAMES}
@@ -268,7 +268,7 @@ def test_apply_and_usage_report_for_people(environment: dict[str, str]) -> None:
 
 
 def test_the_verify_command_fails_when_an_index_was_dropped(of_filled: dict[str, str], filled: Store) -> None:
-    """Exit 1, the use marked, and one line on standard error that says what to do; mended, it passes again."""
+    """Exit 1, the use marked, and one line on standard error that says what to do; once repaired, it passes again."""
     filled.db[STATE[0]].drop_index(STATE[1])
     failed, as_json = run(of_filled, "verify"), run(of_filled, "verify", "--json")
     assert run(of_filled, "apply").returncode == 0
@@ -286,7 +286,7 @@ def test_an_unknown_command_is_a_usage_error(environment: dict[str, str]) -> Non
 
 
 def test_the_schema_is_there_with_the_indexes(ready: Store) -> None:
-    """`apply` also brings the collections, with validators; applying the schema again changes nothing."""
+    """`apply` also creates the collections with validators; applying the schema again changes nothing."""
     before = {each["name"] for each in ready.db.list_collections()}
     assert before >= {collection.name for collection in COLLECTIONS}
     apply_schema(ready)

@@ -1,4 +1,4 @@
-"""`verify --csv`: a file is held against what is stored of it, judged as its load judged it."""
+"""`verify --csv`: a file is compared with the stored data, judged as its load judged it."""
 
 from datetime import date, timedelta
 from pathlib import Path
@@ -34,20 +34,20 @@ def rows(first: int, count: int, day: date = MARCH, state: str = "Texas") -> lis
 
 
 def files(folder: Path) -> list[Path]:
-    """Two of them; the second repeats a row of the first."""
+    """Two files; the second repeats a row of the first."""
     first = rows(1, 20)
     return [write(folder / "a.csv", first), write(folder / "b.csv", [*rows(101, 20), first[3]])]
 
 
 def told(store: Store, *paths: Path) -> list[tuple[str, bool]]:
-    """Each comparison's file, and whether it is equal."""
+    """The file of each comparison, and whether it is equal."""
     return [(each.file, each.ok) for each in compare_with_files(store, paths)]
 
 
 def test_each_of_several_files_is_compared(
     store: Store, tmp_path: Path, data_dir: Path, environment: dict[str, str]
 ) -> None:
-    """Whichever of them differs, by the command, too."""
+    """Whichever of them differs; also with the command."""
     first, second = files(tmp_path)
     for path in (first, second):
         load(store, path, Options(), 0.0, quietly)
@@ -65,7 +65,7 @@ def test_each_of_several_files_is_compared(
 def test_rows_that_a_load_adopts_meanwhile_make_no_difference(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The load that brought them before is removed when the account is read, and the rows are not."""
+    """The load that had inserted them is removed between the reading of the loads and that of the rows."""
     first, second = files(tmp_path)
     removed = load(store, first, Options(), 0.0, quietly).load_id
     load(store, second, Options(), 0.0, quietly)
@@ -83,7 +83,7 @@ def test_rows_that_a_load_adopts_meanwhile_make_no_difference(
 
 
 def test_a_note_that_is_gone_is_not_asked_of_a_load_of_an_earlier_release(store: Store, tmp_path: Path) -> None:
-    """Which made none; of any other it is a difference."""
+    """Such a load recorded none; for any other it is a difference."""
     first, second = files(tmp_path)
     load(store, first, Options(), 0.0, quietly)
     load_id = load(store, second, Options(), 0.0, quietly).load_id
@@ -96,7 +96,7 @@ def test_a_note_that_is_gone_is_not_asked_of_a_load_of_an_earlier_release(store:
 
 
 def test_an_amount_that_was_changed_and_refreshed_is_seen_by_the_file_alone(store: Store, tmp_path: Path) -> None:
-    """Nothing in the database says otherwise any more."""
+    """Nothing in the database contradicts it any more."""
     first, _ = files(tmp_path)
     load(store, first, Options(), 0.0, quietly)
     store.db.transactions.update_one({"_id": 2}, {"$set": {"amount_cents": Int64(123)}})
@@ -109,20 +109,20 @@ def test_an_amount_that_was_changed_and_refreshed_is_seen_by_the_file_alone(stor
 
 
 def test_a_member_that_was_added_later_makes_no_difference(store: Store, tmp_path: Path) -> None:
-    """The file's row was refused, as its state was not known then; and another load has added it."""
+    """The file's row was refused, as its state was unknown then; another load has added it since."""
     first = write(tmp_path / "a.csv", [*rows(1, 20), *rows(50, 2, state="Puerto Rico")])
     load(store, first, Options(), 1.0, quietly)
     assert store.db.quarantine.count_documents({}) == 2
     second = write(tmp_path / "b.csv", rows(101, 20, state="Puerto Rico"))
     load(store, second, Options(new_members="add"), 0.0, quietly)
     assert told(store, first, second) == [("a.csv", True), ("b.csv", True)]
-    load(store, first, Options(new_members="add"), 0.0, quietly)  # the same file, by another load
+    load(store, first, Options(new_members="add"), 0.0, quietly)  # the same file, as another load
     assert told(store, first) == [("a.csv", True), ("a.csv", True)]
     assert verify(store, quietly).ok
 
 
 def test_a_member_that_was_renamed_later_makes_no_difference(store: Store, tmp_path: Path) -> None:
-    """Nor one that was renamed back, or to what another load's file says; and the mark follows each of them."""
+    """Nor one that was renamed back, or to a name in another load's file; the mark follows each rename."""
     first = write(tmp_path / "a.csv", rows(1, 20))
     load(store, first, Options(), 0.0, quietly)
     texas = STATE.members.index("Texas")
@@ -135,12 +135,12 @@ def test_a_member_that_was_renamed_later_makes_no_difference(store: Store, tmp_p
     rename(store, "state", texas, "Texas")
     assert told(store, first, second) == [("a.csv", True), ("b.csv", True)]
     assert verify(store, quietly).ok
-    store.db.states.update_one({"_id": texas}, {"$set": {"name": "The Lone Star"}})  # past the command
+    store.db.states.update_one({"_id": texas}, {"$set": {"name": "The Lone Star"}})  # not by the command
     assert [each.what for each in verify(store, quietly).shown] == ["names"]
 
 
 def test_a_later_day_makes_no_difference(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A row of the day after tomorrow was refused then; today it would be right."""
+    """A row dated the day after tomorrow was refused then; today it would be valid."""
     then = date(2022, 3, 5)
     monkeypatch.setattr(runs, "tomorrow", lambda: day_number(then))
     first = write(tmp_path / "a.csv", [*rows(1, 20), *rows(50, 2, then + timedelta(days=1))])
@@ -153,13 +153,13 @@ def test_a_later_day_makes_no_difference(store: Store, tmp_path: Path, monkeypat
 def test_each_run_of_an_interrupted_load_is_judged_by_what_it_knew(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The first run stops at rows that it refuses; the second knows the name, and goes on behind them."""
+    """The first run stops at rows that it refuses; the second knows the name and continues after them."""
     monkeypatch.setattr("loader.reading.files.CHUNK_ROWS", 10)
     monkeypatch.setattr(loading, "ENOUGH_ROWS", 1)
     first = write(tmp_path / "a.csv", [*rows(1, 20), *rows(50, 10, state="Guam"), *rows(70, 20, state="Guam")])
     with pytest.raises(TooManyQuarantined):
         load(store, first, Options(), 0.1, quietly)
-    assert told(store, first) == [("a.csv", True)]  # as far as it is loaded
+    assert told(store, first) == [("a.csv", True)]  # up to where it is loaded
     load(store, write(tmp_path / "b.csv", rows(101, 1, state="Guam")), Options(new_members="add"), 0.0, quietly)
     load(store, first, Options(), 1.0, quietly)
     refused = store.db.quarantine.count_documents({})
@@ -172,7 +172,7 @@ def test_each_run_of_an_interrupted_load_is_judged_by_what_it_knew(
 
 
 def test_a_load_of_an_earlier_release_is_judged_by_what_is_known_today(store: Store, tmp_path: Path) -> None:
-    """It noted nothing: names that were refused are believed, and the report says so."""
+    """It recorded nothing: refused names are trusted, and the report says so."""
     first = write(tmp_path / "a.csv", [*rows(1, 20), *rows(50, 2, state="Guam")])
     load(store, first, Options(), 1.0, quietly)
     load(store, write(tmp_path / "b.csv", rows(101, 1, state="Guam")), Options(new_members="add"), 0.0, quietly)
@@ -183,7 +183,7 @@ def test_a_load_of_an_earlier_release_is_judged_by_what_is_known_today(store: St
 
 
 def test_customers_that_are_profiles_and_other_time_zones_are_no_difference(store: Store, tmp_path: Path) -> None:
-    """The load's own options count, not those of whoever verifies."""
+    """The load's own options count, not the current ones."""
     lines = [line.replace(":00,", ":00+05:00,", 1) for line in rows(1, 20)]
     first = write(tmp_path / "a.csv", lines)
     load(store, first, Options(customers="profile", timezone="UTC"), 0.0, quietly)
@@ -193,7 +193,7 @@ def test_customers_that_are_profiles_and_other_time_zones_are_no_difference(stor
 def test_a_file_that_was_never_loaded_or_removed_again_is_an_error(
     store: Store, tmp_path: Path, data_dir: Path, environment: dict[str, str]
 ) -> None:
-    """Named, also among others; nothing is compared."""
+    """The file is named, also if there are others; nothing is compared."""
     first, second = files(tmp_path)
     load_id = load(store, first, Options(), 0.0, quietly).load_id
     with pytest.raises(UserError, match=r"b.csv: this file was never loaded"):

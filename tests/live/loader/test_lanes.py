@@ -1,4 +1,4 @@
-"""Batches that are written side by side are seen, counted and kept as if they came one after the other."""
+"""Batches written side by side are seen, counted and stored as if they came one after the other."""
 
 import time
 from collections.abc import Callable
@@ -28,29 +28,29 @@ ROWS = 12 * BATCH_ROWS
 
 @pytest.fixture(autouse=True)
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Many batches of a small file."""
+    """Many batches in a small file."""
     monkeypatch.setattr(loader.reading.files, "CHUNK_ROWS", BATCH_ROWS)
 
 
 def dated(number: int, **changes: str) -> str:
-    """A row of a day of its own kind, so that batches touch several months."""
+    """A row with a date that depends on its number, so that batches change several months."""
     return row(number, Transaction_date=f"2024-{number % 12 + 1:02}-05T10:00:00", **changes)
 
 
 def seen(store: Store) -> Directory:
-    """The directory as it is now."""
+    """The current directory."""
     with store.snapshot() as snapshot:
         return read_directory(snapshot)
 
 
 def loaded(store: Store, path: Path, then: Callable[[int, int], None] = quietly) -> LoadReport:
-    """Load a file, whatever share of it is refused."""
+    """Load a file, regardless of the share of refused rows."""
     return load(store, path, Options(), 1.0, then)
 
 
 @pytest.fixture
 def alone(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Every second batch is late, so that the one after it inserts first; gives those that had to go alone."""
+    """Delay every second batch, so that the next one inserts first; returns the batches that had to go alone."""
     found: list[int] = []
     enter = Turns.enter
 
@@ -69,7 +69,7 @@ def alone(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def test_of_two_rows_with_one_id_the_first_in_the_file_stays(
     store: Store, tmp_path: Path, seed: int, alone: list[int]
 ) -> None:
-    """Also where they stand in neighbouring batches, and the later one is inserted first."""
+    """Even if they are in neighbouring batches, and the later one is inserted first."""
     random = Random(seed)
     rows = [dated(number) for number in range(ROWS)]
     other: list[int] = []
@@ -94,7 +94,7 @@ def test_of_two_rows_with_one_id_the_first_in_the_file_stays(
 
 
 def test_after_each_commit_a_load_tells_what_is_there(store: Store, tmp_path: Path) -> None:
-    """The checkpoint, the version and the marks, in one snapshot, each time."""
+    """Checkpoint, version and stale periods agree in one snapshot, each time."""
     versions: list[int] = []
 
     def look(done: int, total: int) -> None:
@@ -116,7 +116,7 @@ def test_after_each_commit_a_load_tells_what_is_there(store: Store, tmp_path: Pa
 
 
 def test_a_refresh_in_the_middle_takes_the_marks_and_leaves_the_version(store: Store, tmp_path: Path) -> None:
-    """After it every month is fresh until the next commit; the lanes go on as if nothing had happened."""
+    """Afterwards every month is fresh until the next commit; the lanes continue as if nothing had happened."""
     commits = 0
 
     def interfere(done: int, total: int) -> None:

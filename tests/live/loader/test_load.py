@@ -1,4 +1,4 @@
-"""Loading on the real server: every row once, exactly, however often and however rudely it is interrupted."""
+"""Loading on the real server: every row exactly once, however often and however abruptly it is interrupted."""
 
 import csv
 import subprocess
@@ -52,7 +52,7 @@ def run(
 
 
 def load_of(store: Store) -> dict[str, Any]:
-    """The one load as it stands; empty before there is one."""
+    """The only load with its current checkpoint; empty before there is one."""
     return next(iter(read_loads(store.outside, store.db.loads.find().to_list())), {})
 
 
@@ -71,7 +71,7 @@ class Totals(NamedTuple):
 
 
 def totals_of_csv(path: Path) -> Totals:
-    """The distinct transactions of a CSV, with Python's csv and decimals: nothing of the loader's."""
+    """The totals of a CSV's distinct transactions, with Python's csv and decimals, without the loader's code."""
     amounts: dict[str, str] = {}
     with path.open(encoding="utf-8", newline="") as file:
         for record in csv.DictReader(file):
@@ -81,14 +81,14 @@ def totals_of_csv(path: Path) -> Totals:
 
 
 def totals_of(store: Store) -> Totals:
-    """The same of the database."""
+    """The totals of the database."""
     stored = list(store.db.transactions.find({}, {"amount_cents": 1}))
     cents = [each["amount_cents"] for each in stored if each["amount_cents"] is not None]
     return Totals(len(stored), len({each["_id"] for each in stored}), len(cents), sum(cents))
 
 
 def test_a_sample_is_loaded_whole_and_to_the_cent(loaded: Store, sample: Path) -> None:
-    """As many transactions as rows, each its own customer, the sum of cents that of the CSV's decimals."""
+    """As many transactions as rows, each with its own customer, and the same sum of cents as in the CSV."""
     assert totals_of(loaded) == totals_of_csv(sample)
     assert loaded.db.customers.count_documents({}) == SAMPLE_ROWS
     (state,) = loaded.db.loads.find()
@@ -98,7 +98,7 @@ def test_a_sample_is_loaded_whole_and_to_the_cent(loaded: Store, sample: Path) -
 
 
 def test_the_missing_values_are_counted_as_they_stand_in_the_file(loaded: Store, sample: Path) -> None:
-    """The report's gaps are the CSV's empty fields, and so are the database's unknowns."""
+    """The missing values in the report and in the database are the CSV's empty fields."""
     with sample.open(newline="") as file:
         gaps = Counter(column for record in csv.DictReader(file) for column, value in record.items() if not value)
     (state,) = loaded.db.loads.find()
@@ -136,7 +136,7 @@ def test_each_stored_row_says_what_its_line_says(loaded: Store, sample: Path) ->
 
 
 def test_a_customer_says_what_its_transaction_says(loaded: Store) -> None:
-    """The extended reference is a copy: no attribute differs."""
+    """The embedded attributes are a copy: none differs."""
     customers = {each.pop("_id"): each for each in loaded.db.customers.find()}
     for each in loaded.db.transactions.find():
         customer = customers.pop(each["customer_id"])
@@ -184,7 +184,7 @@ def test_an_id_with_other_content_is_a_conflict(store: Store, tmp_path: Path) ->
 
 @pytest.mark.parametrize("customers", ["transaction", "profile"])
 def test_a_conflict_within_one_file_is_found_too(store: Store, tmp_path: Path, customers: str) -> None:
-    """Whichever field differs, and however customers are made."""
+    """Whichever field differs, with both kinds of customers."""
     changes = [{"Amount_spent": ""}, {"Transaction_date": "2024-05-18"}, {"Gender": "Male"},
                {"Payment_method": "PayPal"}, {"Age": ""}, {"Referral": ""}, {"State_names": "Texas"},
                {"Segment": "Basic"}, {"Employees_status": ""}, {"Marital_status": ""}]  # fmt: skip
@@ -197,7 +197,7 @@ def test_a_conflict_within_one_file_is_found_too(store: Store, tmp_path: Path, c
 
 
 def test_every_refused_row_is_kept_with_its_reason(store: Store, tmp_path: Path) -> None:
-    """One row for each kind of fault: nothing is dropped, and the good neighbours are inserted."""
+    """One row for each kind of fault: nothing is dropped, and valid neighbours are inserted."""
     faults = {
         "id_missing": row(0, Transaction_ID=""),
         "date_impossible": row(1, Transaction_date="2024-02-30"),
@@ -218,7 +218,7 @@ def test_every_refused_row_is_kept_with_its_reason(store: Store, tmp_path: Path)
 
 
 def test_a_refused_file_writes_nothing(store: Store, tmp_path: Path) -> None:
-    """A fault of the whole file, even at its end, leaves the database without a trace of it."""
+    """A fault of the whole file, even at its end, leaves no trace in the database."""
     path = write(tmp_path / "a.csv", [row(n) for n in range(10)])
     path.write_bytes(path.read_bytes() + b"\xff\n")
     with pytest.raises(FileRefused):
@@ -227,7 +227,7 @@ def test_a_refused_file_writes_nothing(store: Store, tmp_path: Path) -> None:
 
 
 def test_too_many_refused_rows_stop_a_load_that_can_go_on(store: Store, tmp_path: Path) -> None:
-    """Above the share the load stops; with a larger share the same file goes on and ends complete and exact."""
+    """Above the share, the load stops; with a larger share, it continues and ends complete and exact."""
     rows = [row(n, Amount_spent="NaN" if n % 20 == 0 else "0.29") for n in range(22_000)]
     path = write(tmp_path / "a.csv", rows)
     with pytest.raises(TooManyQuarantined):
@@ -260,7 +260,7 @@ def test_profiles_make_one_customer_each_and_the_same_transactions(store: Store,
 
 
 def test_the_other_kind_of_customers_adds_nothing_twice(store: Store, tmp_path: Path) -> None:
-    """A file that is there already is there already, however its customers were made."""
+    """Rows that are already stored count as present, whichever kind of customers they have."""
     path = write(tmp_path / "a.csv", [row(n) for n in range(20)])
     run(store, path)
     report = run(store, path, "profile")
@@ -269,7 +269,7 @@ def test_the_other_kind_of_customers_adds_nothing_twice(store: Store, tmp_path: 
 
 
 def test_each_commit_that_changes_answers_changes_the_version(store: Store, tmp_path: Path) -> None:
-    """New rows give a new data version; a file that adds none does not."""
+    """New rows lead to a new data version; a file that adds none does not."""
     assert data_version(store) == 0
     run(store, write(tmp_path / "a.csv", [row(1), row(2)]))
     first = data_version(store)
@@ -282,14 +282,14 @@ def test_each_commit_that_changes_answers_changes_the_version(store: Store, tmp_
 
 @pytest.fixture(scope="module")
 def big(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A sample of nine batches: enough for three kills, even where a kill comes late on a busy machine."""
+    """A sample of nine batches: enough for three kills, even if a kill comes late on a busy machine."""
     path = tmp_path_factory.mktemp("big") / "big.csv"
     write_sample(path, BIG_ROWS, 11, quietly)
     return path
 
 
 def wait_for(store: Store, reached: Callable[[dict[str, Any]], bool], process: "subprocess.Popen[bytes]") -> None:
-    """Wait until the load's document says so."""
+    """Wait until the load's document meets a condition."""
     deadline = time.monotonic() + 60
     while not reached(load_of(store)):
         assert process.poll() is None, "the load ended before it could be killed"
@@ -300,7 +300,7 @@ def wait_for(store: Store, reached: Callable[[dict[str, Any]], bool], process: "
 def test_a_killed_loader_resumes_without_a_duplicate(
     store: Store, environment: dict[str, str], data_dir: Path, big: Path
 ) -> None:
-    """Killed with -9 as it begins, at once after a commit, and within the next transaction; each time it goes on."""
+    """Killed with -9 at its start, right after a commit, and within the next transaction; it continues each time."""
     command = [sys.executable, "-m", "loader", "load", str(big)]
     mine = environment | {"MONGODB_DATABASE": store.settings.database}
     stood = [-1]
@@ -322,18 +322,18 @@ def test_a_killed_loader_resumes_without_a_duplicate(
 
 
 class Interrupted(Exception):
-    """What stops a load between two batches in a test."""
+    """Stops a load between two batches."""
 
 
 def interrupt(done: int, total: int) -> None:
-    """A progress that stops the load after its first batch."""
+    """A progress callback that stops the load after its first batch."""
     raise Interrupted
 
 
 def test_a_loader_that_was_overtaken_stops_and_counts_nothing_twice(
     store: Store, data_dir: Path, tmp_path: Path
 ) -> None:
-    """A second loader goes on with the same file and is stopped in it; the first one finds its offset gone and ends."""
+    """A second loader continues the same file and is stopped; the first one no longer finds its lanes and stops."""
     path = write(tmp_path / "a.csv", [row(n) for n in range(40_100)])  # three batches
     stood: list[int] = []
 
@@ -383,7 +383,7 @@ def test_the_real_file_of_the_older_kind_is_loaded_whole(store: Store) -> None:
 
 
 def test_every_collection_has_its_validator(loaded: Store) -> None:
-    """What the catalog declares is what the server enforces."""
+    """The server enforces what the catalog declares."""
     enforced = {each["name"]: each["options"] for each in loaded.db.list_collections()}
     assert set(enforced) == {collection.name for collection in COLLECTIONS}
     for collection in COLLECTIONS:
@@ -393,7 +393,7 @@ def test_every_collection_has_its_validator(loaded: Store) -> None:
 
 
 def test_the_documents_in_the_database_satisfy_the_validators(loaded: Store) -> None:
-    """Although the loader writes past them, no stored document breaks its schema."""
+    """Although the loader bypasses them, no stored document violates its schema."""
     for collection in COLLECTIONS:
         assert loaded.db[collection.name].find_one({"$nor": [collection.validator]}) is None, collection.name
 
@@ -418,14 +418,14 @@ GOOD_TRANSACTION = {
 
 @pytest.fixture(scope="module")
 def guarded(server: Store, data_dir: Path) -> Iterator[Store]:
-    """A database with validators, for documents that are to be refused."""
+    """A database with validators, for documents that must be rejected."""
     with Store(Settings(database="guarded", data_dir=data_dir)) as empty:
         apply_schema(empty)
         yield empty
 
 
 def test_a_good_document_is_taken(guarded: Store) -> None:
-    """What the refused documents below differ from."""
+    """The rejected documents below differ from it."""
     guarded.db.transactions.insert_one(dict(GOOD_TRANSACTION))
     guarded.db.transactions.delete_many({})
 
@@ -442,7 +442,7 @@ def test_a_good_document_is_taken(guarded: Store) -> None:
     ],
 )  # fmt: skip
 def test_a_bad_document_is_refused(guarded: Store, field: str, value: Any) -> None:
-    """A document inserted by hand that is not as declared is refused by the server itself."""
+    """The server rejects a manually inserted document that is not as declared."""
     document = GOOD_TRANSACTION | {field: value}
     if value is MISSING_FIELD:
         del document[field]
@@ -453,7 +453,7 @@ def test_a_bad_document_is_refused(guarded: Store, field: str, value: Any) -> No
 
 @pytest.mark.parametrize("collection", COLLECTIONS, ids=lambda collection: collection.name)
 def test_every_collection_refuses_an_unknown_field(guarded: Store, collection: Any) -> None:
-    """No collection takes a document of another kind."""
+    """No collection accepts a document with other fields."""
     with pytest.raises(WriteError) as caught:
         guarded.db[collection.name].insert_one({"_id": "x", "unheard_of": True})
     assert caught.value.code == 121
@@ -471,7 +471,7 @@ any_record = st.builds(
 @given(st.lists(any_record, min_size=1, max_size=40, unique_by=lambda record: record.transaction_id))
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_the_validators_take_every_document_that_the_encoder_makes(guarded: Store, rows: list[Record]) -> None:
-    """Extreme and random rows: this is why the loader may write past the validators."""
+    """Extreme and random rows: this is why the loader may bypass the validators."""
     columns = {name: np.array([getattr(each, name) for each in rows], np.int64) for name in Record._fields}
     clean = Clean(np.arange(len(rows)), [b""] * len(rows), columns, [])
     profiles = profile_ids(clean)

@@ -32,7 +32,7 @@ def loader(environment: dict[str, str], *arguments: object) -> "subprocess.Compl
 def together(
     environment: dict[str, str], commands: Sequence[Sequence[object]]
 ) -> list["subprocess.CompletedProcess[str]"]:
-    """Run several at once, since most of their time is Python's start."""
+    """Run several commands concurrently, since most of their time is Python's startup."""
     running = [
         subprocess.Popen(
             [sys.executable, "-m", "loader", *map(str, arguments)],
@@ -44,7 +44,7 @@ def together(
 
 
 def the_line(done: "subprocess.CompletedProcess[str]", exit_code: int) -> str:
-    """The one line on standard error with which a command failed."""
+    """The single line on standard error of a failed command."""
     assert done.returncode == exit_code, done.stderr
     assert "Traceback" not in done.stderr + done.stdout
     assert SECRET not in done.stderr + done.stdout
@@ -96,7 +96,7 @@ def test_each_command_explains_itself(no_server: dict[str, str]) -> None:
 
 
 def test_load_status_and_the_short_form(environment: dict[str, str], tmp_path: Path) -> None:
-    """A file is loaded by the short form, again to no effect by the long one, and status shows it."""
+    """A file is loaded with the short form, again without effect with the long one, and status shows it."""
     path = write(tmp_path / "purchases.csv", ["1557.5", "", "0.01"])
     short = loader(environment, path)
     assert (short.returncode, short.stderr) == (0, "")
@@ -123,7 +123,7 @@ def test_load_status_and_the_short_form(environment: dict[str, str], tmp_path: P
 
 
 def test_the_status_of_an_empty_database_is_no_fault(environment: dict[str, str]) -> None:
-    """Before the first load there is nothing, and that can be asked."""
+    """Before the first load, it shows that there is nothing."""
     done = loader(environment, "status", "--json")
     assert (done.returncode, done.stderr) == (0, "")
     status = json.loads(done.stdout)
@@ -132,7 +132,7 @@ def test_the_status_of_an_empty_database_is_no_fault(environment: dict[str, str]
 
 
 def test_several_files_are_loaded_in_one_go(environment: dict[str, str], tmp_path: Path, server: Store) -> None:
-    """Each is reported by itself; profile customers are asked for by the option."""
+    """Each is reported separately; the option selects profile customers."""
     first, second = write(tmp_path / "a.csv", ["1", "2"]), write(tmp_path / "b.csv", ["1", "2", "3"])
     done = loader(environment, "load", first, second, "--customers", "profile")
     assert done.returncode == 0, done.stderr
@@ -215,7 +215,7 @@ def test_a_refused_file_exits_with_3(environment: dict[str, str], tmp_path: Path
 
 
 def test_too_many_refused_rows_exit_with_4_after_the_report(environment: dict[str, str], tmp_path: Path) -> None:
-    """The good rows are done and reported; the exit code says that more rows were refused than allowed."""
+    """Valid rows are inserted and reported; the exit code says that more rows were refused than allowed."""
     path = write(tmp_path / "purchases.csv", ["1", "2", "NaN", "-5"])
     for done in together(environment, [("load", path, "--json"), ("check", path, "--json")]):
         assert "2 of 4 rows were refused, more than the 1.00% allowed" in the_line(done, 4)
@@ -228,7 +228,7 @@ def test_too_many_refused_rows_exit_with_4_after_the_report(environment: dict[st
 
 
 def test_wrong_usage_exits_with_2(no_server: dict[str, str]) -> None:
-    """The last line names what is wrong, below a reminder of the usage; there is no traceback."""
+    """The last line says what is wrong, after the usage; there is no traceback."""
     said = {
         "load": "FILES",
         "sample x.csv --rows 0": "--rows",
@@ -244,7 +244,7 @@ def test_wrong_usage_exits_with_2(no_server: dict[str, str]) -> None:
 
 
 def test_an_unusable_setting_or_argument_exits_with_2(environment: dict[str, str], tmp_path: Path) -> None:
-    """One line that names what to mend, and never the password."""
+    """One line that names what to correct, never the password."""
     malformed = environment | {"MONGODB_URI": f"mongodb://admin:{SECRET}@host:port/"}
     status, sample = together(malformed, [["status"], ["sample", tmp_path / "no" / "a.csv", "--rows", 1]])
     assert "MONGODB_URI" in the_line(status, 2)
@@ -262,7 +262,7 @@ def test_an_unreachable_server_exits_with_1(environment: dict[str, str], tmp_pat
 
 
 def test_a_refused_login_exits_with_1(environment: dict[str, str], server: Store, tmp_path: Path) -> None:
-    """A wrong password is said without being shown."""
+    """A wrong password is reported without being shown."""
     assert server.client.address
     host, port = server.client.address
     mine = environment | {"MONGODB_URI": f"mongodb://admin:{SECRET}@{host}:{port}/?directConnection=true"}
@@ -271,5 +271,5 @@ def test_a_refused_login_exits_with_1(environment: dict[str, str], server: Store
 
 
 def test_a_folder_without_rights_exits_with_1(no_server: dict[str, str]) -> None:
-    """The embedded server cannot have its folder: one line that names DATA_DIR."""
+    """The embedded server cannot use its folder: one line that names DATA_DIR."""
     assert "DATA_DIR" in the_line(loader(no_server, "status"), 1)

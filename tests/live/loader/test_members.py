@@ -1,4 +1,4 @@
-"""Two members of one name cannot come to be; where a database holds some all the same, no answer loses a row."""
+"""Two members cannot get the same name; if a database has some nevertheless, no answer loses a row."""
 
 import json
 import subprocess
@@ -58,23 +58,23 @@ def write(path: Path, *rows: str) -> Path:
 
 
 def run(store: Store, path: Path, options: Options = ADD) -> LoadReport:
-    """Load a file, whatever is refused."""
+    """Load a file, however many rows are refused."""
     return load(store, path, options, 1.0, lambda done, total: None)
 
 
 def answer(store: Store, slug: str, **given: str) -> Answer:
-    """The answer to a question as a client asks it."""
+    """The answer to a client's question."""
     question = ask(BY_SLUG[slug], {name: [value] for name, value in given.items()}, read_vocabulary(store.outside))
     return Answerer(store).answer([question], Timer())[0]
 
 
 def names(store: Store) -> list[str]:
-    """The states that are not those of a new database."""
+    """The states that a new database does not have."""
     return [each["name"] for each in store.db.states.find({"_id": {"$gte": len(STATE.members)}}).sort("_id")]
 
 
 def added_up(rows: Any) -> Parts:
-    """The parts of all rows together; nothing for a row without any."""
+    """The sum of the parts of all rows."""
     total = NOTHING
     for parts in rows:
         total = total.merge(parts or NOTHING)
@@ -85,7 +85,7 @@ def added_up(rows: Any) -> Parts:
 
 
 def test_the_literal_unknown_joins_the_missing_ones(store: Store, tmp_path: Path) -> None:
-    """Rows say it in several ways: one group, a filter that reaches all of them, and a comparison that loses none."""
+    """Rows write it in several ways: one group, a filter that finds them all, and a comparison that loses none."""
     months = ("2024-02-05", "2024-03-05")
     states = ("", "Unknown", "UNKNOWN", " unknown ", "Texas")
     rows = [row(1 + 10 * m + n, state, day) for m, day in enumerate(months) for n, state in enumerate(states)]
@@ -105,7 +105,7 @@ def test_the_literal_unknown_joins_the_missing_ones(store: Store, tmp_path: Path
 
 
 def test_one_name_in_several_forms_is_one_member_over_several_loads(store: Store, tmp_path: Path) -> None:
-    """Letter case and composition make the same member; what only looks like it is refused, and told why."""
+    """Other letter case or composition is the same member; a look-alike is refused with the reason."""
     run(store, write(tmp_path / "a.csv", row(1, "Qu\u00e9bec"), row(2, "QUE\u0301BEC")))
     report = run(
         store, write(tmp_path / "b.csv", row(3, "que\u0301bec"), row(4, "\uff31u\u00e9bec"), row(5, "T\u0435xas"))
@@ -120,7 +120,7 @@ def test_one_name_in_several_forms_is_one_member_over_several_loads(store: Store
 
 @pytest.mark.parametrize("name", ["texas", "TEXAS", "\uff34exas", "Te\u200bxas", "UNKNOWN"])
 def test_the_database_itself_refuses_a_second_member_of_one_name(store: Store, name: str) -> None:
-    """Whoever inserts it: the index on names is unique."""
+    """The index on names is unique."""
     apply(store)
     with pytest.raises(DuplicateKeyError):
         store.db.states.insert_one({"_id": len(STATE.members), "name": name})
@@ -132,7 +132,7 @@ def test_the_database_itself_refuses_a_second_member_of_one_name(store: Store, n
 def test_a_loader_that_was_overtaken_says_so_and_goes_on_when_run_again(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It has read the members when another one adds the same name in another case, and one more before it."""
+    """After it has read the members, another loader adds the same name in another case, and another name before it."""
     ours, theirs = write(tmp_path / "a.csv", row(1, "GUAM")), write(tmp_path / "b.csv", row(2, "Samoa"), row(3, "guam"))
     read = runs.read_directory
 
@@ -156,7 +156,7 @@ def test_a_loader_that_was_overtaken_says_so_and_goes_on_when_run_again(
 def test_a_name_taken_under_another_code_stops_the_load_and_loses_nothing(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Somebody has inserted it by hand, past the codes that are next: MongoDB refuses the second one."""
+    """It was inserted manually with a later code: MongoDB rejects the second one."""
     read = runs.read_directory
 
     def read_and_be_overtaken(reads: Reads, **options: Any) -> Any:
@@ -170,12 +170,12 @@ def test_a_name_taken_under_another_code_stops_the_load_and_loses_nothing(
     with pytest.raises(LoadError, match="equivalent to 'Guam'"):
         run(store, path)
     assert store.db.transactions.count_documents({}) == 0
-    assert run(store, path).inserted == 1  # nobody refers to the codes that were left out
+    assert run(store, path).inserted == 1  # no transaction has the skipped codes
     assert [each["name"] for each in store.db.states.find({"_id": {"$gte": len(STATE.members)}})] == ["guam"]
 
 
 def test_two_loaders_at_once_add_one_name_once(store: Store, tmp_path: Path) -> None:
-    """Each in a case of its own, side by side; one may have to be run again, and then both are whole."""
+    """Each with its own letter case, concurrently; one may have to be run again, then both are complete."""
     apply(store)
     paths = [
         write(tmp_path / f"{n}.csv", *(row(100 * n + k, name) for k in range(9)))
@@ -210,7 +210,7 @@ def test_two_loaders_at_once_add_one_name_once(store: Store, tmp_path: Path) -> 
 
 @pytest.fixture(scope="module")
 def hostile(server: Store, data_dir: Path, sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    """A store with a year and a half of the sample, and members that share their names in each reference collection."""
+    """A store with a year and a half of the sample, and members with equal names in each reference collection."""
     path = tmp_path_factory.mktemp("hostile") / "sample.csv"
     header, *lines = sample.read_text().splitlines(keepends=True)
     path.write_text(header + "".join(line for line in lines if "2022-07" < line.split(",")[1] < "2024-01"))
@@ -222,7 +222,7 @@ def hostile(server: Store, data_dir: Path, sample: Path, tmp_path_factory: pytes
 
 
 def spoil(store: Store) -> None:
-    """Give members the names of others, as a version without unique names could."""
+    """Give members the names of others, as a release without unique names could."""
     for dimension in PURCHASES.references:
         collection = store.db[str(dimension.collection)]
         collection.drop_indexes()
@@ -239,7 +239,7 @@ COMPARED = {"compare": "previous_year", "from": "2023-08-01", "to": "2023-12-30"
 def test_rows_add_up_to_the_totals_whatever_the_names_are(
     hostile: Store, slug: str, interval: Interval | None, source: Source
 ) -> None:
-    """Of the present and of the earlier period, from every source."""
+    """For the present and the earlier period, from every source."""
     given = {**COMPARED, "source": source.value, "limit": "100000"}
     if interval is Interval.WEEK:
         given |= {"compare": "previous_period", "from": "2023-07-03", "to": "2023-12-31"}  # whole weeks
@@ -255,7 +255,7 @@ def test_rows_add_up_to_the_totals_whatever_the_names_are(
 
 
 def test_members_of_one_name_stay_apart_in_the_same_order_from_every_source(hostile: Store) -> None:
-    """A row each, also in a group-by of two dimensions, and in the rows of a table."""
+    """One row each, also in a group-by with two dimensions, and in the rows of a table."""
     query = exploration(PURCHASES.references[:2])
     answers = []
     for source in (Source.AUTO, Source.PAGES, Source.RAW):
@@ -269,7 +269,7 @@ def test_members_of_one_name_stay_apart_in_the_same_order_from_every_source(host
 
 @pytest.mark.parametrize("dimension", PURCHASES.references, ids=lambda dimension: dimension.name)
 def test_a_filter_by_a_name_that_several_members_have_reaches_all_of_them(hostile: Store, dimension: Any) -> None:
-    """And its negation none; in every source the same."""
+    """Its negation finds none of them; from every source."""
     whole = answer(hostile, "overall-summary").total.transactions
     wanted = hostile.db.transactions.count_documents({dimension.field: {"$lte": 3}})
     for source in (Source.AUTO, Source.PAGES, Source.RAW):
@@ -297,7 +297,7 @@ def test_over_http_no_reply_loses_a_row(hostile: Store) -> None:
 
 
 def test_it_can_still_be_loaded_into_and_the_first_member_of_a_name_is_taken(store: Store, tmp_path: Path) -> None:
-    """Its unique indexes have to wait; the loader looks after the names."""
+    """Its unique indexes cannot be built yet; the loader checks the names."""
     run(store, write(tmp_path / "a.csv", row(1), row(2, "Ohio")))
     spoil(store)
     report = run(store, write(tmp_path / "b.csv", row(3, "Unknown"), row(4, "UNKNOWN"), row(5, "Guam"), row(6, "GUAM")))
@@ -307,7 +307,7 @@ def test_it_can_still_be_loaded_into_and_the_first_member_of_a_name_is_taken(sto
 
 
 def test_apply_says_which_members_share_a_name_and_what_to_do(store: Store, environment: dict[str, str]) -> None:
-    """No traceback; what it says to do helps, and everything else is made."""
+    """No traceback; its remedy works, and everything else is created."""
     apply(store)
     spoil(store)
     mine = environment | {"MONGODB_DATABASE": store.settings.database}
@@ -334,7 +334,7 @@ def command(environment: dict[str, str], *arguments: str) -> "subprocess.Complet
 
 
 def test_a_member_gets_another_name_and_answers_show_it_at_once(store: Store, tmp_path: Path) -> None:
-    """Also one that has just answered; a name that is taken, or looks like one, is refused."""
+    """Also from an answerer that has just answered; a name that is taken, or a look-alike of one, is refused."""
     run(store, write(tmp_path / "a.csv", row(1, "Guam")))
     answerer = Answerer(store)
 
@@ -360,7 +360,7 @@ def test_a_member_gets_another_name_and_answers_show_it_at_once(store: Store, tm
 
 
 def test_more_members_than_a_dimension_takes_are_refused_and_kept(store: Store, tmp_path: Path) -> None:
-    """Row by row with a reason; all that fit are there, and every row is accounted for."""
+    """Row by row, with a reason; members up to the limit are added, and every row is accounted for."""
     count = MAX_MEMBERS + 200
     report = run(store, write(tmp_path / "a.csv", *(row(number, f"Place {number:05d}") for number in range(count))))
     free = MAX_MEMBERS - len(STATE.members)

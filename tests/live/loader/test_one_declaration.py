@@ -1,7 +1,7 @@
-"""A column or a dimension more is one entry more: from sample to reply, and in a database that was there before.
+"""A new column or dimension is one new entry: from sample to reply, also for an existing database.
 
-`tests/support/declared.py` runs commands and the service as if the entry were in `catalog/purchases.py`. What they
-answer is compared with counting the rows of the CSV here.
+`tests/support/declared.py` runs commands and the service as if the entry were in `catalog/purchases.py`. Their answers
+are compared with the counted rows of the CSV.
 """
 
 import csv
@@ -36,7 +36,7 @@ SAME = {"web": "Web", "Shop": "Shop", "Phone": "Phone", "": "Unknown"}
 
 
 def label_of(entry: str, row: Row) -> str:
-    """What the new dimension says of a row of the CSV."""
+    """The new dimension's label for a row of the CSV."""
     if entry == "part of the date":
         return f"Q{(int(row['Transaction_date'][5:7]) + 2) // 3}"
     if entry == "bands of a number":
@@ -51,14 +51,14 @@ def name_of(entry: str) -> str:
 
 
 class Programs:
-    """The program with each entry more, and (an empty one) as it is: a process each, started when it is asked first."""
+    """The program with each new entry, and unchanged (an empty entry): one process each, started on first use."""
 
     def __init__(self, environment: dict[str, str]) -> None:
         self._environment = environment
         self._running: dict[str, subprocess.Popen[str]] = {}
 
     def obey(self, entry: str, arguments: list[str], database: str) -> Any:
-        """What the program says to a command."""
+        """The program's reply to a command."""
         if entry not in self._running:
             self._running[entry] = subprocess.Popen(
                 [sys.executable, "-m", "tests.support.declared", entry], cwd=ROOT, env=self._environment, text=True,
@@ -86,7 +86,7 @@ class Program:
     database: str
 
     def run(self, entry: str, *arguments: str | Path, code: int = 0) -> str:
-        """Run a command; gives what it says."""
+        """Run a command; returns its output."""
         done = self.programs.obey(entry, [*map(str, arguments)], self.database)
         assert done["code"] == code, done["said"]
         return str(done["said"])
@@ -98,13 +98,13 @@ class Program:
         return [body for _, body in replies]
 
     def refused(self, entry: str, path: str) -> str:
-        """What a reply of 422 says."""
+        """The detail of a 422 reply."""
         ((status, body),) = self.programs.obey(entry, ["http", path], self.database)["replies"]
         assert status == 422
         return str(body["detail"])
 
     def verify(self, entry: str) -> dict[str, Any]:
-        """What `loader verify` finds."""
+        """The result of `loader verify`."""
         found: dict[str, Any] = json.loads(self.run(entry, "loader", "verify", "--json"))
         assert found["ok"]
         assert not found["shown"]
@@ -113,7 +113,7 @@ class Program:
 
 @pytest.fixture(scope="module")
 def programs(data_dir: Path, server: Store) -> Iterator[Programs]:
-    """The program in all its forms, on this run's server."""
+    """The program with each entry, on this run's server."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
     started = Programs(kept | {"DATA_DIR": str(data_dir)})
     yield started
@@ -142,12 +142,12 @@ def write(path: Path, rows: list[Row]) -> Path:
 
 
 def moved(rows: list[Row], by: int) -> list[Row]:
-    """The same rows under other ids."""
+    """The same rows with other ids."""
     return [row | {"Transaction_ID": str(int(row["Transaction_ID"]) + by)} for row in rows]
 
 
 def counted(rows: Iterable[Row], *by: Callable[[Row], str]) -> dict[tuple[str, ...], tuple[int, int, str]]:
-    """Transactions, priced ones and revenue by group."""
+    """Transactions, priced transactions and revenue by group, counted from the rows."""
     transactions: Counter[tuple[str, ...]] = Counter()
     priced: Counter[tuple[str, ...]] = Counter()
     revenue: dict[tuple[str, ...], Decimal] = {}
@@ -160,7 +160,7 @@ def counted(rows: Iterable[Row], *by: Callable[[Row], str]) -> dict[tuple[str, .
 
 
 def answered(body: Any, *by: str) -> dict[tuple[str, ...], tuple[int, int, str]]:
-    """The same of a reply."""
+    """The same from a reply."""
     return {
         tuple(str(row[name]) for name in by): (row["transactions"], row["priced_transactions"], row["revenue"])
         for row in body["rows"]
@@ -178,7 +178,7 @@ def segment(row: Row) -> str:
 
 
 def is_answered_exactly(program: Program, entry: str, rows: list[Row], sources: tuple[str, ...]) -> None:
-    """Group by the new dimension, filter by it, and both beside others, from each source: as the CSV says."""
+    """Check group-bys and filters with the new dimension, alone and with others, from each source, against the CSV."""
     name = name_of(entry)
 
     def new(row: Row) -> str:
@@ -262,7 +262,7 @@ def test_one_entry_is_all_that_a_column_or_a_dimension_needs(program: Program, t
 
 @each_column
 def test_a_malformed_field_of_it_goes_to_quarantine(program: Program, tmp_path: Path, entry: str) -> None:
-    """With its column and a reason of its own; an empty one is missing."""
+    """With its column and its own reason; an empty field is missing."""
     file = tmp_path / "sample.csv"
     program.run(entry, "loader", "sample", file, "--rows", "20")
     rows = read(file)
@@ -279,7 +279,7 @@ def test_a_malformed_field_of_it_goes_to_quarantine(program: Program, tmp_path: 
 def test_a_database_from_before_the_entry_is_brought_up_to_date(
     program: Program, store: Store, tmp_path: Path, entry: str
 ) -> None:
-    """Its months are stale until a refresh; an older file loads as Unknown, and a file with the column beside it."""
+    """Its months are stale until a refresh; older files load with Unknown, and files with the column load as well."""
     old_file, new_file = tmp_path / "old.csv", tmp_path / "new.csv"
     program.run("", "loader", "sample", old_file, "--rows", str(ROWS))
     program.run("", "loader", "load", old_file)
@@ -311,7 +311,7 @@ def test_a_database_from_before_the_entry_is_brought_up_to_date(
 
 
 def is_guarded(database: Any, entry: str) -> None:
-    """The validators are those of today: they know the new field, and take only what it may say."""
+    """Check that the validators are up to date: they know the new field and its valid values."""
     if entry not in COLUMNS:
         return
     whole = database.transactions.find_one({"_id": {"$gte": 200_000}})
@@ -327,7 +327,7 @@ def is_guarded(database: Any, entry: str) -> None:
 
 @each_column
 def test_a_file_with_the_column_is_loaded_in_place_of_one_without(program: Program, tmp_path: Path, entry: str) -> None:
-    """The same purchases with one thing more are other content; once the former load is removed, they load."""
+    """The same purchases with one more column have different content; once the former load is removed, they load."""
     old_file, new_file = tmp_path / "old.csv", tmp_path / "new.csv"
     program.run(entry, "loader", "sample", new_file, "--rows", "500")
     rows = read(new_file)

@@ -1,4 +1,4 @@
-"""Taking a load out again, mending what was refused, and adding members: on the real server."""
+"""Removing a load, correcting refused rows, and adding members, on the real server."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -37,22 +37,22 @@ def write(path: Path, *rows: str) -> Path:
 
 
 def row(number: int, state: str = "Texas", amount: str = "10.50") -> str:
-    """A row that is right but for what is given."""
+    """A valid row, except for the given fields."""
     return f"{number},2020-01-0{number % 9 + 1},Male,20,Single,{state},Gold,workers,Card,1,{amount}"
 
 
 def run(store: Store, path: Path, options: Options | None = None) -> str:
-    """Load a file; gives the load's id."""
+    """Load a file; returns the load's id."""
     return load(store, path, options or Options(), 1.0, quietly).load_id
 
 
 def total(store: Store) -> tuple[int, ...]:
-    """Transactions, priced ones and cents, as an answerer of its own answers them."""
+    """Transactions, priced transactions and cents, from a new answerer."""
     return tuple(Answerer(store).answer([Question(BY_SLUG["overall-summary"])], Timer())[0].total)
 
 
 def test_a_removed_load_leaves_the_others_and_can_be_loaded_again(store: Store, tmp_path: Path) -> None:
-    """Transactions, customers and quarantine of that load are gone; derived data are right; the file loads anew."""
+    """Transactions, customers and quarantine of that load are gone; derived data are correct; the file loads again."""
     first = run(store, write(tmp_path / "first.csv", row(1), row(2), row(3, amount="oops")))
     run(store, write(tmp_path / "second.csv", row(4, amount="1.00")))
     assert total(store) == (3, 3, 2200)
@@ -77,7 +77,7 @@ def test_removing_profiles_keeps_those_that_still_have_transactions(store: Store
 
 
 def test_an_exported_quarantine_can_be_mended_and_loaded(store: Store, tmp_path: Path) -> None:
-    """The four explaining columns are passed over, and a formula is made harmless."""
+    """The four explanatory columns are ignored, and a formula is made harmless."""
     refused = run(store, write(tmp_path / "bad.csv", row(1, state="Texs"), row(2, amount="=1+1"), row(3)))
     assert [each["line"] for each in refused_rows(store, refused)] == [2, 3]
     out = tmp_path / "out.csv"
@@ -89,7 +89,7 @@ def test_an_exported_quarantine_can_be_mended_and_loaded(store: Store, tmp_path:
 
 
 def test_a_new_member_is_refused_or_added_as_asked(store: Store, tmp_path: Path) -> None:
-    """Added, it has the next code, a name in any filter, and answers of its own."""
+    """If added, it has the next code, works in filters, and has its own answers."""
     path = write(tmp_path / "new.csv", row(1, state="Puerto Rico"), row(2, state="puerto rico"))
     run(store, path)
     assert total(store) == (0, 0, 0)
@@ -102,11 +102,11 @@ def test_a_new_member_is_refused_or_added_as_asked(store: Store, tmp_path: Path)
     assert verify(store, quietly).ok
 
 
-# Rows that several loads' files have.
+# Rows in the files of several loads.
 
 
 def account(store: Store) -> dict[str, tuple[int, int, int]]:
-    """By file: inserted, already present and quarantined, as each load says it; held against what is stored."""
+    """By file: inserted, already present and quarantined according to each load, checked against the stored rows."""
     told = {}
     for each in store.db.loads.find({"status": {"$ne": "removed"}}):
         counts = each["counts"]
@@ -122,7 +122,7 @@ def account(store: Store) -> dict[str, tuple[int, int, int]]:
 
 
 def test_a_row_that_another_load_also_brought_becomes_its(store: Store, tmp_path: Path) -> None:
-    """It stays, with its customer; the account of the other load stays right; the file loads anew."""
+    """It stays, with its customer; the other load's report stays correct; the file loads again."""
     first = run(store, write(tmp_path / "first.csv", row(1), row(2)))
     second = run(store, write(tmp_path / "second.csv", row(2), row(3), row(2)))
     assert account(store) == {"first.csv": (2, 0, 0), "second.csv": (1, 2, 0)}
@@ -139,7 +139,7 @@ def test_a_row_that_another_load_also_brought_becomes_its(store: Store, tmp_path
 
 
 def test_a_row_of_three_loads_is_gone_with_the_last_of_them(store: Store, tmp_path: Path) -> None:
-    """Whichever order they are removed in."""
+    """In whatever order they are removed."""
     names = ("a.csv", "b.csv", "c.csv")
     for order in permutations(range(3)):
         loads = [run(store, write(tmp_path / name, row(1), row(at + 2))) for at, name in enumerate(names)]
@@ -153,7 +153,7 @@ def test_a_row_of_three_loads_is_gone_with_the_last_of_them(store: Store, tmp_pa
 def test_a_row_is_kept_for_an_interrupted_load_that_had_counted_it(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The load goes on at its checkpoint, and its account is right in the end."""
+    """The load continues at its checkpoint, and its final report is correct."""
     monkeypatch.setattr(loader.reading.files, "CHUNK_BYTES", 200)
     first = run(store, write(tmp_path / "first.csv", *map(row, range(1, 20))))
     second = write(tmp_path / "second.csv", *map(row, range(1, 40)))
@@ -173,7 +173,7 @@ def test_a_row_is_kept_for_an_interrupted_load_that_had_counted_it(
 
 @pytest.mark.parametrize("customers", [("transaction", "profile"), ("profile", "transaction"), ("profile", "profile")])
 def test_kept_rows_keep_their_customers(store: Store, tmp_path: Path, customers: tuple[str, str]) -> None:
-    """Whether customers are transactions or profiles in either load."""
+    """With both kinds of customers in either load."""
     first = run(store, write(tmp_path / "first.csv", row(1), row(2)), Options(customers=customers[0]))
     run(store, write(tmp_path / "second.csv", row(2), row(3)), Options(customers=customers[1]))
     remove(store, first, quietly)
@@ -184,7 +184,7 @@ def test_kept_rows_keep_their_customers(store: Store, tmp_path: Path, customers:
 
 
 def test_a_conflict_of_a_removed_load_is_taken_up_when_its_file_is_loaded_again(store: Store, tmp_path: Path) -> None:
-    """Of two such rows with one id the first; and what still conflicts stays refused."""
+    """Of two such rows with the same id, the first is inserted; what still conflicts stays refused."""
     first = run(store, write(tmp_path / "first.csv", row(1), row(2)))
     rows = row(1, amount="2.00"), row(1, amount="3.00"), row(1, amount="2.00"), row(4), row(4, amount="5.00")
     second = write(tmp_path / "second.csv", *rows)
@@ -203,7 +203,7 @@ def test_a_conflict_of_a_removed_load_is_taken_up_when_its_file_is_loaded_again(
 
 
 def test_a_conflict_stays_refused_while_another_load_holds_the_id(store: Store, tmp_path: Path) -> None:
-    """The row that is there was kept for a third load."""
+    """The stored row was kept for a third load."""
     first = run(store, write(tmp_path / "first.csv", row(1)))
     second = write(tmp_path / "second.csv", row(1, amount="2.00"))
     run(store, second)
@@ -219,7 +219,7 @@ def test_a_conflict_stays_refused_while_another_load_holds_the_id(store: Store, 
 
 
 class Meanwhile(monitoring.CommandListener):
-    """At the first command of this name, start something in a thread of its own, and give it a moment."""
+    """At the first command with this name, starts something in another thread and gives it a moment."""
 
     def __init__(self, command: str, collection: str, work: Callable[[], object]) -> None:
         self._command, self._collection = command, collection
@@ -230,7 +230,7 @@ class Meanwhile(monitoring.CommandListener):
         """Before a command is sent."""
 
     def succeeded(self, event: monitoring.CommandSucceededEvent) -> None:
-        """When its reply has come."""
+        """After its reply has arrived."""
         of = event.reply.get("cursor", {}).get("ns", f".{self._collection}").partition(".")[2]
         if event.command_name == self._command and of == self._collection and not self._started.is_set():
             self._started.set()
@@ -238,7 +238,7 @@ class Meanwhile(monitoring.CommandListener):
             self.thread.join(1)
 
     def failed(self, event: monitoring.CommandFailedEvent) -> None:
-        """Nothing."""
+        """Ignored."""
 
     def end(self) -> None:
         """Wait for its end."""
@@ -255,7 +255,7 @@ def second_store(store: Store) -> Iterator[Store]:
 
 
 def listening(store: Store, listener: Meanwhile) -> Store:
-    """A connection to the same database that tells the listener of its commands."""
+    """A connection to the same database that reports its commands to the listener."""
     monitoring.register(listener)
     try:
         return Store(store.settings)
@@ -266,7 +266,7 @@ def listening(store: Store, listener: Meanwhile) -> Store:
 def test_a_row_that_is_removed_while_it_is_counted_as_present_is_not_lost(
     store: Store, second_store: Store, tmp_path: Path
 ) -> None:
-    """The removal begins when the loader has seen that the row is there, and before it commits."""
+    """The removal begins after the loader has seen the row and before it commits."""
     first = run(store, write(tmp_path / "first.csv", row(1), row(2)))
     second = write(tmp_path / "second.csv", row(2), row(3))
     removal = Meanwhile("find", "transactions", lambda: remove(second_store, first, quietly))
@@ -279,7 +279,7 @@ def test_a_row_that_is_removed_while_it_is_counted_as_present_is_not_lost(
 def test_a_row_that_is_counted_as_present_while_it_is_removed_is_not_lost(
     store: Store, second_store: Store, tmp_path: Path
 ) -> None:
-    """The load begins when the removal has deleted the row, and before it commits."""
+    """The load begins after the removal has deleted the row and before it commits."""
     first = run(store, write(tmp_path / "first.csv", row(1), row(2)))
     second = write(tmp_path / "second.csv", row(2), row(3))
     loading = Meanwhile("delete", "transactions", lambda: run(second_store, second))
@@ -292,7 +292,7 @@ def test_a_row_that_is_counted_as_present_while_it_is_removed_is_not_lost(
 def test_a_profile_that_is_removed_during_a_load_that_knows_it_is_made_again(
     store: Store, second_store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And one that another loader makes meanwhile is not made twice."""
+    """And one that another loader creates meanwhile is not created twice."""
     monkeypatch.setattr(loader.reading.files, "CHUNK_BYTES", 200)
     profiles = Options(customers="profile")
     first = run(store, write(tmp_path / "first.csv", row(1)), profiles)
@@ -315,11 +315,11 @@ def test_a_profile_that_is_removed_during_a_load_that_knows_it_is_made_again(
     assert account(store) == {"second.csv": (21, 0, 0), "third.csv": (2, 0, 0)}
 
 
-# Who may remove.
+# Concurrent removals, and earlier releases.
 
 
 def test_a_removal_that_is_under_way_is_not_begun_twice(store: Store, tmp_path: Path) -> None:
-    """Another living process holds it."""
+    """It is held by another living process."""
     first = run(store, write(tmp_path / "first.csv", row(1)))
     other = Process(["-c", "import time; time.sleep(60)"], {})
     holder = myself() | {"pid": other._process.pid, "born": _born(other._process.pid)}
@@ -331,7 +331,7 @@ def test_a_removal_that_is_under_way_is_not_begun_twice(store: Store, tmp_path: 
 
 
 def test_a_removal_that_another_process_has_gone_on_with_writes_nothing_more(store: Store, tmp_path: Path) -> None:
-    """Even where the file has been loaded again meanwhile."""
+    """Even if the file has been loaded again meanwhile."""
     first = run(store, write(tmp_path / "first.csv", row(1), row(2)))
     overtaken = {"_id": first, "status": "removing", "session": store.db.loads.find_one()["session"]}  # type: ignore[index]
     remove(store, first, quietly)
@@ -342,7 +342,7 @@ def test_a_removal_that_another_process_has_gone_on_with_writes_nothing_more(sto
 
 
 def test_a_load_of_an_earlier_release_is_to_be_removed_first(store: Store, tmp_path: Path) -> None:
-    """It did not note which rows it repeats; the message says what to do, and doing that loses nothing."""
+    """It did not record which rows it repeats; the message says what to do, and following it loses nothing."""
     first = run(store, write(tmp_path / "first.csv", row(1), row(2)))
     second = write(tmp_path / "second.csv", row(2), row(3))
     of_second = run(store, second)

@@ -1,4 +1,4 @@
-"""Every answer equals the oracle's, cell by cell and to the cent, from every source that may give it."""
+"""Every answer equals the oracle's, cell by cell and to the cent, from every possible source."""
 
 import csv
 import os
@@ -36,14 +36,14 @@ pytestmark = pytest.mark.live
 
 Given = Mapping[str, Sequence[str]]
 SEED = int(os.environ.get("ANSWERS_SEED") or time.time_ns() % 2**32)
-"""Of the random data and questions; ANSWERS_SEED=... repeats a run."""
+"""The seed of random data and questions; ANSWERS_SEED=... repeats a run."""
 
 each_query = pytest.mark.parametrize("query", QUERIES, ids=lambda query: query.slug)
 
 
 @pytest.fixture(scope="module")
 def expected(sample: Path) -> pd.DataFrame:
-    """The sample as the oracle reads it."""
+    """The sample, read by the oracle."""
     return oracle.read(sample)
 
 
@@ -51,7 +51,7 @@ def expected(sample: Path) -> pd.DataFrame:
 def smaller(
     server: Store, data_dir: Path, sample: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Store, pd.DataFrame]]:
-    """A store that holds the sample's rows of some months, for the many questions, and the oracle's reading of it."""
+    """A store with some months of the sample, for many questions, and the oracle's reading of it."""
     path = tmp_path_factory.mktemp("smaller") / "smaller.csv"
     header, *lines = sample.read_text().splitlines(keepends=True)
     kept = [line for line in lines if "2019-11-10" < line.split(",")[1] < "2021-03-20"]
@@ -62,7 +62,7 @@ def smaller(
 
 @pytest.fixture(scope="module")
 def real(server: Store, data_dir: Path) -> Iterator[Store]:
-    """A store whose database holds the real file of the older form."""
+    """A store with the real file in the older format."""
     if not REAL_FILE.exists():
         pytest.skip("the real file is not here")
     with ExitStack() as stack:
@@ -70,7 +70,7 @@ def real(server: Store, data_dir: Path) -> Iterator[Store]:
 
 
 def _loaded(stack: ExitStack, data_dir: Path, database: str, path: Path) -> Store:
-    """A store whose new database holds a file; the database goes with the stack."""
+    """A store with a file in a new database, which is dropped with the stack."""
     store = stack.enter_context(Store(Settings(database=database, data_dir=data_dir)))
     stack.callback(store.client.drop_database, database)
     report = load(store, path, Options(), 0.0, lambda done, total: None)
@@ -88,7 +88,7 @@ def check(store: Store, query: Query, given_: Given, wanted: oracle.Answer) -> s
             found = answerer(store).answer([question], Timer())[0]
         except SourceRefused as error:
             if source in (Source.AUTO, Source.RAW) or not error.reasons:
-                raise  # these have to answer everything; the others have to say why not
+                raise  # these must answer everything; the others must give a reason
             refused.add(source)
             continue
         sentences.add(found.sentence)
@@ -104,11 +104,11 @@ def check(store: Store, query: Query, given_: Given, wanted: oracle.Answer) -> s
 
 
 answerer = cache(Answerer)
-"""One for each store, as a process has it: with what it keeps of former answers and unpacked pages."""
+"""One for each store, as in a process, with its caches."""
 
 
 def as_json(record: Mapping[str, Any]) -> dict[str, Any]:
-    """A record as the reply's JSON has it."""
+    """A record as in the JSON reply."""
     return {
         name: as_json(value)
         if isinstance(value, dict)
@@ -120,19 +120,19 @@ def as_json(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def test_every_question_that_the_oracle_knows_by_heart_is_asked() -> None:
-    """None of the first eleven gets lost; a query that is added is compared as it is declared."""
+    """None of the first eleven is missing; an added query is compared as declared."""
     assert {query.slug for query in QUERIES} >= set(oracle.QUESTIONS)
 
 
 @each_query
 def test_the_sample_answers_as_the_oracle_does(loaded: Store, expected: pd.DataFrame, query: Query) -> None:
-    """Unfiltered, every source answers every query, and equally."""
+    """Unfiltered, every source gives the same answer to every query."""
     assert not check(loaded, query, {}, oracle.answer(expected, query.slug, {}))
 
 
 @each_query
 def test_the_real_file_answers_as_the_oracle_does(real: Store, query: Query) -> None:
-    """The older form: M/D/YYYY, other column order, the old spelling of a column, whole rows repeated."""
+    """The older format: M/D/YYYY, another column order, an old column name, repeated rows."""
     frame = _frame(REAL_FILE)
     assert len(frame) == 2500
     assert not check(real, query, {}, oracle.answer(frame, query.slug, {}))
@@ -221,7 +221,7 @@ def test_filters_ranges_and_intervals_answer_as_the_oracle_does(smaller: tuple[S
 
 @pytest.mark.parametrize("case", list(CASES)[::4])
 def test_some_of_them_answer_as_the_oracle_does_on_more_data(loaded: Store, expected: pd.DataFrame, case: str) -> None:
-    """The same, every fourth case and a query of each kind, on the larger sample."""
+    """The same for every fourth case and a query of each kind, on the larger sample."""
     for query in QUERIES[::4]:
         check(loaded, query, CASES[case], oracle.answer(expected, query.slug, CASES[case]))
 
@@ -268,7 +268,7 @@ DATA: Mapping[str, tuple[int, float, Callable[[Random], str]]] = {
 
 
 def write_random(path: Path, kind: str, first: int = 0) -> None:
-    """A small CSV full of ties, gaps and dates at the edges of months; some rows are there twice."""
+    """Write a small CSV full of ties, gaps and dates at the edges of months; some rows occur twice."""
     rows, gaps, dates = DATA[kind]
     random = Random(f"{SEED} {kind}")
 
@@ -296,9 +296,9 @@ def write_random(path: Path, kind: str, first: int = 0) -> None:
 def random_data(
     request: pytest.FixtureRequest, server: Store, data_dir: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Store, pd.DataFrame]]:
-    """Each kind of random data: a store that holds it, and the oracle's reading of it.
+    """Each kind of random data: a store with it, and the oracle's reading of it.
 
-    The last: a second file was loaded and nothing refreshed since, as in the middle of a load.
+    In the last one, a second file was loaded without a refresh, as in the middle of a load.
     """
     folder = tmp_path_factory.mktemp("random")
     path, more = folder / "random.csv", folder / "more.csv"
@@ -331,7 +331,7 @@ _DAYS = st.builds(
 
 @st.composite
 def questions(draw: st.DrawFn) -> tuple[Query, Given]:
-    """Any query with any few parameters."""
+    """Any query with a few random parameters."""
     given_: dict[str, list[str]] = {}
     first, last = draw(st.none() | _DAYS), draw(st.none() | _DAYS)
     if first and last and first > last:
@@ -357,10 +357,9 @@ def questions(draw: st.DrawFn) -> tuple[Query, Given]:
 def test_random_questions_of_random_data_answer_as_the_oracle_does(
     random_data: tuple[Store, pd.DataFrame], asked: tuple[Query, Given]
 ) -> None:
-    """Whatever is asked of whatever data, from whatever source: the oracle's answer.
+    """Any question on any data, from any source, gets the oracle's answer.
 
-    Any of the queries or any other group-by, of part of the data or all, split along time or not, beside an earlier
-    period or not.
+    Any query or other group-by, on some or all of the data, with or without intervals, with or without a comparison.
     """
     note(f"ANSWERS_SEED={SEED}")
     store, frame = random_data
@@ -376,7 +375,7 @@ TURNED = [(*NAMES[number:], *NAMES[:number]) for number in range(len(NAMES))]
 def test_every_dimension_and_neighbours_of_it_answer_as_the_oracle_does(
     smaller: tuple[Store, pd.DataFrame], by: tuple[str, ...]
 ) -> None:
-    """Any group-by, in the order that it is asked for; date and hour too, and the total."""
+    """Any group-by, in the requested order, including date and hour, and the total."""
     store, frame = smaller
     for more in ({}, {"interval": ["month"], "limit": ["4"], "from": ["2020-11-20"], "not_state": ["Ohio"]}):
         given_ = {**more, "by": by}
@@ -391,18 +390,18 @@ def test_all_of_random_data_answers_as_the_oracle_does(random_data: tuple[Store,
     check(store, query, {}, oracle.answer(frame, query.slug, {}))
 
 
-# What equality alone would not show.
+# Properties that equality alone would not show.
 
 
 def test_amounts_are_stored_as_whole_cents(loaded: Store) -> None:
-    """No amount is a double, nor a 32-bit number that a sum could overflow early."""
+    """No amount is a double, or a 32-bit number whose sum could overflow early."""
     kinds = loaded.db["transactions"].aggregate([{"$group": {"_id": {"$type": "$amount_cents"}}}])
     assert {each["_id"] for each in kinds} == {"long", "null"}
 
 
 @each_query
 def test_sums_of_money_stay_whole_numbers_in_mongodb(loaded: Store, query: Query) -> None:
-    """The sums that MongoDB returns are of BSON's integer types: a double would agree until it does not."""
+    """The sums that MongoDB returns are BSON integers: doubles would be equal only up to a point."""
     pipeline = raw_pipeline(ask(query, {}, read_vocabulary(loaded.outside)), None, None)
     typed = [*pipeline, {"$project": {name: {"$type": f"${name}"} for name in ("n", "p", "r")}}]
     found = list(loaded.db["transactions"].aggregate(typed))
@@ -413,7 +412,7 @@ def test_sums_of_money_stay_whole_numbers_in_mongodb(loaded: Store, query: Query
 
 @each_query
 def test_rows_are_totally_ordered(loaded: Store, query: Query) -> None:
-    """By the declared measure, then by label: no two rows share a place, and no ties are left to chance."""
+    """By the declared measure, then by label: no ties are left to chance."""
     found = answerer(loaded).answer([ask(query, {"limit": ["100000"]}, read_vocabulary(loaded.outside))], Timer())[0]
     keys = [key for key, _ in found.rows]
     assert len(set(keys)) == len(keys)
@@ -445,7 +444,7 @@ def test_groups_of_equal_revenue_stand_in_the_order_of_their_labels(
 
 
 def test_an_answer_does_not_change_the_data(loaded: Store) -> None:
-    """Asking is reading: the data version stays."""
+    """Questions only read: the data version stays."""
     question = ask(QUERIES[0], {}, read_vocabulary(loaded.outside))
     first, second = (Answerer(loaded).answer([question], Timer())[0] for _ in range(2))
     assert first.data_version == second.data_version > 0

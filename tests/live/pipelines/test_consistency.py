@@ -1,4 +1,4 @@
-"""Whatever happens meanwhile (loads, refreshes, kills), an answer is what its own snapshot's transactions say."""
+"""Whatever happens meanwhile (loads, refreshes, kills), an answer matches the transactions of its own snapshot."""
 
 import os
 import subprocess
@@ -42,7 +42,7 @@ BASE_ROWS, BATCH_ROWS, BIG_ROWS = 1_500, 40, 8_000
 
 
 class Writers:
-    """A loader and refresher in this process, and loaders in processes of their own that are killed."""
+    """A loader and refresher in this process, and loaders in other processes that are killed."""
 
     def __init__(self, store: Store, data_dir: Path, folder: Path) -> None:
         self._settings = Settings(database=store.settings.database, data_dir=data_dir)
@@ -60,7 +60,7 @@ class Writers:
             thread.start()
 
     def stop(self) -> None:
-        """End, and tell what went wrong."""
+        """Stop, and raise what went wrong."""
         self._stop.set()
         for thread in self._threads:
             if thread.is_alive():
@@ -79,7 +79,7 @@ class Writers:
         return [row(random, first_id + n, day) for n, day in enumerate(days)]
 
     def _load(self) -> None:
-        """Small files, one after the other: sometimes refreshed at once, sometimes a while later."""
+        """Load small files, one after the other, with a refresh at once or a while later."""
         random, number = Random(SEED + 1), 0
         with Store(self._settings) as store:
             while not self._stop.is_set():
@@ -94,11 +94,11 @@ class Writers:
                     self.done["refreshes"] += 1
 
     def _kill(self) -> None:
-        """Larger files, loaded by a process that is killed at some moment after its first batch."""
+        """Load larger files by a process that is killed at some moment after its first batch."""
         random, number = Random(SEED + 2), 0
         while not self._stop.is_set():
             number += 1
-            count = BIG_ROWS if number <= 2 else BIG_ROWS // 10  # else the raw answers would get slower and slower
+            count = BIG_ROWS if number <= 2 else BIG_ROWS // 10  # otherwise raw answers would get slower and slower
             path = write(self._folder / f"big-{number}.csv", self._rows(random, 10**7 * number, count))
             process = subprocess.Popen(
                 [sys.executable, "-m", "loader", "load", str(path)], cwd=ROOT, env=self._environment,
@@ -114,7 +114,7 @@ class Writers:
             self._end_sessions(path.name)
 
     def _end_sessions(self, file: str) -> None:
-        """End what a killed loader has left open, as its successor would; it blocks the others for a minute."""
+        """End what a killed loader has left open, like its successor would; it blocks the others for a minute."""
         with Store(self._settings) as store:
             for state in store.db.loads.find({"file": file}):
                 for name in (state["session"], *lane_sessions(store.outside, state["_id"])):
@@ -122,7 +122,7 @@ class Writers:
 
 
 def _touch(transaction: Transaction) -> None:
-    """Make three months stale without changing anything, as a batch of nothing would."""
+    """Make three months stale without changing anything, like an empty batch."""
     bump_version(transaction, [day_number(FIRST + timedelta(days=days)) for days in (3, 95, 190)])
 
 
@@ -143,14 +143,14 @@ def busy(data_dir: Path, folder: Path) -> Iterator[tuple[Store, Writers]]:
 
 
 def answers_of(answerer: Answerer, questions: Sequence[Question], *, in_one_snapshot: bool) -> list[Answer]:
-    """The answers: all of one snapshot, or each of its own."""
+    """The answers, all from one snapshot, or each from its own."""
     if in_one_snapshot:
         return answerer.answer(questions, Timer())
     return [answerer.answer([each], Timer())[0] for each in questions]
 
 
 def random_question(random: Random, vocabulary: Vocabulary) -> Question:
-    """Any question, mostly of any source."""
+    """A random question, mostly with any source."""
     source = random.choice((Source.AUTO, Source.AUTO, Source.AUTO, Source.ROLLUP, Source.PAGES))
     question = ask(random_query(random), random_parameters(random, vocabulary), vocabulary)
     return with_source(question, source)
@@ -194,7 +194,7 @@ def compare_while_busy(data_dir: Path, folder: Path, comparisons: int, seconds: 
 def test_150_answers_equal_the_transactions_of_their_snapshot_while_everything_changes(
     server: Store, data_dir: Path, tmp_path: Path
 ) -> None:
-    """Loads, refreshes and kills beside; none differs."""
+    """During loads, refreshes and kills, none differs."""
     compare_while_busy(data_dir, tmp_path, 150, 20)
 
 
@@ -209,7 +209,7 @@ def test_1000_answers_equal_the_transactions_of_their_snapshot_while_everything_
 def test_without_a_common_snapshot_the_same_checker_finds_differences(
     server: Store, data_dir: Path, tmp_path: Path
 ) -> None:
-    """Asked one after the other while batches are committed, the two differ at times: the checker can see it."""
+    """Asked one after the other while batches are committed, the two sometimes differ: the checker can fail."""
     different = compared = 0
     with busy(data_dir, tmp_path) as (store, _):
         answerer = Answerer(store, answer_rows=0)
@@ -225,7 +225,7 @@ def test_without_a_common_snapshot_the_same_checker_finds_differences(
 
 
 def test_after_everything_a_refresh_leaves_nothing_wrong(server: Store, data_dir: Path, tmp_path: Path) -> None:
-    """What was killed stays stale until it is built anew; what is fresh was right all the while."""
+    """What was killed stays stale until it is rebuilt; fresh data were always correct."""
     with busy(data_dir, tmp_path) as (store, writers):
         deadline = time.monotonic() + 3
         while time.monotonic() < deadline:

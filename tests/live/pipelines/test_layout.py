@@ -1,4 +1,4 @@
-"""A database of a layout that this program does not know is refused; an older one is brought up to date."""
+"""A database with a layout that this program does not know is refused; an older one is upgraded."""
 
 import subprocess
 import sys
@@ -47,7 +47,7 @@ COMMANDS = (
 
 @pytest.fixture(scope="module")
 def newer(server: Store, data_dir: Path, sample: Path) -> Iterator[Store]:
-    """A database that a newer release has written."""
+    """A database written by a newer release."""
     with new_store(data_dir) as store:
         load(store, sample, Options(), 0.01, quietly)
         set_layout(store, LAYOUT + 1)
@@ -55,12 +55,12 @@ def newer(server: Store, data_dir: Path, sample: Path) -> Iterator[Store]:
 
 
 def set_layout(store: Store, layout: int) -> None:
-    """As a release of that layout does; it need not grow any number that is known here."""
+    """Set the layout like a release with that layout; it need not change any counter that is known here."""
     store.db.status.update_one({"_id": DATA_VERSION}, {"$set": {"schema": layout}})
 
 
 def dump(store: Store) -> Any:
-    """What the database says of itself, and its validators."""
+    """The status documents of the database, and its validators."""
     documents = [list(store.db[name].find().sort("_id")) for name in ("status", "loads", "periods", "states")]
     return documents, sorted(store.db.list_collections(), key=lambda each: each["name"])
 
@@ -69,7 +69,7 @@ def dump(store: Store) -> Any:
 def test_every_command_refuses_a_newer_layout_and_changes_nothing(
     newer: Store, data_dir: Path, environment: dict[str, str], tmp_path: Path, sample: Path, line: str
 ) -> None:
-    """In one line that names both layouts and the remedy."""
+    """With one line that names both layouts and the remedy."""
     before = dump(newer)
     some = tmp_path / "some.csv"
     some.write_text("".join(sample.read_text().splitlines(keepends=True)[:20]))
@@ -84,7 +84,7 @@ def test_every_command_refuses_a_newer_layout_and_changes_nothing(
 
 
 def test_the_service_refuses_a_newer_layout(newer: Store) -> None:
-    """Every answer and its readiness; it lives all the same, and its monitors see that it cannot answer."""
+    """Every answer and readiness fail; it stays alive, and monitors see that it cannot answer."""
     app = create_app(newer.settings, ServiceSettings())
     client = app.test_client()
     answers = ("/readyz", PATH, f"{PATH}/explain", f"{PATH}.csv", "/v1/dashboard", "/v1/explore")
@@ -97,7 +97,7 @@ def test_the_service_refuses_a_newer_layout(newer: Store) -> None:
 
 
 def test_a_service_that_runs_refuses_it_too(server: Store, data_dir: Path, sample: Path) -> None:
-    """Also what it has kept: the change stream tells the layout."""
+    """Also cached answers: the change stream reports the layout."""
     with new_store(data_dir) as store:
         load(store, sample, Options(), 0.01, quietly)
         service = Counted(store)
@@ -126,7 +126,7 @@ def test_a_service_that_runs_refuses_it_too(server: Store, data_dir: Path, sampl
 
 
 def test_a_loader_that_is_overtaken_by_a_newer_release_stops(server: Store, data_dir: Path, sample: Path) -> None:
-    """In the transaction in which it would have written."""
+    """In its next transaction."""
     with new_store(data_dir) as store:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("loader.load.refresh", lambda store: (set_layout(store, LAYOUT + 1), refresh(store)))
@@ -136,7 +136,7 @@ def test_a_loader_that_is_overtaken_by_a_newer_release_stops(server: Store, data
 
 
 def make_older(store: Store) -> None:
-    """As the release before this one has left it: another name of a counter, no counts, no mark."""
+    """Turn it into a database of the previous layout: another name of a counter, no counts, no schema."""
     options = {"bypass_document_validation": True}
     store.db.command("collMod", "status", validator={})
     store.db.command("collMod", "periods", validator={})
@@ -150,7 +150,7 @@ def make_older(store: Store) -> None:
 def test_an_older_layout_is_answered_right_and_brought_up_to_date(
     server: Store, data_dir: Path, sample: Path, by: str
 ) -> None:
-    """By transactions until the refresh. Programs that know only the older one find no counter, and fail."""
+    """From transactions until the refresh. Programs that know only the older layout find no counter and fail."""
     with new_store(data_dir) as store:
         load(store, sample, Options(), 0.01, quietly)
         app = create_app(store.settings, ServiceSettings())
@@ -177,7 +177,7 @@ def test_an_older_layout_is_answered_right_and_brought_up_to_date(
 
 
 def test_a_new_database_has_the_layout_from_its_first_commit_on(store: Store) -> None:
-    """Without data there is nothing to be of a layout."""
+    """Without data, there is no layout."""
     apply(store)
     assert store.db.status.find_one() is None
     store.transaction(begin)

@@ -1,4 +1,4 @@
-"""`python -m pipelines` as a person runs it: a process of its own, its output and its exit code."""
+"""`python -m pipelines` as a user runs it: a process, its output and its exit code."""
 
 import json
 import subprocess
@@ -21,7 +21,7 @@ Finished = subprocess.CompletedProcess[str]
 
 @pytest.fixture(scope="module")
 def expected(sample: Path) -> pd.DataFrame:
-    """The sample as the oracle reads it."""
+    """The sample, read by the oracle."""
     return oracle.read(sample)
 
 
@@ -38,7 +38,7 @@ def run(environment: dict[str, str], *arguments: str) -> Finished:
 
 
 def refused(finished: Finished) -> str:
-    """The one line of a refusal: exit 2, nothing on standard output, no traceback."""
+    """The single line of an error: exit 2, nothing on standard output, no traceback."""
     assert finished.returncode == 2
     assert finished.stdout == ""
     (line,) = finished.stderr.splitlines()
@@ -47,7 +47,7 @@ def refused(finished: Finished) -> str:
 
 
 def test_list_names_every_query_with_its_question(environment: dict[str, str]) -> None:
-    """A line each, in the order of the catalogue; no server is needed."""
+    """One line each, in the order of the catalogue; no server is needed."""
     finished = run(environment | {"MONGODB_URI": "mongodb://127.0.0.1:1"}, "list")
     assert (finished.returncode, finished.stderr) == (0, "")
     lines = [line.split(maxsplit=1) for line in finished.stdout.splitlines()]
@@ -81,7 +81,7 @@ def test_run_takes_filters_more_than_once(of_loaded: dict[str, str], expected: p
 
 @pytest.mark.parametrize("source", [source for source in Source if source is not Source.AUTO])
 def test_run_takes_every_source(of_loaded: dict[str, str], expected: pd.DataFrame, source: Source) -> None:
-    """And all of them say the same."""
+    """All sources give the same answer."""
     finished = run(of_loaded, "run", "revenue-by-age-group", "--source", source.value, "--json")
     assert finished.returncode == 0, finished.stderr
     assert json.loads(finished.stdout)["rows"] == oracle.answer(expected, "revenue-by-age-group", {})["rows"]
@@ -102,7 +102,7 @@ def test_run_shows_a_table_to_people(of_loaded: dict[str, str], expected: pd.Dat
 
 
 def test_run_compares_with_an_earlier_period(of_loaded: dict[str, str], expected: pd.DataFrame) -> None:
-    """As JSON as the service does; as a table with a column for each figure."""
+    """As JSON like the service; as a table with a column for each figure."""
     asked = ("run", "revenue-by-segment", "--from", "2024-01-01", "--to", "2024-12-31", "--compare", "previous_year")
     given = {"from": ["2024-01-01"], "to": ["2024-12-31"], "compare": ["previous_year"]}
     wanted = oracle.answer(expected, "revenue-by-segment", given)["rows"]
@@ -128,7 +128,7 @@ def test_run_before_any_load_says_that_nothing_matches(environment: dict[str, st
 
 
 def test_explain_shows_what_is_read_and_the_pipeline(of_loaded: dict[str, str]) -> None:
-    """Of the transactions, where these are asked for: the condition and the group, as they are sent."""
+    """For `raw`: the match and group stages, as they are sent."""
     finished = run(of_loaded, "explain", "hourly-sales", "--from", "2024-02-03", "--gender", "male", "--source", "raw")
     assert (finished.returncode, finished.stderr) == (0, "")
     for part in ('"$match"', '"$gte"', "2024-02-03", '"gender"', '"Male"', '"$group"', '"$hour"', "transactions"):
@@ -163,7 +163,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("case", REFUSED)
 def test_what_cannot_be_is_refused_in_one_line(of_loaded: dict[str, str], case: str) -> None:
-    """Exit 2, and the line says where, what, and what would do."""
+    """Exit 2, and the line says where, what, and what would be valid."""
     arguments, said = REFUSED[case]
     assert said in refused(run(of_loaded, "run", "overall-summary", *arguments))
 

@@ -1,4 +1,4 @@
-"""What a batch makes stale, a refresh builds: once, exactly, whoever else is at work and however it ends."""
+"""A refresh rebuilds what a batch makes stale: exactly, once, whatever runs beside it and however it ends."""
 
 import os
 import subprocess
@@ -50,7 +50,7 @@ def shared(server: Store, data_dir: Path, base: Path) -> Iterator[Store]:
 
 @pytest.fixture
 def filled(shared: Store) -> Store:
-    """The same, refreshed, with whatever the tests before have added."""
+    """The same, refreshed, with whatever earlier tests have added."""
     refresh(shared)
     return shared
 
@@ -62,7 +62,7 @@ def stale(store: Store) -> tuple[list[str], list[str]]:
 
 
 def add_batch(store: Store, path: Path, days: list[date], first_id: int) -> None:
-    """Load purchases of these days, one each, without a refresh."""
+    """Load purchases on these days, one each, without a refresh."""
     random = Random(first_id)
     lines = [row(random, first_id + n, day) for n, day in enumerate(days)]
     with pytest.MonkeyPatch.context() as patch:
@@ -71,7 +71,7 @@ def add_batch(store: Store, path: Path, days: list[date], first_id: int) -> None
 
 
 def verified(store: Store) -> Verification:
-    """What a verification finds; it must find nothing wrong."""
+    """The result of a verification, which must find nothing wrong."""
     found = verify(store, quietly)
     assert found.shown == []
     assert found.ok
@@ -80,20 +80,20 @@ def verified(store: Store) -> Verification:
 
 
 def periods(store: Store) -> tuple[int, int]:
-    """How many months and years there are."""
+    """The numbers of months and years."""
     found = directory(store)
     return len(found.months), len(found.fresh_years | found.stale_years)
 
 
 def dump(store: Store) -> dict[str, list[Any]]:
-    """All that a refresh may change, but when."""
+    """Everything that a refresh may change, except times."""
     names = ("rollups", "pages", "periods", "transactions", "customers")
     found = {name: list(store.db[name].find().sort("_id")) for name in names}
     return found | {"status": list(store.db.status.find({"_id": "data"}, {"committed_at": 0}))}
 
 
 def test_a_load_ends_with_nothing_stale(filled: Store) -> None:
-    """Five months and two years are built, and right."""
+    """Five months and two years are built and correct."""
     assert stale(filled) == ([], [])
     found = verified(filled)
     assert (found.months, found.years, found.rows, found.stale) == (5, 2, 600, 0)
@@ -101,7 +101,7 @@ def test_a_load_ends_with_nothing_stale(filled: Store) -> None:
 
 
 def test_a_batch_makes_exactly_its_months_and_years_stale(filled: Store, tmp_path: Path) -> None:
-    """Of a year that is there, of one that is new; the others stay fresh."""
+    """Of an existing year and of a new one; the others stay fresh."""
     add_batch(filled, tmp_path / "a.csv", [date(2023, 2, 3), date(2023, 2, 28), date(2024, 2, 29)], 10_000)
     assert stale(filled) == (["2023-02", "2024-02"], ["2023", "2024"])
     assert directory(filled).fresh_years
@@ -111,7 +111,7 @@ def test_a_batch_makes_exactly_its_months_and_years_stale(filled: Store, tmp_pat
 
 
 def test_a_batch_that_fails_makes_nothing_stale(filled: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its marks are in its own transaction: they go with it, as do the transactions and the version."""
+    """Stale periods are recorded in its own transaction and vanish with it, like the transactions and the version."""
     before = dump(filled)
 
     def fail(*_: Any) -> Any:
@@ -125,7 +125,7 @@ def test_a_batch_that_fails_makes_nothing_stale(filled: Store, tmp_path: Path, m
 
 
 def test_marks_are_seen_with_their_transactions_and_never_before(filled: Store) -> None:
-    """Within an open transaction nobody else sees the marks; after it all do."""
+    """Within an open transaction nobody else sees the stale periods; after it, everybody does."""
 
     def mark(transaction: Transaction) -> None:
         bump_version(transaction, [day_number(date(2023, 1, 5))])
@@ -136,7 +136,7 @@ def test_marks_are_seen_with_their_transactions_and_never_before(filled: Store) 
 
 
 def test_refreshing_again_changes_nothing(filled: Store, tmp_path: Path) -> None:
-    """Not a document, not even the layout."""
+    """Not a single document, not even `builds`."""
     add_batch(filled, tmp_path / "c.csv", [date(2023, 3, 1)], 30_000)
     refresh(filled)
     before = dump(filled)
@@ -145,7 +145,7 @@ def test_refreshing_again_changes_nothing(filled: Store, tmp_path: Path) -> None
 
 
 def test_building_anew_what_was_right_gives_the_same(filled: Store) -> None:
-    """Every document of rollups and pages, but for the layout's number."""
+    """Every document of rollups and pages, except for the counter."""
     before = dump(filled)
     make_all_stale(filled)
     assert refresh(filled) == refreshing.Refreshed(*periods(filled), 0)
@@ -154,7 +154,7 @@ def test_building_anew_what_was_right_gives_the_same(filled: Store) -> None:
 
 
 def test_a_month_that_comes_in_many_replies_is_built_the_same(filled: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One document a reply, then eleven: a month's rows come from several, with positions of one and two digits."""
+    """One document per reply, then eleven: with array positions of one and two digits."""
     before = dump(filled)
     for size in (1, 11):
         monkeypatch.setattr("store.replies.BATCH", size)
@@ -165,7 +165,7 @@ def test_a_month_that_comes_in_many_replies_is_built_the_same(filled: Store, mon
 
 
 def test_transactions_with_their_fields_in_another_order_are_read_as_well(filled: Store) -> None:
-    """Somebody else may have written them; some of a reply, or all."""
+    """Another program may have written them; some documents of a reply, or all."""
     before = dump(filled)
     for some in (before["transactions"][::3], before["transactions"]):
         for document in some:
@@ -178,7 +178,7 @@ def test_transactions_with_their_fields_in_another_order_are_read_as_well(filled
 
 
 def test_a_refresh_reads_only_what_is_stale(filled: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A month costs a month: no other is read from the transactions."""
+    """For one stale month, no other month is read from the transactions."""
     read: list[str] = []
     original = refreshing.read_columns
 
@@ -193,7 +193,7 @@ def test_a_refresh_reads_only_what_is_stale(filled: Store, tmp_path: Path, monke
 
 
 def test_progress_counts_every_period(filled: Store) -> None:
-    """From nothing to all."""
+    """From zero to the total."""
     make_all_stale(filled)
     seen: list[tuple[int, int]] = []
     refresh(filled, lambda done, total: seen.append((done, total)))
@@ -202,14 +202,14 @@ def test_progress_counts_every_period(filled: Store) -> None:
 
 
 def test_two_refreshes_at_once_build_each_period_once(filled: Store, data_dir: Path) -> None:
-    """What one has built the other leaves alone; nothing is wrong, nothing twice."""
+    """Neither rebuilds what the other has built; nothing is wrong or duplicated."""
     for _ in range(2):
         make_all_stale(filled)
         with Store(Settings(database=filled.settings.database, data_dir=data_dir)) as other:
             with ThreadPoolExecutor(2) as pool:
                 done = list(pool.map(refresh, (filled, other)))
             assert sum(each.months for each in done) == periods(filled)[0]
-        refresh(filled)  # a year waits where one of its months was the other's
+        refresh(filled)  # a year stays stale if the other was building one of its months
         assert stale(filled) == ([], [])
         verified(filled)
 
@@ -217,7 +217,7 @@ def test_two_refreshes_at_once_build_each_period_once(filled: Store, data_dir: P
 def test_a_refresh_that_was_overtaken_writes_nothing(
     filled: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A batch comes between its read and its write: the month stays stale, with its old rollups."""
+    """A batch commits between its read and its write: the month stays stale, with its old rollups."""
     add_batch(filled, tmp_path / "e.csv", [date(2023, 1, 10)], 50_000)
     original: Callable[..., bool] = refreshing._write
     overtaken = []
@@ -244,7 +244,7 @@ def test_a_refresh_that_was_overtaken_writes_nothing(
 def test_a_year_that_was_overtaken_is_not_written(
     filled: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The same for the sum of the months."""
+    """The same for a year."""
     add_batch(filled, tmp_path / "g.csv", [date(2023, 1, 10)], 60_000)
     original: Callable[..., bool] = refreshing._write
     calls = []
@@ -266,7 +266,7 @@ def test_a_year_that_was_overtaken_is_not_written(
 
 
 def test_refreshing_beside_a_load_leaves_everything_right(filled: Store, data_dir: Path, tmp_path: Path) -> None:
-    """Batch after batch into the same months, and refreshes all the while; in between, what is fresh is right."""
+    """Batches into the same months, with refreshes all the time; fresh data are always correct."""
     random = Random(SEED)
     print(f"seed {SEED}")
     before = filled.db.transactions.count_documents({})
@@ -299,7 +299,7 @@ def test_refreshing_beside_a_load_leaves_everything_right(filled: Store, data_di
 
 
 def kill_refreshes(store: Store, data_dir: Path, kills: int) -> None:
-    """Kill `python -m pipelines refresh` at random moments; what is fresh is right after each, and all in the end."""
+    """Kill `python -m pipelines refresh` at random moments; fresh data are correct after each, and all at the end."""
     random = Random(SEED)
     environment = os.environ | {"DATA_DIR": str(data_dir), "MONGODB_DATABASE": store.settings.database}
     environment = {name: value for name, value in environment.items() if not name.startswith("MONGODB_URI")}
@@ -312,7 +312,7 @@ def kill_refreshes(store: Store, data_dir: Path, kills: int) -> None:
     for _ in range(kills):
         make_all_stale(store)
         process = start()
-        wait_for = random.randrange(total)  # until so many periods are built, and a moment more
+        wait_for = random.randrange(total)  # until this many periods are built, and a moment more
         deadline = time.monotonic() + 30
         while len(stale(store)[0]) + len(stale(store)[1]) > total - wait_for and time.monotonic() < deadline:
             if process.poll() is not None:
@@ -363,7 +363,7 @@ with Store(Settings.from_environment()) as store:
 def test_a_refresh_after_one_that_was_killed_within_its_transaction_is_not_held_up(
     filled: Store, data_dir: Path, environment: dict[str, str]
 ) -> None:
-    """The transaction that the killed one has left open does not stop its successor for a minute."""
+    """The transaction that the killed one has left open does not block its successor for a minute."""
     make_all_stale(filled)
     mine = environment | {"DATA_DIR": str(data_dir), "MONGODB_DATABASE": filled.settings.database}
     command = [sys.executable, "-c", KILLED_WITHIN]
@@ -391,7 +391,7 @@ def test_a_month_that_has_lost_all_its_transactions_is_built_empty(filled: Store
     filled.transaction(lose)
     refresh(filled)
     assert stale(filled) == ([], [])
-    assert all(each.remedy for each in verify(filled, quietly).shown)  # the load and customers miss them, no sum does
+    assert all(each.remedy for each in verify(filled, quietly).shown)  # no sum differs, only load and customers
     assert filled.db.rollups.count_documents({"_id": {"$regex": "^2023-01"}}) == 0
     assert filled.db.pages.count_documents({"_id": {"$regex": "^2023-01"}}) == 0
 

@@ -1,4 +1,4 @@
-"""Rollups, pages and transactions answer every question alike, whatever was loaded, in whatever order."""
+"""Rollups, pages and transactions give equal answers to every question, whatever was loaded in whatever order."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -33,12 +33,12 @@ pytestmark = pytest.mark.live
 
 
 def as_json(record: Mapping[str, Any]) -> dict[str, Any]:
-    """A record as the reply's JSON has it."""
+    """A record as in the JSON reply."""
     return {name: value if isinstance(value, int | str | None) else str(value) for name, value in record.items()}
 
 
 class Checked:
-    """A database of random files in random order, and the oracle's reading of all that they say together."""
+    """A database of random files in random order, and the oracle's reading of all of them."""
 
     def __init__(self, stack: ExitStack, data_dir: Path, folder: Path, seed: int, rows: int) -> None:
         self.random = random = Random(seed)
@@ -47,7 +47,7 @@ class Checked:
         states = random.sample(STATES, random.choice((2, 6, len(STATES))))
         lines = [row(random, 1000 + n, day, states) for n, day in enumerate(random_days(random, rows))]
         files = []
-        for number in range(4):  # overlapping months, and rows that several files have
+        for number in range(4):  # overlapping months, and rows in several files
             some = random.sample(lines, random.randint(len(lines) // 4, len(lines) // 2))
             files.append(write(folder / f"{number}.csv", some))
         everything = {line for path in files for line in path.read_text().splitlines()[1:]}
@@ -92,7 +92,7 @@ class Checked:
 
 
 def check_questions(data_dir: Path, folder: Path, databases: int, questions: int, rows: int) -> Counter[str]:
-    """Random questions of several random databases."""
+    """Ask random questions on several random databases."""
     answered: Counter[str] = Counter()
     for number in range(databases):
         place = folder / str(number)
@@ -131,7 +131,7 @@ def test_2000_random_questions_are_answered_alike_by_every_source(
 
 @pytest.fixture(scope="module")
 def two_years(server: Store, data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    """2022 and 2023 with a purchase for each six hours."""
+    """2022 and 2023 with a purchase every six hours."""
     random = Random(4)
     start = date(2022, 1, 1)
     lines = [row(random, n, start + timedelta(days=n // 4)) for n in range(4 * 730)]
@@ -168,7 +168,7 @@ def test_a_stale_month_is_answered_from_its_transactions_and_its_year_is_not_use
 
 
 def test_an_undeclared_query_is_answered_alike_by_every_source(two_years: Store) -> None:
-    """A pair of dimensions that no query has, on the real server, split by each interval."""
+    """A pair of dimensions without a query, on the real server, split by each interval."""
     by = (PURCHASES.by_name["segment"], PURCHASES.by_name["payment_method"])
     query = Query("eleventh", "", "", by, Descending(REVENUE), Leader(REVENUE, "{} brings most"))
     answerer = Answerer(two_years, answer_rows=0)
@@ -186,7 +186,7 @@ def test_an_undeclared_query_is_answered_alike_by_every_source(two_years: Store)
 
 
 def test_a_wrong_cell_makes_the_sources_differ(two_years: Store) -> None:
-    """The comparison can fail: a cent in one cell is seen, and gone again when it is put back."""
+    """The comparison can fail: a wrong cent in one cell is noticed, and no longer once it is restored."""
     answerer = Answerer(two_years, answer_rows=0)
     question = ask(QUERIES[0], {"from": ["2022-02-01"], "to": ["2022-02-28"]}, read_vocabulary(two_years.outside))
 
@@ -210,7 +210,7 @@ def test_answers_asked_together_are_of_one_moment(two_years: Store) -> None:
 
 
 def test_the_answer_cache_is_asked_before_the_database(two_years: Store) -> None:
-    """The second time the same question costs no read of rollups; another version would be another answer."""
+    """The second time, the same question reads no rollups; another version needs a new answer."""
     told: list[bool] = []
     answerer = Answerer(two_years, tell=lambda _, kept: told.append(kept))
     question = ask(QUERIES[0], {}, read_vocabulary(two_years.outside))
@@ -220,7 +220,7 @@ def test_the_answer_cache_is_asked_before_the_database(two_years: Store) -> None
 
 
 def test_each_question_is_told_once(two_years: Store) -> None:
-    """Made, then kept: a comparison as one answer and not as its halves, and several questions one by one."""
+    """Computed, then cached: a comparison as one answer, not as its halves, and several questions one by one."""
     told: list[tuple[Question, bool]] = []
     answerer = Answerer(two_years, tell=lambda answer, kept: told.append((answer.question, kept)))
     now = answerer.known.now()
@@ -234,7 +234,7 @@ def test_each_question_is_told_once(two_years: Store) -> None:
 
 
 def test_the_oracle_reads_what_the_database_holds(server: Store, data_dir: Path, tmp_path: Path) -> None:
-    """The comparison can fail: the oracle's total without one row is another."""
+    """The comparison can fail: without one row, the oracle's total differs."""
     with ExitStack() as stack:
         checked = Checked(stack, data_dir, tmp_path, 12, 300)
         found = Answerer(checked.store).answer([ask(QUERIES[-1], {}, checked.vocabulary)], Timer())[0]

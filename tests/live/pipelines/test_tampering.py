@@ -1,4 +1,4 @@
-"""Each field of each collection is changed alone, each kind of document deleted and added: what must notice, does."""
+"""Each field of each collection is changed alone, each kind of document deleted and added; all must be noticed."""
 
 from collections.abc import Iterator
 from datetime import date, timedelta
@@ -38,7 +38,7 @@ FILES = {"first.csv": "transaction", "second.csv": "transaction", "third.csv": "
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Of one month; the first has a malformed row and one whose id is taken, the second also a row of the first."""
+    """Files of one month; the first has a malformed row and a conflicting id, the second repeats a row of the first."""
     random, folder = Random(3), tmp_path_factory.mktemp("tampering")
     lines = [row(random, n, date(2022, 3, 1) + timedelta(days=n % 31)) for n in range(150)]
     fields = lines[5].split(",")
@@ -53,9 +53,9 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 def filled(
     server: Store, data_dir: Path, files: list[Path], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Store]:
-    """A store with these; one load still has a lane, as one that was killed at its end does.
+    """A store with these files; one load still has a lane, as if it had been killed at its end.
 
-    Three rows of the third were brought by another load before, which is removed.
+    Three rows of the third file were inserted by another load, which has been removed.
     """
     with new_store(data_dir) as store:
         _, *rows = files[2].read_text().splitlines()
@@ -76,7 +76,7 @@ def filled(
 
 
 def notices(store: Store, files: list[Path]) -> Notice:
-    """What notices first that something is not as it was."""
+    """What notices a change first."""
     found = verify(store, quietly)
     if not found.ok:
         return Notice.VERIFY
@@ -86,12 +86,12 @@ def notices(store: Store, files: list[Path]) -> Notice:
 
 
 def summary(store: Store) -> tuple[int, ...]:
-    """What a reader is told."""
+    """The answer that a reader gets."""
     return tuple(Answerer(store).answer([Question(BY_SLUG["overall-summary"])], Timer())[0].total)
 
 
 def resolved(store: Store, document: dict[str, Any]) -> dict[str, Any]:
-    """The id of the second load is not known before it is loaded."""
+    """The document with the id of the second load, which is known only after loading it."""
     if document.get("load_id") == "{second}":
         document["load_id"] = store.db.loads.find_one({"file": "second.csv"})["_id"]
     return document
@@ -99,13 +99,13 @@ def resolved(store: Store, document: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("tampering", TABLE, ids=[each.name for each in TABLE])
 def test_what_must_notice_a_change_does(filled: Store, files: list[Path], tampering: Tampering) -> None:
-    """And what the table says is noticed by nothing changes no answer."""
+    """Changes that nothing needs to notice do not affect any answer."""
     raw = filled.db.with_options(CodecOptions(RawBSONDocument))[tampering.collection]
     before = raw.find_one(tampering.of, sort=[("_id", 1)])
     assert before, tampering.of
     present = filled.db[tampering.collection].find_one({"_id": before["_id"]})
     assert present
-    kept = {name: Int64(value) for name, value in present.items() if isinstance(value, Int64)}  # an int64 stays one
+    kept = {name: Int64(value) for name, value in present.items() if isinstance(value, Int64)}  # an int64 must stay one
     changed = tampering.change({**present, **kept})
     collection = filled.db[tampering.collection]
     answer = summary(filled)
@@ -127,7 +127,7 @@ def test_what_must_notice_a_change_does(filled: Store, files: list[Path], tamper
 
 
 def test_as_it_was_loaded_nothing_differs(filled: Store, files: list[Path]) -> None:
-    """So each change above was noticed by itself, and each was undone."""
+    """So each change above was noticed on its own, and undone."""
     found = verify(filled, quietly)
     assert (found.shown, found.stale) == ([], 0)
     assert [each.shown for each in compare_with_files(filled, files)] == [[], [], []]
@@ -136,7 +136,7 @@ def test_as_it_was_loaded_nothing_differs(filled: Store, files: list[Path]) -> N
 
 
 def test_the_table_has_each_field_of_each_collection() -> None:
-    """And for each collection a document that is deleted and one that is added."""
+    """And for each collection a deleted and an added document."""
     there = {(each.collection, each.what.split(",")[0].split(" of ")[0]) for each in TABLE}
     wanted = {(each.name, name) for each in COLLECTIONS for name in (*each.properties, "deleted", "added")}
     assert wanted <= there, sorted(wanted - there)
@@ -149,7 +149,7 @@ def test_the_table_of_the_document_is_this_one() -> None:
 
 @pytest.mark.parametrize("collection", COLLECTIONS, ids=[each.name for each in COLLECTIONS])
 def test_a_field_of_another_type_is_refused_by_the_validator(filled: Store, collection: Collection) -> None:
-    """Of every field, and a field that nobody declares; `_id` cannot be changed at all."""
+    """For every field, and an undeclared one; `_id` cannot be changed at all."""
     for field in (*collection.properties, "unheard_of"):
         documents = filled.db[collection.name].find({field: {"$exists": field in collection.properties}})
         if field != "_id" and (document := next(documents, None)):
@@ -159,7 +159,7 @@ def test_a_field_of_another_type_is_refused_by_the_validator(filled: Store, coll
 
 @pytest.mark.parametrize("collection", ["transactions", "customers"])
 def test_what_was_written_past_the_validator_is_noticed(filled: Store, collection: str) -> None:
-    """Money as a double, a number as text, a label nobody knows, a field too many or too few: each is told."""
+    """Money as a double, a number as text, an unknown label, a surplus or a missing field: each is reported."""
     raw = filled.db.with_options(CodecOptions(RawBSONDocument))[collection]
     before = raw.find_one({"_id": 5})
     assert before
@@ -180,7 +180,7 @@ def test_what_was_written_past_the_validator_is_noticed(filled: Store, collectio
 
 
 def test_names_swapped_between_two_members_are_noticed(filled: Store) -> None:
-    """Every id has a name, every name is there once: only the mark knows."""
+    """Every id has a name, and no name is repeated: only the mark shows it."""
     states = filled.db.states
     names = {code: states.find_one({"_id": code})["name"] for code in (3, 4)}
     for code, name in ((3, "For now"), (4, names[3]), (3, names[4])):

@@ -1,4 +1,4 @@
-"""The timing suite: what each question costs on the live server, beside its estimate. `make timing` runs it.
+"""The timing suite: the time of each question on the live server, beside its estimate. `make timing` runs it.
 
 It prints a table and writes it to DATA_DIR/timing.json. It asserts ratios within one run and facts of plans;
 wall-clock times depend on the machine, so none of them is asserted.
@@ -34,7 +34,7 @@ NARROW = [query for query in QUERIES if query.slug != "daily-sales"]
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table: milliseconds that MongoDB and the adding up of pages took."""
+    """One line of the table: the milliseconds of MongoDB and of adding up pages."""
 
     query: str
     scenario: str
@@ -72,7 +72,7 @@ def table(store: Store) -> dict[tuple[str, str], Row]:
 
 
 def test_all_time_answers_read_rollups_through_their_index(table: dict[tuple[str, str], Row]) -> None:
-    """No all-time answer scans a collection or looks at more documents than it has periods."""
+    """No all-time answer scans a collection or examines more documents than it has periods."""
     for query in QUERIES:
         row = table[query.slug, "all time"]
         assert row.sources == "rollup"
@@ -81,13 +81,13 @@ def test_all_time_answers_read_rollups_through_their_index(table: dict[tuple[str
 
 
 def test_an_all_time_answer_costs_a_few_pings(table: dict[tuple[str, str], Row]) -> None:
-    """The ratio to pings taken in between; four are the aim, and a busy machine gets twice that."""
+    """The ratio to pings in between; the goal is four, and a busy machine may take twice that."""
     rows = [table[query.slug, "all time"] for query in NARROW]
     assert not [row for row in rows if row.p50 > 8 * row.ping]
 
 
 def test_no_scenario_scans_the_transactions(table: dict[tuple[str, str], Row]) -> None:
-    """Where nothing is stale, rollups and pages answer everything."""
+    """If nothing is stale, rollups and pages answer everything."""
     assert not [row for row in table.values() if "raw" in row.sources or "COLLSCAN" in row.stages]
 
 
@@ -135,7 +135,7 @@ def _measure(
     pings = []
     for question in questions:
         if not cold:
-            _answer_ms(answerer, question)  # what is measured is the warm process
+            _answer_ms(answerer, question)  # warm up the process
         asked = Answerer(store, answer_rows=0) if cold else answerer
         if cold:
             _directory(asked, store)

@@ -1,4 +1,4 @@
-"""`loader verify` finds what somebody has broken, tells where, mends what it can, and says so by its exit code."""
+"""`loader verify` finds what is broken, says where, repairs what it can, and has a matching exit code."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -46,7 +46,7 @@ def csv_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def checked(server: Store, data_dir: Path, csv_file: Path) -> Iterator[Store]:
-    """A store with these; a test that breaks it mends it."""
+    """A store with these; a test that breaks it repairs it."""
     with new_store(data_dir) as store:
         load(store, csv_file, Options(), 0.0, quietly)
         yield store
@@ -56,7 +56,7 @@ def checked(server: Store, data_dir: Path, csv_file: Path) -> Iterator[Store]:
 def restored(store: Store) -> Iterator[None]:
     """Whatever the block does to the documents is undone at its end."""
     names = ("rollups", "pages", "transactions", "customers", "periods", "status")
-    as_stored = store.db.with_options(CodecOptions(RawBSONDocument))  # decoded and encoded, an int64 would be an int32
+    as_stored = store.db.with_options(CodecOptions(RawBSONDocument))  # decoding would turn an int64 into an int32
     kept = {name: {each["_id"]: each for each in as_stored[name].find()} for name in names}
     try:
         yield
@@ -77,7 +77,7 @@ def own(checked: Store) -> Iterator[Store]:
 
 
 def test_a_database_as_it_was_loaded_has_no_difference(checked: Store) -> None:
-    """And everything was compared."""
+    """And everything has been compared."""
     found = verify(checked, quietly)
     assert (found.ok, found.differences, found.shown, found.repaired) == (True, 0, [], 0)
     assert (found.months, found.years, found.rows, found.stale) == (4, 2, ROWS, 0)
@@ -85,7 +85,7 @@ def test_a_database_as_it_was_loaded_has_no_difference(checked: Store) -> None:
     assert found.cells == cells
 
 
-# Faults: each changes one thing, and says where it will be found.
+# Faults: each changes one thing and returns where it must be found.
 
 Fault = Callable[[Any], str]
 
@@ -155,7 +155,7 @@ def without_page(db: Any) -> str:
 
 
 def other_amount(db: Any) -> str:
-    """Somebody has changed an amount behind the back."""
+    """An amount was changed."""
     found = db.transactions.find_one(
         {"amount_cents": {"$gt": 0}, "day": {"$lt": day_of(day_number(date(2022, 12, 1)))}}
     )
@@ -164,7 +164,7 @@ def other_amount(db: Any) -> str:
 
 
 def other_gender(db: Any) -> str:
-    """An attribute: the totals stay as they are."""
+    """An attribute was changed, which leaves the totals unchanged."""
     found = db.transactions.find_one({"gender": "Male"})
     db.transactions.update_one({"_id": found["_id"]}, {"$set": {"gender": "Female"}})
     return "rollup "
@@ -177,7 +177,7 @@ def without_transaction(db: Any) -> str:
 
 
 def one_transaction_more(db: Any) -> str:
-    """A transaction that no batch has brought, of a month that is there."""
+    """A transaction that no batch has inserted, in an existing month."""
     found = db.transactions.find_one({"_id": 6}) | {
         "_id": Int64(999_999),
         "customer_id": Int64(5),
@@ -188,7 +188,7 @@ def one_transaction_more(db: Any) -> str:
 
 
 def unknown_reference(db: Any) -> str:
-    """A transaction names a state that no reference has."""
+    """A transaction refers to a state that does not exist."""
     db.transactions.update_one({"_id": 5}, {"$set": {"state_id": 77}})
     return "state_id"
 
@@ -216,7 +216,7 @@ MENDABLE: dict[str, Fault] = {
     "an amount was changed": other_amount,
     "a customer is gone": without_customer,
 }  # fmt: skip
-"""After a repair and a refresh nothing differs; the changed amount is then only seen by holding the file against it."""
+"""After a repair and a refresh nothing differs; the changed amount is then found only by comparing with the file."""
 
 LASTING: dict[str, Fault] = {
     "an attribute was changed": other_gender,
@@ -229,7 +229,7 @@ FAULTS = MENDABLE | LASTING
 
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
 def test_a_planted_fault_is_found_and_told(checked: Store, fault: Fault) -> None:
-    """The period, the place, what is stored and what should be; and nothing once it is undone."""
+    """With the period, the place, and the stored and the expected value; nothing once it is undone."""
     with restored(checked):
         place = fault(checked.db)
         found = verify(checked, quietly)
@@ -240,12 +240,12 @@ def test_a_planted_fault_is_found_and_told(checked: Store, fault: Fault) -> None
 
 
 def test_once_the_faults_are_undone_nothing_differs(checked: Store) -> None:
-    """So each of them was found by itself, and not one that was left from before."""
+    """So each of them was found on its own, not one left over from before."""
     assert verify(checked, quietly).ok
 
 
 def test_what_can_be_mended_is_mended(own: Store) -> None:
-    """Faults of a kind together: marked stale by `repair`, built anew by a refresh, right again."""
+    """All faults of a kind: marked as stale by `repair`, rebuilt by a refresh, correct again."""
     names = list(MENDABLE)
     for some in (names[:9], names[9:13], names[13:15], names[15:]):
         for name in some:
@@ -259,7 +259,7 @@ def test_what_can_be_mended_is_mended(own: Store) -> None:
 
 
 def test_a_transaction_of_a_month_that_nobody_knows_is_found(own: Store) -> None:
-    """Written behind the back into a month without any other: the raw answers count it, so verify has to see it."""
+    """Inserted directly into a month without any other: raw answers count it, so verify must find it."""
     of_nobody = {"_id": Int64(999_999), "customer_id": Int64(5), "amount_cents": None}
     then = {"day": day_of(day_number(date(2020, 5, 17)))}
     stranger = own.db.transactions.find_one({"_id": 5}) | of_nobody | then
@@ -268,7 +268,7 @@ def test_a_transaction_of_a_month_that_nobody_knows_is_found(own: Store) -> None
 
 
 def test_after_a_repair_no_cache_gives_the_wrong_answer_any_more(own: Store) -> None:
-    """An answerer that has answered from a wrong cell, and kept a wrong page, answers right once both are mended."""
+    """An answerer that has used a wrong cell and cached a wrong page answers correctly once both are repaired."""
     answerer = Answerer(own)
     summary = BY_SLUG["overall-summary"]
     questions = [
@@ -289,7 +289,7 @@ def test_after_a_repair_no_cache_gives_the_wrong_answer_any_more(own: Store) -> 
 
 
 def test_a_refresh_that_a_repair_overtakes_leaves_nothing_wrong(own: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A year is summed from a wrong month, and before it is written the month is found and marked."""
+    """A year is added up from a wrong month, which is found and marked before the year is written."""
     own.db.rollups.update_one({"_id": "2023-01:all:0"}, {"$inc": {"cells.total.0.r": 1}})
     own.db.periods.update_one({"_id": "2023"}, {"$unset": {"built": ""}})
     own.db.status.update_one({"_id": "data"}, {"$inc": {"builds": 1}})
@@ -316,14 +316,14 @@ def test_stale_months_are_counted_and_not_compared(own: Store) -> None:
 
 
 def test_many_differences_are_counted_all_and_shown_in_part(own: Store) -> None:
-    """Twenty are told in full."""
+    """Twenty are shown in full."""
     own.db.rollups.delete_many({"_id": {"$regex": "^2022-12:"}})
     found = verify(own, quietly)
     assert len(found.shown) == SHOWN < found.differences
 
 
 def test_the_last_result_is_in_the_directory(own: Store) -> None:
-    """None before the first; then what was found, also by an answerer that has read the directory before."""
+    """None before the first; then the result, also for an answerer that has already read the directory."""
     own.db.status.delete_one({"_id": "verification"})
     answerer = Answerer(own)
     question = Question(BY_SLUG["overall-summary"])
@@ -343,7 +343,7 @@ def test_the_last_result_is_in_the_directory(own: Store) -> None:
 
 
 def test_control_totals_are_those_of_the_file(own: Store, csv_file: Path) -> None:
-    """Equal as loaded; different where a transaction is gone, or has another amount."""
+    """Equal as loaded; different if a transaction is missing or has another amount."""
     (found,) = compare_with_files(own, [csv_file])
     assert (found.ok, found.rows, found.stored_rows) == (True, ROWS, ROWS)
     assert found.cents == found.stored_cents > 0
@@ -357,7 +357,7 @@ def test_control_totals_are_those_of_the_file(own: Store, csv_file: Path) -> Non
 def test_the_command_exits_with_0_where_all_is_well_and_with_1_where_not(
     own: Store, data_dir: Path, environment: dict[str, str], csv_file: Path
 ) -> None:
-    """With the file held against it: equal, then broken, then mended."""
+    """Compared with the file: equal, then broken, then repaired."""
     well = command(own, data_dir, environment, "--csv", str(csv_file))
     assert (well.returncode, well.stderr) == (0, "")
     assert "no difference" in well.stdout
@@ -368,7 +368,7 @@ def test_the_command_exits_with_0_where_all_is_well_and_with_1_where_not(
     assert broken.returncode == 1
     assert "--repair" in broken.stderr
     told = json.loads(broken.stdout)
-    assert (told["ok"], told["differences"]) == (False, 1)  # the year is held against the pages
+    assert (told["ok"], told["differences"]) == (False, 1)  # the year is compared with the pages
     assert [each["what"] for each in told["shown"]] == [place]
     mended = command(own, data_dir, environment, "--repair")
     assert mended.returncode == 0
@@ -378,7 +378,7 @@ def test_the_command_exits_with_0_where_all_is_well_and_with_1_where_not(
 def test_refresh_and_verify_are_commands_of_pipelines_too(
     own: Store, data_dir: Path, environment: dict[str, str], csv_file: Path
 ) -> None:
-    """Both spellings say the same; only the loader compares files, and the other one points to it."""
+    """Both spellings do the same; only the loader's compares files, and the other one points to it."""
 
     def both(*arguments: str) -> tuple[int, str, str]:
         ours, loaders = (run(own, data_dir, environment, module, *arguments) for module in ("pipelines", "loader"))
@@ -400,7 +400,7 @@ def test_refresh_and_verify_are_commands_of_pipelines_too(
 def test_the_command_says_where_the_file_and_the_database_differ(
     own: Store, data_dir: Path, environment: dict[str, str], csv_file: Path
 ) -> None:
-    """A transaction that is gone is gone from the rollups too after a repair; its load and the file still have it."""
+    """After a repair, a missing transaction is missing from the rollups, too; its load and the file still count it."""
     own.db.transactions.delete_one({"_id": 3})
     found = command(own, data_dir, environment, "--repair", "--csv", str(csv_file))
     assert found.returncode == 1
@@ -410,7 +410,7 @@ def test_the_command_says_where_the_file_and_the_database_differ(
 
 
 def test_a_repair_reports_one_json_document(own: Store, data_dir: Path, environment: dict[str, str]) -> None:
-    """So that a program can read it."""
+    """So that programs can parse it."""
     cell("2022-12", "r")(own.db)
     found = command(own, data_dir, environment, "--repair", "--json")
     assert found.returncode == 0
@@ -421,7 +421,7 @@ def test_a_repair_reports_one_json_document(own: Store, data_dir: Path, environm
 def test_what_a_repair_cannot_mend_is_told_with_its_remedy_and_stays(
     own: Store, data_dir: Path, environment: dict[str, str], fault: Fault
 ) -> None:
-    """Repaired twice: what was loaded is as it was, and the second repair finds nothing more to build anew."""
+    """Repaired twice: loaded data are unchanged, and the second repair finds nothing more to rebuild."""
     fault(own.db)
     found = verify(own, quietly, repair=True)
     assert found.lasting
@@ -438,7 +438,7 @@ def test_what_a_repair_cannot_mend_is_told_with_its_remedy_and_stays(
 
 
 def test_a_missing_customer_is_made_again_and_the_data_version_stays(own: Store) -> None:
-    """Exactly as it was, also to the byte; nobody's answer changes, so neither does the version."""
+    """It is identical to the byte; no answer changes, so the version does not either."""
     as_stored = own.db.with_options(CodecOptions(RawBSONDocument)).customers
     before = {each["_id"]: each.raw for each in as_stored.find()}
     version = directory(own).version.number
@@ -450,7 +450,7 @@ def test_a_missing_customer_is_made_again_and_the_data_version_stays(own: Store)
 
 
 def test_a_missing_profile_is_made_again_from_its_id(store: Store, csv_file: Path) -> None:
-    """Customers that are profiles: all of them gone."""
+    """All of the profiles are missing."""
     load(store, csv_file, Options(customers="profile"), 0.0, quietly)
     before = {each["_id"]: each for each in store.db.customers.find()}
     assert len(before) > 10
@@ -461,7 +461,7 @@ def test_a_missing_profile_is_made_again_from_its_id(store: Store, csv_file: Pat
 
 
 def test_documents_of_another_form_with_the_same_content_are_equal(own: Store) -> None:
-    """Fields in another order: read one by one, with the rest of the reply at once."""
+    """With fields in another order, documents are read one by one, and the rest of the reply at once."""
     for name in ("transactions", "customers"):
         as_stored = own.db.with_options(CodecOptions(RawBSONDocument))[name]
         document = bson.decode(as_stored.find_one({"_id": 7}).raw)  # keeps an int64 what it is

@@ -1,4 +1,4 @@
-"""A verification beside a load and a removal finds nothing: each comparison is as of one snapshot."""
+"""A verification during a load and a removal finds nothing: each comparison is made in one snapshot."""
 
 import threading
 from datetime import date, timedelta
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.live
 def test_a_verification_beside_a_load_and_a_removal_finds_nothing(
     store: Store, data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, customers: str
 ) -> None:
-    """Of many small batches, with names that are new, malformed rows and repeated ones; in many small ranges.
+    """With many small batches and ranges, new names, malformed rows and repeats.
 
     Each of two loads adopts rows of the other, one of them while it is running.
     """

@@ -1,4 +1,4 @@
-"""What is missing of the stored sums is missed: every answer over HTTP is right, and says so, or is an error."""
+"""Missing parts of the derived data are noticed: every answer over HTTP is correct, with a warning, or an error."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -94,15 +94,15 @@ DAMAGES: dict[str, Damage] = {
     ),
 }
 CHANGED = {"a page cut short", "a cell's count changed"}
-"""Nothing is absent, so only those who read it can tell."""
+"""Nothing is missing, so only reads of these data can notice it."""
 
 UNSEEN = {"a year not recorded"}
-"""Then months are read instead, which is as it is before a refresh."""
+"""Months are read instead, as before a refresh."""
 
 
 @pytest.fixture(scope="module", autouse=True)
 def small_parts() -> Iterator[None]:
-    """Several parts a page."""
+    """Several parts per page."""
     with pytest.MonkeyPatch.context() as patch:
         for module in (pages, presence, periods):
             patch.setattr(module, "PART_ROWS", PART_ROWS)
@@ -118,7 +118,7 @@ def csv_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class Right:
-    """The right answers, of the oracle, each worked out once."""
+    """The correct answers, from the oracle, each computed once."""
 
     def __init__(self, path: Path) -> None:
         self._frame = oracle.read(path)
@@ -134,13 +134,13 @@ class Right:
 
 @pytest.fixture(scope="module")
 def right(csv_file: Path) -> Right:
-    """Those of these purchases."""
+    """The correct answers for this file."""
     return Right(csv_file)
 
 
 @pytest.fixture
 def own(server: Store, data_dir: Path, csv_file: Path) -> Iterator[Store]:
-    """A database of its own with these, verified."""
+    """A new database with this file, verified."""
     with new_store(data_dir) as store:
         load(store, csv_file, Options(), 0.0, quietly)
         assert verify(store, quietly).ok
@@ -149,7 +149,7 @@ def own(server: Store, data_dir: Path, csv_file: Path) -> Iterator[Store]:
 
 @pytest.fixture(scope="module")
 def intact(server: Store, data_dir: Path, csv_file: Path) -> Iterator[Store]:
-    """The same for tests that leave it as it is."""
+    """The same for tests that leave it unchanged."""
     with new_store(data_dir) as store:
         load(store, csv_file, Options(), 0.0, quietly)
         yield store
@@ -157,7 +157,7 @@ def intact(server: Store, data_dir: Path, csv_file: Path) -> Iterator[Store]:
 
 @pytest.fixture
 def serve() -> Iterator[Callable[[Store], FlaskClient]]:
-    """Makes a client of a service of its own."""
+    """A function that creates a client of a new service."""
     apps = []
 
     def serve(store: Store) -> FlaskClient:
@@ -170,7 +170,7 @@ def serve() -> Iterator[Callable[[Store], FlaskClient]]:
 
 
 def unwatched(client: FlaskClient) -> FlaskClient:
-    """A client of a service that asks for the version each time, so that it is never up to a second behind."""
+    """A client of a service that reads the version each time, so that it is never a second behind."""
     answerer = client.application.extensions["connection"].answerer
     answerer.close()
     answerer.known.watcher = None
@@ -186,7 +186,7 @@ def get(client: FlaskClient, path: str, given: Parameters) -> Any:
 
 
 def is_right(client: FlaskClient, right: Right, slug: str, given: Parameters) -> list[str]:
-    """Ask, and hold the answer against the oracle's; gives the warnings."""
+    """Ask, and compare the answer with the oracle's; returns the warnings."""
     response = get(client, f"/v1/queries/{slug}", given)
     assert response.status_code == 200, response.text
     found = response.json
@@ -199,14 +199,14 @@ def is_right(client: FlaskClient, right: Right, slug: str, given: Parameters) ->
 
 
 def pairs(client: FlaskClient) -> list[Any]:
-    """What explorations by two and three dimensions say."""
+    """The answers to explorations by two and three dimensions."""
     found = [get(client, "/v1/explore", given).json for given in PAIRS]
     return [(each["rows"], each["totals"]) for each in found]
 
 
 @pytest.fixture(scope="module")
 def right_pairs(intact: Store) -> list[Any]:
-    """The same of the database as it was loaded, from transactions."""
+    """The same for the database as loaded, from transactions."""
     app = create_app(intact.settings, ServiceSettings())
     client = app.test_client()
     found = [get(client, "/v1/explore", given | {"source": ["raw"]}).json for given in PAIRS]
@@ -216,7 +216,7 @@ def right_pairs(intact: Store) -> list[Any]:
 
 @pytest.mark.parametrize("name", DAMAGES)
 def test_what_is_missing_is_missed(own: Store, right: Right, right_pairs: list[Any], serve: Serve, name: str) -> None:
-    """By a service that has answered before, with all that it keeps, and by a new one; monitors are told too."""
+    """By a service with filled caches and by a new one; monitors are informed, too."""
     before = serve(own)
     for slug, given in ASKED[::7]:
         assert is_right(before, right, slug, given) == []
@@ -248,7 +248,7 @@ def test_what_is_missing_is_missed(own: Store, right: Right, right_pairs: list[A
 def test_a_source_that_is_asked_for_and_is_incomplete_is_refused(
     own: Store, right: Right, serve: Serve, name: str
 ) -> None:
-    """Or answers exactly, where what it reads is there."""
+    """Or it answers exactly, if what it reads is there."""
     DAMAGES[name](own.db)
     client = serve(own)
     refused = 0
@@ -275,7 +275,7 @@ def test_nothing_is_missed_where_nothing_is_missing(intact: Store, right: Right,
 def test_any_slice_that_a_random_question_reads_is_missed(
     own: Store, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each read is tried whole, and with one of its slices gone: the answer stays, and the log says what is gone."""
+    """Each read is tried complete and with one slice missing: the answer is the same, and the log names the period."""
     random = Random(SEED)
     vocabulary = read_vocabulary(own.outside)
     known = directory(own)
@@ -317,7 +317,7 @@ def test_a_year_is_built_right_while_a_page_is_missing(own: Store, right: Right,
 
 
 def test_counts_that_were_changed_are_found_and_mended(own: Store) -> None:
-    """Reads are held against them."""
+    """Reads are checked against them."""
     own.db.periods.update_one({"_id": "2023-03"}, {"$set": {"counts.segment": b"\1\0\0\0"}})
     assert not verify(own, quietly, repair=True).ok
     refresh(own)
@@ -327,7 +327,7 @@ def test_counts_that_were_changed_are_found_and_mended(own: Store) -> None:
 def test_a_database_whose_status_was_lost_answers_nothing_until_it_has_a_new_version(
     own: Store, right: Right, serve: Serve, tmp_path: Path
 ) -> None:
-    """Not even from what was kept; what was built is not trusted any more, as marks of lanes may have been lost."""
+    """Not even from caches; derived data are no longer trusted, as stale periods in lanes may have been lost."""
     before = serve(own)
     assert is_right(before, right, "overall-summary", {}) == []
     epoch = own.db.status.find_one({"_id": DATA_VERSION})["epoch"]
@@ -349,7 +349,7 @@ def test_a_database_whose_status_was_lost_answers_nothing_until_it_has_a_new_ver
 def test_a_load_after_the_status_was_lost_trusts_nothing_that_was_built(
     own: Store, serve: Serve, tmp_path: Path
 ) -> None:
-    """The new version is above all that periods name, so that none of them can look fresh by chance."""
+    """The new version is above those of all periods, so that none of them can look fresh by chance."""
     own.db.rollups.update_one({"_id": "2023:all:0"}, {"$inc": {"cells.total.0.r": 1}})
     own.db.status.drop()
     line = row(Random(3), 900_001, date(2024, 5, 5))
@@ -365,7 +365,7 @@ def test_a_load_after_the_status_was_lost_trusts_nothing_that_was_built(
 
 
 def test_transactions_that_are_gone_are_an_error_where_they_are_read(own: Store, right: Right, serve: Serve) -> None:
-    """Stored sums go on answering; nothing is said to be nothing."""
+    """Derived data still answer; the loss is never shown as an empty answer."""
     own.db.transactions.drop()
     client = serve(own)
     for source in ("raw", "auto"):
@@ -379,7 +379,7 @@ def test_transactions_that_are_gone_are_an_error_where_they_are_read(own: Store,
 
 
 def test_a_load_that_is_removed_leaves_no_error(own: Store, serve: Serve) -> None:
-    """Nothing is the right answer then, before the refresh, too."""
+    """An empty answer is correct then, even before the refresh."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("loader.loads.remove.refresh", lambda *_: None)
         remove(own, own.db.loads.find_one()["_id"], quietly)
@@ -399,7 +399,7 @@ def test_a_load_that_is_removed_leaves_no_error(own: Store, serve: Serve) -> Non
     ids=["dropped", "emptied", "one gone", "the last gone"],
 )
 def test_names_that_are_gone_are_an_error(own: Store, serve: Serve, lose: Damage, tmp_path: Path) -> None:
-    """None is shown as Unknown; and no load gives its code to another name."""
+    """None is shown as Unknown, and no load reuses a code for another name."""
     lose(own.db)
     for path in ("/v1/queries/top-states", "/v1/queries/revenue-by-segment", "/readyz"):
         response = serve(own).get(path)
@@ -412,7 +412,7 @@ def test_names_that_are_gone_are_an_error(own: Store, serve: Serve, lose: Damage
 
 
 def test_codes_that_no_transaction_has_need_no_name(own: Store, right: Right, serve: Serve) -> None:
-    """Somebody has added a name by hand, and left codes out."""
+    """A name was added manually, with a gap in the codes."""
     own.db.states.insert_one({"_id": 60, "name": "Guam"})
     assert is_right(serve(own), right, "top-states", {}) == []
     own.db.periods.update_one({"_id": "2023-03"}, {"$unset": {"built": ""}})
@@ -425,7 +425,7 @@ def test_codes_that_no_transaction_has_need_no_name(own: Store, right: Right, se
 def test_an_answer_is_verified_where_nothing_of_it_has_changed_since(
     own: Store, right: Right, serve: Serve, tmp_path: Path
 ) -> None:
-    """By month: what a later load changed is not, until the next verification; which version and moment is told."""
+    """By month: months changed by a later load are not, until the next verification; version and moment are shown."""
     client = unwatched(serve(own))
     spring = {"from": ["2023-03-01"], "to": ["2023-05-31"]}
     summer = {"from": ["2023-06-01"], "to": ["2023-08-31"]}
@@ -454,13 +454,13 @@ def test_an_answer_is_verified_where_nothing_of_it_has_changed_since(
 
 
 def test_before_the_first_verification_nothing_is_said_of_it(intact: Store, serve: Serve) -> None:
-    """Neither yes nor no."""
+    """Neither true nor false."""
     meta = get(serve(intact), "/v1/queries/top-states", {}).json["meta"]
     assert (meta["verified"], meta["verification"]) == (None, None)
 
 
 def test_what_was_stale_when_it_was_verified_is_not_verified_when_it_is_built(own: Store, serve: Serve) -> None:
-    """The verification has not seen what was built after it, of the same version."""
+    """The verification did not cover what was built later, under the same version."""
     own.db.periods.update_one({"_id": "2023-03"}, {"$unset": {"built": ""}})
     own.db.status.update_one({"_id": DATA_VERSION}, {"$inc": {"builds": 1}})
     assert verify(own, quietly).stale == 1
@@ -469,7 +469,7 @@ def test_what_was_stale_when_it_was_verified_is_not_verified_when_it_is_built(ow
 
 
 def test_pages_of_an_older_version_are_missed(own: Store, right: Right, serve: Serve) -> None:
-    """As after a part of a backup was restored: as many rows, and of another time."""
+    """As after a partial restore of a backup: the same number of rows, from another time."""
     own.db.pages.update_many({"_id": {"$regex": "^2023-03:"}}, {"$inc": {"built": -1}})
     given = {"segment": ["Gold"], "payment_method": ["Card"], "gender": ["Male"], **CUT}
     assert is_right(serve(own), right, "top-states", given)

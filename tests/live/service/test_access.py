@@ -1,4 +1,4 @@
-"""Who may ask, how often, and what a client's words can do: the real server, keys, limits, logs and redirects."""
+"""Access on the real server: keys, rate limits, logs, redirects, and the effects of a client's text."""
 
 import json
 import socket
@@ -20,13 +20,13 @@ EVIL = "evil.example"
 
 @pytest.fixture(scope="module")
 def key() -> str:
-    """A key's text that no service knows."""
+    """The text of an unknown key."""
     return new_key("somebody")[0]
 
 
 @pytest.fixture(scope="module")
 def open_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Service, Path]]:
-    """A service without keys and without MongoDB, which logs all that it can; and its log."""
+    """A service without keys and MongoDB, which logs as much as possible; and its log."""
     log = tmp_path_factory.mktemp("open") / "service.log"
     with serving(log, {"MONGODB_URI": AWAY, "LOG_LEVEL": "debug"}) as running:
         yield running, log
@@ -36,7 +36,7 @@ def open_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Ser
 def limited(
     request: pytest.FixtureRequest, server: Store, data_dir: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Service, str]]:
-    """A service that knows one key and limits everybody; and that key. Its counts are its own."""
+    """A service with one key and rate limits, with its own counters; and that key."""
     folder = tmp_path_factory.mktemp("limited")
     text, known = new_key("shop")
     (folder / "keys").write_text(f"{known.name}:{known.digest}\n")
@@ -51,23 +51,23 @@ def limited(
 
 
 def bearer(text: str) -> dict[str, str]:
-    """The header that brings a key."""
+    """The header for a key."""
     return {"Authorization": f"Bearer {text}"}
 
 
 def sent_raw(service: Service, head: str) -> str:
-    """Send the head of a request as it stands, and read the head of its response."""
+    """Send the head of a request unchanged, and read the head of the response."""
     with socket.create_connection(("127.0.0.1", service.port), timeout=30) as connection:
         connection.sendall(f"{head}\r\nConnection: close\r\n\r\n".encode("latin-1"))
         reply = b"".join(iter(lambda: connection.recv(65536), b""))
     return reply.partition(b"\r\n\r\n")[0].decode("latin-1")
 
 
-# What a client calls a key by mistake.
+# Keys in the wrong place.
 
 
 def test_a_key_is_masked_wherever_a_client_puts_it(open_service: tuple[Service, Path], key: str) -> None:
-    """As a value of a known parameter, as a name, in the path, as request id, as method, in headers: not in the log."""
+    """As a parameter's value or name, in the path, as request id, as method, in headers: it is not in the log."""
     service, log = open_service
     before = len(log.read_text().splitlines())
     for target in (
@@ -90,7 +90,7 @@ def test_a_key_is_masked_wherever_a_client_puts_it(open_service: tuple[Service, 
 
 
 def test_a_key_as_request_id_gets_no_further(open_service: tuple[Service, Path], key: str) -> None:
-    """The id goes into MongoDB's commands and into the reply, so such a one is replaced; a harmless one is kept."""
+    """The id appears in MongoDB's commands and the reply, so a key is replaced; a harmless id is kept."""
     service, _ = open_service
     assert service.request("GET", "/healthz", {"X-Request-Id": key}).headers["X-Request-Id"] != key
     assert service.request("GET", "/healthz", {"X-Request-Id": "order-66"}).headers["X-Request-Id"] == "order-66"
@@ -98,7 +98,7 @@ def test_a_key_as_request_id_gets_no_further(open_service: tuple[Service, Path],
 
 @pytest.mark.parametrize("text", ["\x85", "\u2028", "\x9b31m", "\u202e", "\r\n", "\x1b[2J", "\x00", "\U000e0001"])
 def test_a_line_of_the_log_stays_one_line_of_plain_text(open_service: tuple[Service, Path], text: str) -> None:
-    """Whatever a client sends, in a path or a parameter: it neither ends the line nor steers a terminal."""
+    """Whatever a client sends in a path or a parameter, it neither ends the line nor controls a terminal."""
     service, log = open_service
     before = len(log.read_bytes())
     service.get(f"/nowhere/{quote(text)}", {"state": [f"a{text}b"]})
@@ -109,14 +109,14 @@ def test_a_line_of_the_log_stays_one_line_of_plain_text(open_service: tuple[Serv
     assert [each["parameters"]["state"] for each in told if each["message"] == "request"] == [[f"a{text}b"]]
 
 
-# How often.
+# Rate limits.
 
 
 def test_unknown_keys_and_missing_ones_are_counted_by_address(limited: tuple[Service, str]) -> None:
-    """Nobody can go on guessing; a known key of the same address is not touched, nor are monitors and preflights."""
+    """This stops guessing; a known key from the same address is not affected, nor are monitors and preflights."""
     service, text = limited
     asked = {"Origin": "https://shop.example", "Access-Control-Request-Method": "GET"}
-    for _ in range(2 * LIMIT):  # these count nowhere
+    for _ in range(2 * LIMIT):  # these do not count
         assert service.request("OPTIONS", "/v1/queries", asked).status == 200
         assert service.request("OPTIONS", "/v1/queries").status == 200
     headers = [{}, bearer("wrong"), bearer("ca_" + "x" * 43), {"Authorization": "Basic c2hvcDpzZWNyZXQ="}]
@@ -135,14 +135,14 @@ def test_unknown_keys_and_missing_ones_are_counted_by_address(limited: tuple[Ser
 
 
 def test_what_is_not_there_counts_for_the_key_that_asks_for_it(limited: tuple[Service, str]) -> None:
-    """404 and 405 like an answer, so that nobody can search the paths without end. Runs after the test above."""
+    """404 and 405 count like answers, so that nobody can probe paths endlessly. Runs after the test above."""
     service, text = limited
     targets = [("GET", "/nowhere"), ("POST", "/v1/queries"), ("GET", "/static/nothing.js"), ("GET", "/v1//queries")]
     replies = [service.request(*targets[n % 4], bearer(text)) for n in range(2 * LIMIT)]
     assert [reply.status for reply in replies] == ([404, 405, 404, 404] * 2)[: LIMIT - 1] + [429] * (LIMIT + 1)
 
 
-# Where to.
+# Redirects and links.
 
 
 @pytest.mark.parametrize(
@@ -150,7 +150,7 @@ def test_what_is_not_there_counts_for_the_key_that_asks_for_it(limited: tuple[Se
     ["//v1/queries", "/v1//queries", "/v1/queries//", f"//{EVIL}/v1/queries", f"//{EVIL}//", "//docs", "/docs/"],
 )
 def test_no_redirect_leads_to_what_a_client_called_us(open_service: tuple[Service, Path], target: str) -> None:
-    """Two slashes within a path are another path; nothing in a reply names the host of the request."""
+    """Two slashes in a path are a different path; no reply contains the host of the request."""
     head = sent_raw(open_service[0], f"GET {target} HTTP/1.1\r\nHost: {EVIL}\r\nX-Forwarded-Host: {EVIL}")
     assert head.split()[1] in ("404", "200")
     assert "location:" not in head.lower()
@@ -167,7 +167,7 @@ def test_no_reply_names_the_host_of_its_request(open_service: tuple[Service, Pat
 
 @pytest.mark.parametrize("name", ["SCRIPT_NAME", "Script-Name", "PATH_INFO", "X-Forwarded-Prefix", "REMOTE_ADDR"])
 def test_a_header_does_not_move_the_paths(open_service: tuple[Service, Path], name: str) -> None:
-    """No header moves the paths: the one of the request line is what counts."""
+    """No header changes the path: that of the request line counts."""
     service, log = open_service
     for path, status in (("/v1/queries", "200"), ("/v1/v1/queries", "404")):
         for value in ("/v1", "/healthz", "/nowhere"):
@@ -183,11 +183,11 @@ def test_a_header_does_not_move_the_paths(open_service: tuple[Service, Path], na
 def test_an_id_of_a_client_is_repeated_only_where_it_is_harmless(
     open_service: tuple[Service, Path], name: str, value: str
 ) -> None:
-    """Else the request gets an id of ours; nothing of it becomes a header."""
+    """Otherwise the request gets a new id, and nothing of the client's becomes a header."""
     head = sent_raw(open_service[0], f"GET /healthz HTTP/1.1\r\nHost: here\r\n{name}: {value}")
     assert head.split()[1] in ("200", "400")
     assert "X-Evil" not in head
     lines = dict(line.split(": ", 1) for line in head.lower().split("\r\n")[1:])
-    if " 200 " in head:  # else it was no request at all, and got its status alone
+    if " 200 " in head:  # otherwise it was malformed, and only got a status
         assert lines["x-request-id"].isalnum()
         assert len(lines["x-request-id"]) == 32

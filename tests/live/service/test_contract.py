@@ -21,13 +21,13 @@ pytestmark = [
 ]
 
 SEED = int(os.environ.get("CONTRACT_SEED") or time.time_ns() % 2**32)
-"""Of the requests; CONTRACT_SEED=... repeats a run."""
+"""The seed of the requests; CONTRACT_SEED=... repeats a run."""
 
 ENDLESS = "/v1/live"
 
 
 def possible(context: Any, query: dict[str, Any] | None) -> dict[str, Any] | None:
-    """Mend what a JSON schema cannot say: `to` is not before `from`, and there is an earlier period."""
+    """Correct what a JSON schema cannot express: `to` is not before `from`, and there is an earlier period."""
     if not query:
         return query
     try:
@@ -43,7 +43,7 @@ def possible(context: Any, query: dict[str, Any] | None) -> dict[str, Any] | Non
 
 @pytest.fixture(autouse=True)
 def unpacked(application: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Schemathesis takes gzip, but does not unpack what a WSGI application sends; `test_operations_http` does."""
+    """Schemathesis accepts gzip, but does not decompress a WSGI application's replies; `test_operations_http` does."""
     inner = application.wsgi_app
 
     def plain(environ: dict[str, Any], start_response: Any) -> Any:
@@ -53,9 +53,9 @@ def unpacked(application: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def findings(app: Flask, examples: int, *phases: str) -> tuple[list[str], Counter[str]]:
-    """What all checks of schemathesis find, and how often each check was made, in some of its phases."""
+    """The findings of all checks of schemathesis in these phases, and how often each check ran."""
     print(f"CONTRACT_SEED={SEED}")
-    slow = [HealthCheck.too_slow]  # to generate on a busy machine: nothing about the service
+    slow = [HealthCheck.too_slow]  # generating examples on a busy machine, not the service
     config = SchemathesisConfig(seed=SEED, suppress_health_check=slow)
     schema = schemathesis.openapi.from_wsgi("/openapi.json", app, config=config)
     schema = schema.exclude(path=ENDLESS)
@@ -97,7 +97,7 @@ CHECKS = {
 
 
 def test_random_requests_are_answered_as_the_document_says(application: Flask) -> None:
-    """Twenty for each operation, such that it allows and such that it forbids, by all checks."""
+    """Twenty for each operation, valid and invalid, by all checks."""
     found, made = findings(application, 20, "fuzzing")
     assert found == []
     assert made.keys() >= CHECKS
@@ -116,7 +116,7 @@ def test_many_requests_are_answered_as_the_document_says(application: Flask) -> 
 
 @contextmanager
 def lying(app: Flask, path: str, lie: Any) -> Iterator[None]:
-    """Let a path answer something else."""
+    """Make a path return something else."""
     rule = next(rule for rule in app.url_map.iter_rules() if rule.rule == path)
     kept = app.view_functions[rule.endpoint]
     app.view_functions[rule.endpoint] = lie

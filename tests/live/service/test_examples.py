@@ -1,4 +1,4 @@
-"""The examples in the OpenAPI document are what the service answers, and what their schemas allow."""
+"""The examples in the OpenAPI document are the service's actual replies, and their schemas allow them."""
 
 import json
 import os
@@ -42,19 +42,19 @@ CHANGING = {
     "request_id", "timing_ms", "as_of", "data_version", "estimate_ms", "started_at", "updated_at", "seconds",
     "verified", "verification", "stale_months", "since", "mongo_ms", "total_ms",
 }  # fmt: skip
-"""What is of the moment; its type has to be the same."""
+"""Values that vary; only their types must be equal."""
 
 
 @pytest.fixture
 def client(loaded: Store, data_dir: Path) -> Iterator[FlaskClient]:
-    """A client of an application that has answered nothing yet: what it keeps changes how it answers."""
+    """A client of a new application: its caches would change how it answers."""
     app = create_app(Settings(database=loaded.settings.database, data_dir=data_dir))
     yield app.test_client()
     app.extensions["connection"].close()
 
 
 def settled(value: Any, name: str = "") -> Any:
-    """A reply without what is of the moment."""
+    """A reply without the values that vary."""
     if name in CHANGING:
         return "of the moment"
     if isinstance(value, dict):
@@ -63,7 +63,7 @@ def settled(value: Any, name: str = "") -> Any:
 
 
 def ask(client: FlaskClient, name: str) -> dict[str, Any]:
-    """The request of that name and its reply, as the file has them."""
+    """The request with that name and its reply, as in the file."""
     loads = client.get("/v1/loads").json["loads"]
     request = REQUESTS[name].format(load_id=loads[0]["id"])
     reply = client.get(request)
@@ -72,7 +72,7 @@ def ask(client: FlaskClient, name: str) -> dict[str, Any]:
 
 
 def test_every_example_is_what_the_service_answers(client: FlaskClient) -> None:
-    """As the file says; for what is declared since, as a query more, and by REWRITE_EXAMPLES=1 it is written anew."""
+    """As in the file; after new declarations, such as a query, or with REWRITE_EXAMPLES=1, the file is rewritten."""
     real = {name: ask(client, name) for name in REQUESTS}
     expected = EXAMPLES
     if os.environ.get("REWRITE_EXAMPLES") or declared() != MADE_UNDER:
@@ -82,7 +82,7 @@ def test_every_example_is_what_the_service_answers(client: FlaskClient) -> None:
 
 
 def test_every_operation_with_a_schema_shows_its_example(client: FlaskClient) -> None:
-    """And the schema allows it, strictly. What is declared since has one when the file was written anew."""
+    """And its schema strictly allows it. New declarations have one once the file is rewritten."""
     document = client.get("/openapi.json").json
     shown = set()
     for path, item in document["paths"].items():

@@ -28,26 +28,26 @@ from tests.support import oracle
 pytestmark = pytest.mark.live
 
 SEED = int(os.environ.get("EXPLORE_SEED") or time.time_ns() % 2**32)
-"""Of the random questions; EXPLORE_SEED=... repeats a run."""
+"""The seed of random questions; EXPLORE_SEED=... repeats a run."""
 
 Given = Mapping[str, Sequence[str]]
 
 
 @pytest.fixture(scope="module")
 def expected(sample: Path) -> pd.DataFrame:
-    """The sample as the oracle reads it."""
+    """The sample, read by the oracle."""
     return oracle.read(sample)
 
 
 def get(client: FlaskClient, path: str, given: Given | None = None) -> Any:
-    """GET a path with parameters: the body, which has to be a success."""
+    """The body of a GET with parameters, which must succeed."""
     response = client.get(f"{path}?{urlencode(given or {}, doseq=True)}")
     assert response.status_code == 200, response.text
     return response.json
 
 
 def random_given(random: Random) -> dict[str, list[str]]:
-    """A random group-by of a range, filtered, split, compared, limited, from any source, or not."""
+    """A random group-by, with or without range, filters, interval, comparison, limit and source."""
     given = {"by": random.sample(list(PURCHASES.by_name), random.choice((0, 1, 1, 2, 2, 3)))}
     days = sorted(
         f"{random.randrange(2018, 2025)}-{random.randrange(1, 13):02}-{random.randrange(1, 29):02}" for _ in "12"
@@ -69,7 +69,7 @@ def random_given(random: Random) -> dict[str, list[str]]:
 
 
 def test_random_explorations_answer_as_the_oracle_does(client: FlaskClient, expected: pd.DataFrame) -> None:
-    """Rows, totals, and what is compared with, in JSON."""
+    """Rows, totals, and compared days, in JSON."""
     random = Random(SEED)
     for _ in range(60):
         given = random_given(random)
@@ -88,7 +88,7 @@ def test_random_explorations_answer_as_the_oracle_does(client: FlaskClient, expe
 
 
 def test_the_rows_have_their_columns_in_the_order_of_by(client: FlaskClient) -> None:
-    """As the text of the reply has them, not only as its columns say."""
+    """In the text of the reply, not only in its `columns`."""
     for by in (["state", "gender"], ["gender", "state"], ["hour", "date"]):
         body = client.get(f"/v1/explore?{urlencode({'by': by, 'from': '2024-05-01', 'to': '2024-05-02'}, doseq=True)}")
         row = json.loads(body.text, object_pairs_hook=list)
@@ -97,7 +97,7 @@ def test_the_rows_have_their_columns_in_the_order_of_by(client: FlaskClient) -> 
 
 
 def test_an_exploration_says_what_was_asked(client: FlaskClient) -> None:
-    """A title, a question, a sentence, and its parameters as they were understood."""
+    """A title, a question, a sentence, and its parameters as understood."""
     told = get(client, "/v1/explore", {"by": ["segment", "payment_method"], "state": ["oHIO"]})["query"]
     assert told["slug"] == "explore"
     assert told["title"] == "Purchases by customer segment and payment method"
@@ -106,7 +106,7 @@ def test_an_exploration_says_what_was_asked(client: FlaskClient) -> None:
 
 
 def test_an_exploration_is_explained(client: FlaskClient) -> None:
-    """A pair is a rollup, three are pages; a comparison reads both periods."""
+    """A pair is read from a rollup, three dimensions from pages; a comparison reads both periods."""
     pair = get(client, "/v1/explore/explain", {"by": ["segment", "state"], "source": ["rollup"]})
     assert (pair["source"], pair["reads"][0]["collection"]) == ("rollup", "rollups")
     three = get(client, "/v1/explore/explain", {"by": ["segment", "state", "gender"]})
@@ -127,7 +127,7 @@ def test_an_exploration_is_explained(client: FlaskClient) -> None:
     ],
 )  # fmt: skip
 def test_an_impossible_exploration_is_told_why(client: FlaskClient, given: Given, parameter: str) -> None:
-    """The parameter, and what it may be."""
+    """With the parameter and its allowed values."""
     response = client.get(f"/v1/explore?{urlencode(given, doseq=True)}")
     assert (response.status_code, response.json["parameter"]) == (422, parameter)
     if parameter == "parameter":
@@ -137,7 +137,7 @@ def test_an_impossible_exploration_is_told_why(client: FlaskClient, given: Given
 def test_an_answer_that_could_be_too_large_is_refused_before_it_is_read(
     client: FlaskClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As long as the transactions are fewer than a reply may have rows everything may be asked."""
+    """With fewer transactions than a reply may have rows, every question is allowed."""
     given = {"by": ["date", "hour", "state"], "limit": ["1"], "from": ["2024-12-01"]}
     assert len(get(client, "/v1/explore", {**given, "limit": ["2"]})["rows"]) == 2
     monkeypatch.setattr("pipelines.plan.groups.MAX_REPLY_ROWS", 400)
@@ -149,7 +149,7 @@ def test_an_answer_that_could_be_too_large_is_refused_before_it_is_read(
 
 
 def test_an_exploration_has_an_etag_of_its_own(client: FlaskClient) -> None:
-    """Another order of the dimensions is another answer; the same is 304."""
+    """Another order of the dimensions is a different answer; an equal request is 304."""
     tags = [
         client.get(f"/v1/explore?{query}").headers["ETag"]
         for query in (
@@ -187,7 +187,7 @@ def test_the_top_states_of_each_month_are_five(client: FlaskClient, expected: pd
 def test_the_dashboard_has_every_answer_as_its_query_gives_it(
     client: FlaskClient, expected: pd.DataFrame, given: Given
 ) -> None:
-    """In the order of the catalogue, each block like a reply of its own, all of one version and moment."""
+    """In the order of the catalogue, each like a separate reply, all of one version and moment."""
     blocks = get(client, "/v1/dashboard", given)["answers"]
     assert [block["query"]["slug"] for block in blocks] == [query.slug for query in QUERIES]
     for block in blocks:
@@ -202,7 +202,7 @@ def test_the_dashboard_has_every_answer_as_its_query_gives_it(
 
 
 def test_the_dashboard_is_304_until_data_or_question_change(client: FlaskClient) -> None:
-    """By its own ETag."""
+    """With its own ETag."""
     first = client.get("/v1/dashboard?state=Ohio")
     tag = {"If-None-Match": first.headers["ETag"]}
     assert client.get("/v1/dashboard?state=OHIO", headers=tag).status_code == 304
@@ -211,7 +211,7 @@ def test_the_dashboard_is_304_until_data_or_question_change(client: FlaskClient)
 
 @pytest.mark.parametrize("name", ["interval", "limit", "source", "by"])
 def test_the_dashboard_takes_no_parameter_of_a_single_query(client: FlaskClient, name: str) -> None:
-    """422 with those that it takes."""
+    """422 with the allowed parameters."""
     response = client.get(f"/v1/dashboard?{name}=1")
     assert (response.status_code, response.json["allowed"]) == (422, list(DASHBOARD_PARAMETERS))
 
@@ -219,7 +219,7 @@ def test_the_dashboard_takes_no_parameter_of_a_single_query(client: FlaskClient,
 def test_the_dashboard_reads_all_in_one_snapshot(
     store: Store, sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A load that commits between two of its reads is seen by none of them."""
+    """None of its reads sees a load that commits between two of them."""
     header, *lines = sample.read_text().splitlines(keepends=True)
     for name, some in (("first", lines[:2000]), ("second", lines[2000:2500])):
         (tmp_path / f"{name}.csv").write_text(header + "".join(some))
@@ -265,7 +265,7 @@ def test_the_dimensions_have_their_members_in_the_order_of_the_vocabulary(client
 
 
 def test_a_member_that_a_load_adds_is_in_the_vocabulary(store: Store, sample: Path, tmp_path: Path) -> None:
-    """At the end, as its code is; and it can be filtered by."""
+    """It is at the end, ordered by code, and works in filters."""
     header, line = sample.read_text().splitlines(keepends=True)[:2]
     path = tmp_path / "new.csv"
     path.write_text(header + line.replace(line.split(",")[5], "Guam"))
@@ -280,7 +280,7 @@ def test_a_member_that_a_load_adds_is_in_the_vocabulary(store: Store, sample: Pa
 
 
 def test_the_loads_tell_counts_and_quality_but_no_row_and_no_path(store: Store, sample: Path, tmp_path: Path) -> None:
-    """Newest first; every row is accounted for; what was refused is told by reason alone."""
+    """Newest first; every row is accounted for; refused rows are only counted by reason."""
     header, *lines = sample.read_text().splitlines(keepends=True)
     folder = tmp_path / "secret-folder"
     folder.mkdir()
@@ -309,7 +309,7 @@ def test_the_loads_tell_counts_and_quality_but_no_row_and_no_path(store: Store, 
 
 
 def test_the_times_are_counted_by_query_and_source(loaded: Store) -> None:
-    """First read, then kept, then unchanged; each beside its estimate, and of this worker."""
+    """First read, then cached, then unchanged; each beside its estimate, for this worker."""
     app = create_app(loaded.settings)
     try:
         client = app.test_client()
@@ -341,7 +341,7 @@ def test_the_times_are_counted_by_query_and_source(loaded: Store) -> None:
 
 
 def test_only_the_last_times_are_kept() -> None:
-    """A bounded ring; all are counted."""
+    """Their number is bounded; all are counted."""
     times = Measurements()
     for number in range(RECENT + 100):
         times.add("top-states", "rollup", {"mongo": float(number), "total": number + 1.0})
@@ -351,6 +351,6 @@ def test_only_the_last_times_are_kept() -> None:
 
 
 def test_percentiles_are_by_nearest_rank() -> None:
-    """Of 1 to 100 they are 50, 95, 99; of one value it is that."""
+    """For 1 to 100 they are 50, 95 and 99; for one value, that value."""
     assert percentiles(list(range(100, 0, -1))) == {"p50": 50, "p95": 95, "p99": 99}
     assert percentiles([3.0]) == {"p50": 3.0, "p95": 3.0, "p99": 3.0}

@@ -1,4 +1,4 @@
-"""What is there for speed alone can be taken away: without `service.fast` every answer is the same."""
+"""The parts for speed can be removed: without `service.fast`, every answer is the same."""
 
 import json
 import subprocess
@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[3]
 
 @pytest.fixture(scope="module")
 def slow(loaded: Store) -> dict[str, Any]:
-    """What the service tells without its folder `fast`."""
+    """The replies of the service without its folder `fast`."""
     environment = {"DATA_DIR": str(loaded.settings.data_dir), "MONGODB_DATABASE": loaded.settings.database}
     command = [sys.executable, "-c", "from tests.support.replies import main; main()"]
     done = subprocess.run(command, cwd=ROOT, env=environment, check=True, timeout=120, stdout=subprocess.PIPE)
@@ -32,10 +32,10 @@ def slow(loaded: Store) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def fast(loaded: Store) -> Iterator[Flask]:
-    """The service as it is, with what it keeps: everything has been asked twice."""
+    """The normal service with filled caches: everything has been requested twice."""
     app = create_app(loaded.settings, ServiceSettings())
     watcher = app.extensions["connection"].answerer.known.watcher
-    while not watcher.current():  # without its news nothing is kept
+    while not watcher.current():  # nothing is cached before it reports a version
         time.sleep(0.01)
     for _ in range(2):
         for path in PATHS:
@@ -46,7 +46,7 @@ def fast(loaded: Store) -> Iterator[Flask]:
 
 @pytest.mark.parametrize("path", PATHS)
 def test_without_what_is_there_for_speed_the_answer_is_the_same(fast: Flask, slow: dict[str, Any], path: str) -> None:
-    """Status, headers and body, first asked, kept, and where the client has it already."""
+    """Status, headers and body: the first time, cached, and if the client has it already."""
     for _ in range(2):
         assert told(fast.test_client(), path) == slow[path]
 

@@ -1,4 +1,4 @@
-"""Every form of an answer holds the same rows, typed exactly; which one is sent is negotiated."""
+"""Every format of an answer has the same rows with exact types; the format is negotiated."""
 
 import csv
 import io
@@ -46,7 +46,7 @@ TYPES = {
 
 
 def get(client: FlaskClient, path: str, given: Given | None = None, accept: str | None = None) -> TestResponse:
-    """GET a path; the response, which has to be a success."""
+    """The response to a GET, which must succeed."""
     headers = {"Accept": accept} if accept else {}
     response = client.get(f"{path}?{urlencode(given or {}, doseq=True)}", headers=headers)
     assert response.status_code == 200, response.text
@@ -54,7 +54,7 @@ def get(client: FlaskClient, path: str, given: Given | None = None, accept: str 
 
 
 def flat(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The JSON rows with a column for each figure of a comparison."""
+    """The JSON rows, with a column for each figure of a comparison."""
     told = []
     for row in rows:
         one = {name: value for name, value in row.items() if not isinstance(value, dict) and name != "previous"}
@@ -82,7 +82,7 @@ def test_csv_has_the_rows_of_the_json(client: FlaskClient, query: Query, given: 
 
 @each_given
 def test_ndjson_has_the_rows_of_the_json(client: FlaskClient, given: Given) -> None:
-    """One a line, each as in the reply."""
+    """One per line, each as in the reply."""
     for query in QUERIES:
         rows = get(client, f"/v1/queries/{query.slug}", given).json["rows"]
         response = get(client, f"/v1/queries/{query.slug}.ndjson", given)
@@ -98,7 +98,7 @@ def as_table(response: TestResponse) -> pa.Table:
 
 
 def as_text(value: Any) -> Any:
-    """A value of a table as the JSON has it."""
+    """A value of a table, as in the JSON."""
     return str(value) if isinstance(value, Decimal | date) else value
 
 
@@ -142,7 +142,7 @@ def test_an_exploration_has_every_form(client: FlaskClient) -> None:
     ],
 )  # fmt: skip
 def test_the_accept_header_chooses_the_form(client: FlaskClient, accept: str | None, mimetype: str) -> None:
-    """By quality and specificity; JSON where it is as welcome as others. Caches are told that it matters."""
+    """By quality and specificity; JSON if it is as acceptable as others. `Vary` tells caches."""
     response = get(client, "/v1/queries/top-states", accept=accept)
     assert response.mimetype == mimetype
     assert "Accept" in response.headers["Vary"]
@@ -161,18 +161,18 @@ def test_a_form_that_there_is_not_is_a_406_that_lists_those_that_there_are(
 
 
 def test_the_suffix_counts_more_than_the_header(client: FlaskClient) -> None:
-    """What a person typed into a browser's address."""
+    """As typed into a browser's address bar."""
     assert get(client, "/v1/queries/top-states.csv", accept="text/html").mimetype == "text/csv"
 
 
 @pytest.mark.parametrize("path", ["/v1/queries/top-states.xlsx", "/v1/queries/top-stats.csv", "/v1/explore.xml"])
 def test_an_unknown_suffix_is_a_404(client: FlaskClient, path: str) -> None:
-    """Like any path that there is not."""
+    """Like any unknown path."""
     assert client.get(path).status_code == 404
 
 
 def test_etags_differ_by_form(client: FlaskClient) -> None:
-    """So that no cache gives one form for another; each is 304 for its own."""
+    """So that no cache confuses formats; each is 304 for its own."""
     tags = {form.suffix: get(client, f"/v1/queries/top-states.{form.suffix}").headers["ETag"] for form in FORMATS}
     assert len(set(tags.values())) == len(FORMATS)
     for suffix, tag in tags.items():
@@ -183,7 +183,7 @@ def test_etags_differ_by_form(client: FlaskClient) -> None:
 
 
 def test_a_worker_does_not_load_pyarrow_until_it_is_asked_for(loaded: Store) -> None:
-    """It takes 100 MB. Asked in a process of its own, for this one has it loaded."""
+    """It takes 100 MB. Tested in a separate process, as this one has loaded it."""
     code = """if True:
         import sys
         from service.app import create_app
@@ -204,7 +204,7 @@ def test_a_worker_does_not_load_pyarrow_until_it_is_asked_for(loaded: Store) -> 
 def test_a_label_that_a_spreadsheet_would_run_is_harmless_in_csv(
     client: FlaskClient, monkeypatch: pytest.MonkeyPatch, label: str
 ) -> None:
-    """It gets an apostrophe; a negative number stays a number."""
+    """It is prefixed with an apostrophe; a negative number stays a number."""
     answerer = client.application.extensions["connection"].answerer
     vocabulary = {"segment": [f"{label}{code}" for code in range(len(SEGMENT.members))]}
     monkeypatch.setattr(answerer, "_answers", AnswerCache(0))

@@ -1,4 +1,4 @@
-"""Whatever a client sends is text: refused, or looked up as it stands; nothing of it steers a command."""
+"""Whatever a client sends is text: refused, or looked up as it is; nothing of it influences a command's structure."""
 
 import json
 from collections.abc import Iterator
@@ -86,13 +86,13 @@ def slowly(*paths: str) -> list[Any]:
 
 
 class Commands(monitoring.CommandListener):
-    """Notes every command that is sent to MongoDB."""
+    """Records every command that is sent to MongoDB."""
 
     def __init__(self) -> None:
         self.sent: list[Any] = []
 
     def started(self, event: monitoring.CommandStartedEvent) -> None:
-        """A command goes out."""
+        """Before a command is sent."""
         self.sent.append(event.command)
 
     def succeeded(self, event: monitoring.CommandSucceededEvent) -> None:
@@ -104,18 +104,18 @@ class Commands(monitoring.CommandListener):
 
 @pytest.fixture(scope="module")
 def commands() -> Commands:
-    """What is sent by any client that is made from now on."""
+    """The commands of all clients created from now on."""
     return Commands()
 
 
 @pytest.fixture(scope="module")
 def client(loaded: Store, commands: Commands) -> Iterator[FlaskClient]:
-    """A client of an application whose commands are noted."""
+    """A client of an application whose commands are recorded."""
     before = monitoring._LISTENERS
     monitoring.register(commands)
     try:
         app = create_app(loaded.settings)
-        assert app.test_client().get("/readyz").status_code == 200  # the connection is made, and noted
+        assert app.test_client().get("/readyz").status_code == 200  # connects, with the listener
     finally:
         monitoring._LISTENERS = before
     yield app.test_client()
@@ -136,12 +136,12 @@ def keys_and_values(command: Any) -> Iterator[tuple[bool, Any]]:
 
 
 UNLIKELY = frozenset(payload for payload in PAYLOADS if len(payload) > 4 and not payload.startswith(("$", "cells.")))
-"""Payloads that no command of ours holds as a value by itself."""
+"""Payloads that are not values in our own commands."""
 
 
 @pytest.fixture(scope="module")
 def usual(client: FlaskClient, commands: Commands) -> frozenset[str]:
-    """Every key of the commands that good requests of all kinds make."""
+    """Every key in the commands of valid requests of all kinds."""
     commands.sent.clear()
     load_id = client.get("/v1/loads").json["loads"][0]["id"]
     filters = ("", "hour=0", "gender=Male&not_state=Ohio&from=2020-01-05&to=2020-09-03")
@@ -157,7 +157,7 @@ def usual(client: FlaskClient, commands: Commands) -> frozenset[str]:
 
 
 def steered(commands: Commands, usual: frozenset[str]) -> list[str]:
-    """What of the noted commands is a key that good requests do not make, or a value that is a payload."""
+    """Keys in the recorded commands that valid requests do not have, and values that are payloads."""
     wrong = []
     for command in commands.sent:
         for is_key, each in keys_and_values(command):
@@ -170,7 +170,7 @@ def steered(commands: Commands, usual: frozenset[str]) -> list[str]:
 
 
 def test_there_are_more_than_two_hundred_payloads() -> None:
-    """All different."""
+    """All of them differ."""
     assert len(set(PAYLOADS)) == len(PAYLOADS) >= 200
 
 
@@ -178,7 +178,7 @@ def test_there_are_more_than_two_hundred_payloads() -> None:
 def test_a_payload_in_any_parameter_is_refused_or_taken_for_what_it_says(
     client: FlaskClient, commands: Commands, usual: frozenset[str], path: str
 ) -> None:
-    """422; or, where a payload is a member or a number that may be, an answer of just that."""
+    """422; or, if a payload is a member or a valid number, an answer for exactly that."""
     commands.sent.clear()
     taken = []
     for parameter in TARGETS[path]:
@@ -202,7 +202,7 @@ def test_a_payload_in_any_parameter_is_refused_or_taken_for_what_it_says(
 def test_a_payload_as_the_name_of_a_parameter_is_refused(
     client: FlaskClient, commands: Commands, usual: frozenset[str], path: str
 ) -> None:
-    """422, in whatever notation a framework would turn into a document."""
+    """422, in every notation that a framework would turn into a document."""
     for payload in NAMES:
         for name in (payload, f"state[{payload}]", f"state.{payload}", f"{payload}[]"):
             response = client.get(f"{path}?{urlencode({name: 'Ohio'})}")
@@ -214,11 +214,11 @@ def test_a_payload_as_the_name_of_a_parameter_is_refused(
 def test_a_payload_in_a_path_finds_nothing(
     client: FlaskClient, commands: Commands, usual: frozenset[str], path: str
 ) -> None:
-    """404; never a redirect, for that would lead to the host that the client sent."""
+    """404, never a redirect, which would lead to the host in the request."""
     commands.sent.clear()
     for payload in PAYLOADS:
         if path == "/{}" and payload.startswith("/"):
-            continue  # that would be another host's address
+            continue  # this would be the address of another host
         for text in (quote(payload, safe=""), quote(payload)):
             response = client.get(path.format(text))
             allowed = {404} if payload.strip("/. ") else {200, 404, 405}
@@ -229,7 +229,7 @@ def test_a_payload_in_a_path_finds_nothing(
 
 
 def test_payloads_change_no_number(client: FlaskClient) -> None:
-    """Beside a good filter each is refused, and the good one alone still answers as before."""
+    """Together with a valid filter, each is refused, and the valid one alone still gives the same answer."""
     before = client.get("/v1/explore?by=segment&state=Ohio").json
     for payload in PAYLOADS:
         response = client.get(f"/v1/explore?by=segment&{urlencode({'state': ['Ohio', payload]}, doseq=True)}")
@@ -242,7 +242,7 @@ def test_payloads_change_no_number(client: FlaskClient) -> None:
 
 @pytest.mark.parametrize("header", ["Accept", "If-None-Match", "X-Request-Id", "Accept-Encoding", "Cookie", "Referer"])
 def test_a_payload_in_a_header_does_no_harm(client: FlaskClient, header: str) -> None:
-    """An answer, or 406 for what is no form of one."""
+    """An answer, or 406 if it is not a format."""
     for payload in PAYLOADS:
         if payload.isprintable() and payload.isascii():
             response = client.get("/v1/queries/overall-summary", headers={header: payload})
@@ -252,7 +252,7 @@ def test_a_payload_in_a_header_does_no_harm(client: FlaskClient, header: str) ->
 def test_the_commands_are_noted_and_a_steered_one_is_seen(
     client: FlaskClient, commands: Commands, usual: frozenset[str]
 ) -> None:
-    """The check can fail: what a client sends is found where it stands in a pipeline, as key or as value."""
+    """The check can fail: a client's text is found in a pipeline, as a key and as a value."""
     commands.sent.clear()
     client.get("/v1/explore?by=hour&by=state&source=raw&gender=Male")
     sent = json.dumps(commands.sent, default=str)

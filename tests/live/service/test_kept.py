@@ -1,4 +1,4 @@
-"""Kept replies: what is sent again is what would be made anew, and never what was right once."""
+"""Cached replies: they equal newly created ones and are never out of date."""
 
 import gzip
 import json
@@ -31,7 +31,7 @@ def app(loaded: Store) -> Iterator[Counted]:
 
 
 def without_own(response: TestResponse) -> Any:
-    """A reply without what is each request's own."""
+    """A reply without the request's own parts."""
     body = gzip.decompress(response.data) if response.headers.get("Content-Encoding") == "gzip" else response.data
     document = json.loads(body)
     assert document["meta"].pop("timing_ms")["total"] >= 0
@@ -40,17 +40,17 @@ def without_own(response: TestResponse) -> Any:
 
 
 def test_a_reply_that_is_sent_again_is_the_same(app: Counted) -> None:
-    """Body and headers, plain and packed; Flask is asked once."""
+    """Body and headers, plain and compressed; only one request reaches Flask."""
     app.get()
     app.wait()
-    made = app.get(Accept_Encoding="identity;q=1")  # with weights Flask answers
+    made = app.get(Accept_Encoding="identity;q=1")  # with weights, Flask answers
     asked = app.asked
     for headers in ({}, {"Accept_Encoding": "gzip, deflate, br"}, {"X_Request_Id": "mine"}):
         sent = app.get(**headers)
         assert without_own(sent) == without_own(made)
         assert sent.status == made.status
         assert ("Content-Encoding" in sent.headers) == ("Accept_Encoding" in headers)
-        assert {*sent.headers.keys()} - {"Content-Encoding"} == {*made.headers.keys()} - {"Date"}  # the server's
+        assert {*sent.headers.keys()} - {"Content-Encoding"} == {*made.headers.keys()} - {"Date"}  # by the server
         own = {"Content-Length", "Server-Timing", "X-Request-Id", "Content-Encoding", "Date"}
         assert {n: v for n, v in sent.headers if n not in own} == {n: v for n, v in made.headers if n not in own}
         assert int(sent.headers["Content-Length"]) == len(sent.data)
@@ -60,7 +60,7 @@ def test_a_reply_that_is_sent_again_is_the_same(app: Counted) -> None:
 
 
 def test_what_the_client_has_is_a_304(app: Counted) -> None:
-    """By the kept name without Flask; by any other condition Flask decides."""
+    """With the cached ETag, without Flask; any other condition is left to Flask."""
     app.get()
     app.wait()
     etag = app.get().headers["ETag"]
@@ -76,11 +76,11 @@ def test_what_the_client_has_is_a_304(app: Counted) -> None:
 
 @pytest.mark.parametrize(
     "headers",
-    [{"Authorization": "Bearer x"}, {"Origin": "https://a.example"}, {"Range": "bytes=0-1"}, {"Accept": "text/csv"}],
+    [{"Cache-Control": "no-cache"}, {"Origin": "https://a.example"}, {"Range": "bytes=0-1"}, {"Accept": "text/csv"}],
     ids=lambda headers: next(iter(headers)),
 )
 def test_what_is_no_plain_request_is_flasks(app: Counted, headers: dict[str, str]) -> None:
-    """Credentials, origins, ranges and other forms."""
+    """What asks for MongoDB's own word, an origin not seen before, ranges and other forms."""
     app.get()
     app.wait()
     app.get()
@@ -91,23 +91,54 @@ def test_what_is_no_plain_request_is_flasks(app: Counted, headers: dict[str, str
     assert app.asked == asked + 2
 
 
-def test_where_each_request_has_to_be_looked_at_nothing_is_kept(loaded: Store, store: Store) -> None:
-    """Keys and limits are checked with each request."""
+def test_keys_are_looked_at_with_each_request(loaded: Store) -> None:
+    """A known key gets the kept reply and is named in the log; without one, or with another, Flask refuses."""
     text, key = new_key("me")
     guarded = Counted(loaded, ServiceSettings(keys=(key,)))
-    assert not guarded.is_kept
-    assert guarded.get(Authorization=f"Bearer {text}").status_code == 200
-    assert guarded.get().status_code == 401
-    limited = Counted(store, ServiceSettings(rate_limit="2/minute"))  # it counts in its database
-    assert not limited.is_kept
-    assert [limited.get("/v1/queries/overall-summary").status_code for _ in range(3)] == [200, 200, 429]
-    assert not Counted(loaded, ServiceSettings(cors_origins=("https://a.example",))).is_kept
-    for each in (guarded, limited):
-        each.flask.extensions["connection"].close()
+    mine = f"Bearer {text}"
+    guarded.get(Authorization=mine)
+    guarded.wait()
+    made = guarded.get(Authorization=mine)
+    asked = guarded.asked
+    assert without_own(guarded.get(Authorization=mine)) == without_own(made)
+    assert guarded.asked == asked
+    assert [guarded.get().status_code, guarded.get(Authorization="Bearer x").status_code] == [401, 401]
+    assert guarded.asked == asked + 2
+    guarded.flask.extensions["connection"].close()
+
+
+def test_limits_count_each_request(store: Store, tmp_path: Path) -> None:
+    """Kept replies too: with the same headers as any other, and a 429 after the last one that is allowed."""
+    write_sample(tmp_path / "few.csv", 50, 1, lambda done, total: None)
+    load(store, tmp_path / "few.csv", Options(), 1, lambda done, total: None)
+    limited = Counted(store, ServiceSettings(rate_limit="8/minute"))  # it counts in its database
+    replies = [limited.get()]
+    limited.wait()
+    replies += [limited.get() for _ in range(9)]
+    assert [reply.status_code for reply in replies] == [200] * 8 + [429] * 2
+    assert [int(reply.headers["X-RateLimit-Remaining"]) for reply in replies] == [*range(7, -1, -1), 0, 0]
+    assert limited.asked < 7
+    assert all(("Retry-After" in reply.headers) == (reply.status_code == 429) for reply in replies)
+    assert {*replies[0].headers.keys()} - {"Date"} == {*replies[7].headers.keys()}
+    limited.flask.extensions["connection"].close()
+
+
+def test_an_origin_gets_what_its_own_first_reply_had(loaded: Store) -> None:
+    """A named origin may read kept replies, another one may not."""
+    named, other = "https://a.example", "https://b.example"
+    shared = Counted(loaded, ServiceSettings(cors_origins=(named,)))
+    shared.get()
+    shared.wait()
+    for origin in (named, other, named, other):
+        reply = shared.get(Origin=origin)
+        assert reply.headers.get("Access-Control-Allow-Origin") == (named if origin == named else None)
+        assert "Origin" in reply.headers["Vary"]
+    assert shared.asked <= 4
+    shared.flask.extensions["connection"].close()
 
 
 def test_a_kept_reply_is_counted_like_any_other(app: Counted) -> None:
-    """Requests by status and answers that were kept, in /metrics; times in /v1/performance."""
+    """Requests by status and cached answers, in /metrics; times in /v1/performance."""
     app.get()
     app.wait()
     app.get()
@@ -128,13 +159,13 @@ def test_a_kept_reply_is_counted_like_any_other(app: Counted) -> None:
 
 
 def counts(app: Counted) -> dict[str, float]:
-    """What /metrics says, by name and labels."""
+    """The values of /metrics, by name and labels."""
     lines = app.get("/metrics").text.splitlines()
     return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines if line[0] != "#")}
 
 
 def test_after_a_commit_no_kept_reply_is_sent(store: Store, tmp_path: Path) -> None:
-    """Loads and refreshes one after another: each is seen once the change stream has told it, within its second."""
+    """Loads and refreshes, one after another: each is visible once the change stream reports it, within a second."""
     quietly = lambda done, total: None  # noqa: E731
     write_sample(tmp_path / "0.csv", 300, 1, quietly)
     load(store, tmp_path / "0.csv", Options(), 0.0, quietly)

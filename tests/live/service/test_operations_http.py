@@ -1,4 +1,4 @@
-"""HTTP as RFC 9110 wants it on every route: bounds, compression, caching, traces, cross-origin pages."""
+"""HTTP according to RFC 9110 on every route: bounds, compression, caching, traces, cross-origin pages."""
 
 import gzip
 import re
@@ -22,7 +22,7 @@ PATHS = [*OK, "/metrics", "/v1/queries/daily-sales", "/v1/queries/top-states/exp
 
 @pytest.fixture(scope="module")
 def service(loaded: Store, data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """The service on the loaded sample, open to the pages of one origin."""
+    """The service on the loaded sample, which allows the pages of one origin."""
     environment = {
         "DATA_DIR": str(data_dir), "MONGODB_DATABASE": loaded.settings.database, "CORS_ORIGINS": ORIGIN,
     }  # fmt: skip
@@ -31,9 +31,9 @@ def service(loaded: Store, data_dir: Path, tmp_path_factory: pytest.TempPathFact
 
 
 def raw(service: Service, request: bytes) -> bytes:
-    """Send bytes, and read until the server ends the connection.
+    """Send bytes, and read until the server closes the connection.
 
-    What is too large may be refused before it is sent; then the connection may break, and with it what was said.
+    A request that is too large may be refused before it is sent; then the connection may break and lose the reply.
     """
     received = b""
     with socket.create_connection(("127.0.0.1", service.port), timeout=5) as connection, suppress(ConnectionError):
@@ -45,7 +45,7 @@ def raw(service: Service, request: bytes) -> bytes:
 
 @pytest.mark.parametrize("path", PATHS)
 def test_a_body_is_packed_for_who_takes_it_and_the_same_unpacked(service: Service, path: str) -> None:
-    """Over 1 KB; `Vary` on both forms, so that no cache gives one for the other."""
+    """Above 1 KB; with `Vary` in both cases, so that no cache confuses them."""
     plain = service.request("GET", path)
     packed = service.request("GET", path, {"Accept-Encoding": "gzip"})
     assert plain.status == packed.status == 200
@@ -59,7 +59,7 @@ def test_a_body_is_packed_for_who_takes_it_and_the_same_unpacked(service: Servic
         return
     assert packed.headers["Content-Encoding"] == "gzip"
     assert len(packed.body) < len(plain.body)
-    if plain.headers["ETag"]:  # the others tell times of their own
+    if plain.headers["ETag"]:  # other replies contain their own times
         assert packed.headers["ETag"].removeprefix("W/") == plain.headers["ETag"].removeprefix("W/")
         assert packed.headers["ETag"].startswith("W/")
         unpacked = gzip.decompress(packed.body)
@@ -68,14 +68,14 @@ def test_a_body_is_packed_for_who_takes_it_and_the_same_unpacked(service: Servic
 
 @pytest.mark.parametrize("accepted", ["", "identity", "gzip;q=0", "br", "gzip;q=0.5, identity;q=1"])
 def test_nobody_gets_gzip_against_their_will(service: Service, accepted: str) -> None:
-    """Nor do the ones who like another form better."""
+    """Nor clients that prefer another encoding."""
     reply = service.request("GET", "/v1/queries/daily-sales", {"Accept-Encoding": accepted})
     assert reply.headers["Content-Encoding"] is None
     assert reply.json["rows"]
 
 
 def test_a_packed_answer_is_304_by_its_tag(service: Service) -> None:
-    """Whichever form the client has; the 304 has no body and the same tag and Vary."""
+    """Whichever form the client has; the 304 has no body and the same ETag and Vary."""
     for accepted in ("gzip", "identity"):
         headers = {"Accept-Encoding": accepted}
         first = service.request("GET", "/v1/queries/daily-sales", headers)
@@ -87,7 +87,7 @@ def test_a_packed_answer_is_304_by_its_tag(service: Service) -> None:
 
 
 def test_a_part_of_a_file_is_not_packed(service: Service) -> None:
-    """A range is one of the plain bytes."""
+    """A range refers to the uncompressed bytes."""
     path = "/docs/assets/swagger-ui.css"
     whole = service.get(path).body
     part = service.request("GET", path, {"Range": "bytes=100-199", "Accept-Encoding": "gzip"})
@@ -96,7 +96,7 @@ def test_a_part_of_a_file_is_not_packed(service: Service) -> None:
 
 @pytest.mark.parametrize("path", PATHS)
 def test_head_has_the_headers_of_get(service: Service, path: str) -> None:
-    """Packed or not, the length aside where a body tells its own timing."""
+    """Compressed or not; except for the length, if a body contains its own timing."""
     for accepted in ("gzip", "identity"):
         get = service.request("GET", path, {"Accept-Encoding": accepted})
         head = service.request("HEAD", path, {"Accept-Encoding": accepted})
@@ -117,33 +117,33 @@ def test_other_methods_are_405_with_the_right_ones(service: Service, path: str) 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics", "/v1/queries/top-states?from=x"])
 def test_what_is_of_the_moment_or_wrong_is_not_stored(service: Service, path: str) -> None:
-    """Health, counts and errors."""
+    """Health, metrics and errors."""
     assert service.get(path).headers["Cache-Control"] == "no-store"
 
 
 @pytest.mark.parametrize("path", PATHS)
 def test_every_reply_says_how_it_may_be_kept(service: Service, path: str) -> None:
-    """Answers have to be asked for again, which costs a 304."""
+    """Answers must be revalidated, which costs a 304."""
     assert service.get(path).headers["Cache-Control"]
 
 
 @pytest.mark.parametrize("case", PROBLEMS)
 def test_no_error_is_kept(service: Service, case: str) -> None:
-    """By no cache on the way."""
+    """Not by any cache on the way."""
     method, target, _ = PROBLEMS[case]
     assert service.request(method, target).headers["Cache-Control"] == "no-store"
 
 
 @pytest.mark.parametrize("size", [8_100, 8_300, 30_000])
 def test_a_long_address_is_414(service: Service, size: int) -> None:
-    """A shorter one is read. One that does not fit the server's buffer is refused by that: see below."""
+    """A shorter one is accepted. One that exceeds the server's buffer is refused by the server: see below."""
     target = f"/v1/queries/top-states?state={'x' * size}"
     problem(service.request("GET", target), 414)
     problem(service.get("/v1/queries/top-states", {"state": ["x" * 7_900]}), 422)
 
 
 def test_a_body_is_refused_unread(service: Service) -> None:
-    """Declared or in chunks, large or small, whole or not: the answer comes before the body does."""
+    """Declared or chunked, large or small, complete or not: the reply comes before the body."""
     for path in ("/v1/queries/top-states", "/healthz", "/nowhere"):
         for method in ("GET", "POST"):
             head = f"{method} {path} HTTP/1.1\r\nHost: here\r\n".encode()
@@ -177,7 +177,7 @@ def test_a_body_is_refused_unread(service: Service) -> None:
     ],
 )
 def test_what_is_no_request_is_refused_by_its_status_alone(service: Service, request_bytes: bytes, status: int) -> None:
-    """It never reaches the application, and nothing of what was sent is sent back; the connection ends."""
+    """It never reaches the application, and nothing of it is sent back; the connection is closed."""
     reply = raw(service, request_bytes)
     if not reply and len(request_bytes) > 65_536:
         return
@@ -189,7 +189,7 @@ def test_what_is_no_request_is_refused_by_its_status_alone(service: Service, req
 
 def test_a_trace_goes_on_into_mongodb(service: Service, loaded: Store) -> None:
     """Every command of the request has the trace id as its comment; without a valid one, the request's id."""
-    loaded.db.status.update_one({"_id": "data"}, {"$inc": {"builds": 1}})  # so that a kept directory is read anew
+    loaded.db.status.update_one({"_id": "data"}, {"$inc": {"builds": 1}})  # so that the cached directory is read again
     loaded.db.command("profile", 2)
     try:
         for path in (
@@ -216,7 +216,7 @@ def test_a_trace_goes_on_into_mongodb(service: Service, loaded: Store) -> None:
 
 
 def test_a_page_of_the_named_origin_may_read_and_no_other(service: Service) -> None:
-    """Exactly that origin, without cookies; a preflight says what may be sent."""
+    """Exactly that origin, without cookies; the preflight lists what may be sent."""
     reply = service.request("GET", "/v1/queries/top-states", {"Origin": ORIGIN})
     assert reply.headers["Access-Control-Allow-Origin"] == ORIGIN
     assert reply.headers["Access-Control-Allow-Credentials"] is None
@@ -235,7 +235,7 @@ def test_a_page_of_the_named_origin_may_read_and_no_other(service: Service) -> N
 
 
 def test_strict_transport_is_said_over_tls_only(service: Service) -> None:
-    """As a proxy on this machine tells it; without TLS a browser must not be told."""
+    """As reported by a proxy on this machine; without TLS, the header must not be sent."""
     over_tls = service.request("GET", "/healthz", {"X-Forwarded-Proto": "https"})
     assert over_tls.headers["Strict-Transport-Security"] == "max-age=31536000"
     assert service.get("/healthz").headers["Strict-Transport-Security"] is None

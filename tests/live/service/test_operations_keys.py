@@ -37,7 +37,7 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]
 def guarded(
     loaded: Store, data_dir: Path, keys: tuple[Path, dict[str, str]], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Service, Path]]:
-    """A service of two workers that asks for keys and limits each; and its log."""
+    """A service with two workers that requires keys and limits each; and its log."""
     log = tmp_path_factory.mktemp("guarded") / "service.log"
     environment = {
         "DATA_DIR": str(data_dir), "MONGODB_DATABASE": loaded.settings.database, "API_KEYS_FILE": str(keys[0]),
@@ -49,14 +49,14 @@ def guarded(
 
 @pytest.fixture(scope="module")
 def locked(keys: tuple[Path, dict[str, str]], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A service that asks for keys and limits nobody."""
+    """A service that requires keys, without rate limits."""
     environment = {"MONGODB_URI": AWAY, "API_KEYS_FILE": str(keys[0])}
     with serving(tmp_path_factory.mktemp("locked") / "service.log", environment) as running:
         yield running
 
 
 def bearer(text: str) -> dict[str, str]:
-    """The header that brings a key."""
+    """The header for a key."""
     return {"Authorization": f"Bearer {text}"}
 
 
@@ -64,7 +64,7 @@ def bearer(text: str) -> dict[str, str]:
     "path", [path for path in [*OK, "/metrics", "/nowhere"] if path not in ("/healthz", "/readyz")]
 )
 def test_without_a_key_nothing_is_told(locked: Service, path: str) -> None:
-    """401 with the scheme to use; not even whether a path exists."""
+    """401 with the scheme to use; it does not even reveal whether a path exists."""
     for headers in (
         {}, bearer("ca_wrong"), bearer(""), {"Authorization": "Basic c2hvcDpzZWNyZXQ="}, {"Authorization": "Bearer"},
         bearer("\u00ff"),
@@ -76,7 +76,7 @@ def test_without_a_key_nothing_is_told(locked: Service, path: str) -> None:
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz"])
 def test_health_needs_no_key(guarded: tuple[Service, Path], path: str) -> None:
-    """A load balancer has none; it is not counted either."""
+    """A load balancer has none; its requests do not count either."""
     for _ in range(LIMIT + 5):
         assert guarded[0].get(path).status == 200
 
@@ -84,7 +84,7 @@ def test_health_needs_no_key(guarded: tuple[Service, Path], path: str) -> None:
 def test_each_key_may_ask_as_often_as_the_limit_says(
     guarded: tuple[Service, Path], keys: tuple[Path, dict[str, str]]
 ) -> None:
-    """Another key is not touched; the refusal says when to come again."""
+    """Another key is not affected; the refusal says when to retry."""
     service, _ = guarded
     shop, office = (bearer(keys[1][name]) for name in ("shop", "office"))
     replies = [service.request("GET", "/v1/queries/top-states", shop) for _ in range(3 * LIMIT)]
@@ -103,7 +103,7 @@ def test_each_key_may_ask_as_often_as_the_limit_says(
 
 
 def test_both_workers_count_together(guarded: tuple[Service, Path], keys: tuple[Path, dict[str, str]]) -> None:
-    """A crowd with one key gets as many answers from both as one client from one."""
+    """Many clients with one key get as many answers from both as one client from one."""
     service, log = guarded
     statuses: Counter[int] = Counter()
 
@@ -125,7 +125,7 @@ def workers_that_served(log: Path, client: str) -> set[int]:
 def test_the_log_names_the_client_and_not_the_key(
     guarded: tuple[Service, Path], keys: tuple[Path, dict[str, str]]
 ) -> None:
-    """One JSON document a line, the requests' with all that was documented."""
+    """One JSON document per line; those of requests have all documented fields."""
     service, log = guarded
     trace = "4bf92f3577b34da6a3ce929d0e0e4736"
     headers = bearer(keys[1]["office"]) | {"traceparent": f"00-{trace}-00f067aa0ba902b7-01", "X-Request-Id": "mine-1"}
@@ -148,7 +148,7 @@ def test_the_log_names_the_client_and_not_the_key(
 
 
 def everything_told(service: Service, log: Path, pids: list[int]) -> Iterator[tuple[str, str]]:
-    """What can be read of a service by others than itself, with where it stands."""
+    """Everything that others can read from a service, with its origin."""
     wrong = bearer(f"{SECRET}-wrong")
     for method, target in (
         ("GET", "/readyz"), ("GET", "/metrics"), ("GET", "/v1/queries/top-states"), ("GET", "/nowhere"),
@@ -163,14 +163,14 @@ def everything_told(service: Service, log: Path, pids: list[int]) -> Iterator[tu
 
 
 def children(pid: int) -> list[int]:
-    """The processes that a process has started."""
+    """The child processes of a process."""
     return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 @pytest.mark.parametrize("is_reachable", [False, True], ids=["MongoDB away", "MongoDB without that user"])
 def test_a_secret_is_nowhere(tmp_path: Path, server: Store, is_reachable: bool) -> None:
-    """The connection string's password, a wrong key and a key as parameter: not in replies, logs, metrics, argv."""
+    """The connection string's password, a wrong key, a key as parameter: not in replies, logs, metrics or argv."""
     host, port = server.client.address or ("", 0)
     place = f"{host}:{port}/?directConnection=true&" if is_reachable else AWAY.removeprefix("mongodb://") + "&"
     environment = {
@@ -188,7 +188,7 @@ def test_a_secret_is_nowhere(tmp_path: Path, server: Store, is_reachable: bool) 
 
 
 def start(environment: Mapping[str, str]) -> "subprocess.CompletedProcess[str]":
-    """Run the service until it ends; it has to refuse to start."""
+    """Run the service until it ends; it must refuse to start."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     return subprocess.run(
         [sys.executable, "-m", "service"],
@@ -202,7 +202,7 @@ def start(environment: Mapping[str, str]) -> "subprocess.CompletedProcess[str]":
 
 
 def test_the_server_s_settings_may_stand_in_a_dotenv_file(tmp_path: Path) -> None:
-    """In the folder where it is started; a wrong one there is told like any other."""
+    """In the folder where it is started; an invalid one there is reported like any other."""
     (tmp_path / ".env").write_text(f"MONGODB_URI={AWAY}\nHOST=0.0.0.0\nLOG_FORMAT=text\nTHREADS=x\n")
     kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ} | {"PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", "service"]

@@ -1,4 +1,4 @@
-"""Deadlines, the bound on work, counts of several workers, and the life of the service around failures."""
+"""Deadlines, the limit on concurrent work, metrics of several workers, and the service around failures."""
 
 import json
 import os
@@ -33,7 +33,7 @@ DATABASE = "operations"
 
 @pytest.fixture(scope="module")
 def mongod(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mongod]:
-    """A MongoDB of this module's own, with a small sample."""
+    """A MongoDB for this module, with a small sample."""
     folder = tmp_path_factory.mktemp("mongod")
     server = Mongod(folder)
     server.start()
@@ -46,12 +46,12 @@ def mongod(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mongod]:
 
 
 def environment(mongod: Mongod, **more: str) -> dict[str, str]:
-    """The settings of a service on that MongoDB."""
+    """The settings for a service on that MongoDB."""
     return {"MONGODB_URI": mongod.uri, "MONGODB_DATABASE": DATABASE, **more}
 
 
 def requests_of(log: Path) -> list[dict[str, Any]]:
-    """The requests that a service has logged."""
+    """The requests in a service's log."""
     lines = [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]
     return [line for line in lines if line["message"] == "request"]
 
@@ -67,14 +67,14 @@ def samples(service: Service) -> dict[tuple[str, tuple[tuple[str, str], ...]], f
 
 
 def total(found: Mapping[tuple[str, tuple[tuple[str, str], ...]], float], name: str, **labels: str) -> float:
-    """The sum of the samples of a name that have these labels."""
+    """The sum of the samples with a name and these labels."""
     return sum(
         value for (each, given), value in found.items() if each == name and labels.items() <= dict(given).items()
     )
 
 
 def eventually(condition: Callable[[], bool], seconds: float = 30) -> None:
-    """Wait until a condition holds."""
+    """Wait until a condition is true."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it never came true"
@@ -85,7 +85,7 @@ def eventually(condition: Callable[[], bool], seconds: float = 30) -> None:
 
 
 def test_a_question_that_takes_too_long_is_a_503_that_says_so(mongod: Mongod, tmp_path: Path) -> None:
-    """MongoDB is told the deadline, too; when it is fast again, so is the answer."""
+    """MongoDB gets the deadline, too; when it is fast again, so is the answer."""
     with serving(tmp_path / "log", environment(mongod, REQUEST_BUDGET_MS=str(BUDGET_MS))) as service:
         assert service.get("/readyz").status == 200
         with mongod.blocking("aggregate", BLOCK_MS):
@@ -111,13 +111,13 @@ def test_a_question_that_takes_too_long_is_a_503_that_says_so(mongod: Mongod, tm
 
 
 def test_what_is_above_the_bound_is_refused_and_what_needs_no_work_is_not(mongod: Mongod, tmp_path: Path) -> None:
-    """Kept answers, health and counts are given while the only place is taken; the refusals are counted."""
+    """Cached answers, health and metrics are served while the only place is taken; refusals are counted."""
     more = {"CONCURRENCY": "1", "WORKERS": "1"}
     with serving(tmp_path / "log", environment(mongod, **more)) as service, ThreadPoolExecutor(12) as pool:
         kept = "/v1/queries/revenue-by-segment"
         assert service.get(kept).status == 200
-        eventually(lambda: hears_of_versions(service))  # from here on none has to be asked for
-        assert service.get("/readyz").status == 200  # it has looked whether all is there, and does so rarely
+        eventually(lambda: hears_of_versions(service))  # from here on, the version is not read any more
+        assert service.get("/readyz").status == 200  # it has checked the derived data, which it does rarely
         with mongod.blocking("aggregate", BLOCK_MS):
             first = pool.submit(service.get, "/v1/queries/hourly-sales")
             eventually(lambda: len(mongod.running("aggregate")) == 1)
@@ -136,7 +136,7 @@ def test_what_is_above_the_bound_is_refused_and_what_needs_no_work_is_not(mongod
 
 
 def test_what_is_too_much_is_refused_unread(mongod: Mongod, tmp_path: Path) -> None:
-    """Two work and eight wait for a moment; the rest is refused before Flask sees it, and told once a second."""
+    """Two work and eight wait for a moment; the rest is refused before Flask, with one log line per second."""
     more = {"WORKERS": "1", "THREADS": "2", "CONCURRENCY": "2"}
     with serving(tmp_path / "log", environment(mongod, **more)) as service, ThreadPoolExecutor(40) as pool:
         eventually(lambda: service.get("/v1/queries/top-states").status == 200)
@@ -164,17 +164,17 @@ def test_what_is_too_much_is_refused_unread(mongod: Mongod, tmp_path: Path) -> N
 
 
 def refused_unread(log: Path) -> list[int]:
-    """How many requests each line tells that were refused before they were read."""
+    """The numbers of unread refusals in the log lines."""
     lines = [json.loads(line) for line in log.read_text().splitlines()]
     return [line["requests"] for line in lines if "refused before they were read" in line["message"]]
 
 
 def test_under_overload_each_request_is_answered_right_or_refused(mongod: Mongod, tmp_path: Path) -> None:
-    """Forty clients at once for eight places: 200 or 503, nothing else; the answers are those of a quiet service."""
+    """Forty clients for eight places: 200 or 503, nothing else; the answers are those of an idle service."""
     with serving(tmp_path / "log", environment(mongod, WORKERS="2", CONCURRENCY="2")) as service:
         paths = [f"/v1/queries/top-states?source=raw&hour={hour}&limit=50" for hour in range(24)]
         quiet = {path: service.get(path).json["rows"] for path in paths}
-        limits = [f"{path}&to=2099-01-{day:02}" for path in paths for day in range(1, 21)]  # none is kept
+        limits = [f"{path}&to=2099-01-{day:02}" for path in paths for day in range(1, 21)]  # none is cached
         with mongod.blocking("aggregate", 30), ThreadPoolExecutor(40) as pool:
             replies = list(pool.map(service.get, limits))
         counts = Counter(reply.status for reply in replies)
@@ -190,7 +190,7 @@ def test_under_overload_each_request_is_answered_right_or_refused(mongod: Mongod
 
 
 def hears_of_versions(service: Service) -> bool:
-    """Whether the worker's change stream is open: /v1/live tells the version at once."""
+    """Whether the worker's change stream is open: /v1/live sends the version at once."""
     connection = HTTPConnection("127.0.0.1", service.port, timeout=30)
     try:
         connection.request("GET", "/v1/live")
@@ -203,7 +203,7 @@ def hears_of_versions(service: Service) -> bool:
 
 
 def test_the_counts_of_two_workers_add_up(mongod: Mongod, tmp_path: Path) -> None:
-    """Whichever worker is asked; also when one of them was killed; and no text of a client's is a label."""
+    """On any worker, and even after one was killed; no label contains a client's text."""
     log = tmp_path / "log"
     with serving(log, environment(mongod, WORKERS="2", CONCURRENCY="16")) as service, ThreadPoolExecutor(8) as pool:
         paths = [f"/v1/queries/top-states?hour={hour}" for hour in range(24)]
@@ -218,7 +218,7 @@ def test_the_counts_of_two_workers_add_up(mongod: Mongod, tmp_path: Path) -> Non
         assert len(pids) == 2
 
         def check() -> None:
-            for _ in range(6):  # both workers are asked, most likely
+            for _ in range(6):  # most likely reaches both workers
                 found = samples(service)
                 route = "/v1/queries/top-states"
                 assert total(found, "analytics_requests_total", route=route, status="200") == sent
@@ -227,7 +227,7 @@ def test_the_counts_of_two_workers_add_up(mongod: Mongod, tmp_path: Path) -> Non
                 assert total(found, "analytics_requests_total", route="/v1/queries/<slug>", status="404") == 1
                 hits, made = (total(found, f"analytics_answer_cache_{name}_total") for name in ("hits", "misses"))
                 assert hits + made == sent
-                assert 24 <= made <= 24 * 2 * 4  # each worker has to make each answer once, threads at once perhaps
+                assert 24 <= made <= 24 * 2 * 4  # each worker computes each answer once, or several threads at once
                 for name in ("request", "mongodb"):
                     assert total(found, f"analytics_{name}_seconds_count", query="top-states") == sent
                 assert total(found, "analytics_request_seconds_sum") > total(found, "analytics_mongodb_seconds_sum") > 0
@@ -247,14 +247,14 @@ def test_the_counts_of_two_workers_add_up(mongod: Mongod, tmp_path: Path) -> Non
 
 
 def workers(log: Path) -> set[int]:
-    """The living workers of the service that writes this log."""
+    """The living workers of the service with this log."""
     lines = [json.loads(line) for line in log.read_text().splitlines()]
     started = {line["pid"] for line in lines if line["message"] == "a worker has started"}
     return {pid for pid in started if Path(f"/proc/{pid}").exists()}
 
 
 def test_a_verification_shows_in_the_metrics(mongod: Mongod, tmp_path: Path) -> None:
-    """Whether it was well, and when, without a restart."""
+    """Whether it found no difference, and when, without a restart."""
     env = {**os.environ, "MONGODB_URI": mongod.uri, "MONGODB_DATABASE": DATABASE}
     with serving(tmp_path / "log", environment(mongod)) as service:
         service.get("/metrics")
@@ -265,7 +265,7 @@ def test_a_verification_shows_in_the_metrics(mongod: Mongod, tmp_path: Path) -> 
         assert service.get("/readyz").json["verification"]["ok"]
 
 
-# Life and death.
+# Start, failures and stop.
 
 
 def test_the_service_starts_without_mongodb_and_heals_when_it_comes_and_goes(tmp_path: Path) -> None:
@@ -293,7 +293,7 @@ def test_the_service_starts_without_mongodb_and_heals_when_it_comes_and_goes(tmp
 
 
 def test_a_stopping_service_answers_what_it_has_accepted(mongod: Mongod, tmp_path: Path) -> None:
-    """SIGTERM while requests wait for MongoDB, and under load: each request that reached a worker got its reply."""
+    """SIGTERM while requests wait for MongoDB, and under load: every request that reached a worker gets its reply."""
     log = tmp_path / "log"
     with ThreadPoolExecutor(12) as pool:
         with serving(log, environment(mongod, WORKERS="2", CONCURRENCY="8")) as service:
@@ -322,7 +322,7 @@ def test_a_stopping_service_answers_what_it_has_accepted(mongod: Mongod, tmp_pat
 
 
 def ask_until(service: Service, over: Event, name: str) -> set[str]:
-    """Ask, by turns on a kept and on a new connection, until the service is gone; the ids of complete replies."""
+    """Ask alternately on a persistent and a new connection until the service is gone; the ids of complete replies."""
     received: set[str] = set()
     number = 0
     while not over.is_set():

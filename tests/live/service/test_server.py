@@ -1,4 +1,4 @@
-"""The server around the application: slow clients, signals, death, a port that is taken, TLS, new keys."""
+"""The server around the application: slow clients, signals, kills, a port in use, TLS, new keys."""
 
 import http.client
 import json
@@ -33,7 +33,7 @@ SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 
 @pytest.fixture(scope="module")
 def key() -> tuple[str, str]:
-    """A key's text, and the line of it in a file."""
+    """A key's text, and its line in a file."""
     text, stored = new_key("shop")
     return text, f"{stored.name}:{stored.digest}\n"
 
@@ -42,7 +42,7 @@ def key() -> tuple[str, str]:
 def guarded(
     loaded: Store, data_dir: Path, key: tuple[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Service]:
-    """The service on the loaded sample, for who has the key."""
+    """The service on the loaded sample, which requires the key."""
     folder = tmp_path_factory.mktemp("guarded")
     (folder / "keys").write_text(key[1])
     environment = {
@@ -54,7 +54,7 @@ def guarded(
 
 
 def eventually(condition: Callable[[], bool], seconds: float = 30) -> None:
-    """Wait until a condition holds."""
+    """Wait until a condition is true."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it never came true"
@@ -66,13 +66,13 @@ def eventually(condition: Callable[[], bool], seconds: float = 30) -> None:
 
 @contextmanager
 def connections(port: int, number: int) -> Iterator[list[socket.socket]]:
-    """So many connections, closed afterwards."""
+    """This many connections, closed afterwards."""
     with ExitStack() as stack:
         yield [stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=10)) for _ in range(number)]
 
 
 def answers_soon(service: Service, key: str) -> None:
-    """Health is told and a question is answered, each in time."""
+    """Check that health and a question are answered in time."""
     start = time.monotonic()
     assert service.get("/healthz").status == 200
     hour = int(time.monotonic() * 1000) % 24
@@ -82,7 +82,7 @@ def answers_soon(service: Service, key: str) -> None:
 
 
 def test_a_hundred_heads_that_come_byte_by_byte_hold_nobody_up(guarded: Service, key: tuple[str, str]) -> None:
-    """Each of them is a connection and no thread; when it is whole it is answered, too."""
+    """Each occupies a connection, but no thread; once complete, it is answered, too."""
     request = b"GET /healthz HTTP/1.1\r\nHost: here\r\n\r\n"
     with connections(guarded.port, SLOW_HEADS) as slow:
         for byte in request[:-1]:
@@ -98,7 +98,7 @@ def test_a_hundred_heads_that_come_byte_by_byte_hold_nobody_up(guarded: Service,
 @pytest.mark.parametrize("has_key", [False, True], ids=["without a key", "with a key"])
 @pytest.mark.parametrize("path", ["/healthz", "/v1/queries/top-states", "/nowhere"])
 def test_forty_slow_bodies_hold_nobody_up(guarded: Service, key: tuple[str, str], path: str, has_key: bool) -> None:
-    """Each is refused before its body has come, whether or not it would have been let in."""
+    """Each is refused before its body arrives, with or without a valid key."""
     head = f"POST {path} HTTP/1.1\r\nHost: here\r\n" + (f"Authorization: Bearer {key[0]}\r\n" if has_key else "")
     with connections(guarded.port, SLOW_BODIES) as slow:
         for each in slow:
@@ -109,7 +109,7 @@ def test_forty_slow_bodies_hold_nobody_up(guarded: Service, key: tuple[str, str]
 
 
 def test_a_client_that_does_not_read_holds_nobody_up(guarded: Service, key: tuple[str, str]) -> None:
-    """Its reply waits in memory, and no thread waits with it."""
+    """Its reply waits in memory, without a thread."""
     head = f"GET /docs/assets/swagger-ui-bundle.js HTTP/1.1\r\nHost: here\r\nAuthorization: Bearer {key[0]}\r\n\r\n"
     with connections(guarded.port, SLOW_BODIES) as slow:
         for each in slow:
@@ -119,13 +119,13 @@ def test_a_client_that_does_not_read_holds_nobody_up(guarded: Service, key: tupl
 
 
 def ask_for_news(connection: socket.socket) -> bytes:
-    """Ask for the news on a connection; the status."""
+    """Request /v1/live on a connection; returns the status."""
     connection.send(b"GET /v1/live HTTP/1.1\r\nHost: here\r\n\r\n")
     return connection.recv(4096).split()[1]
 
 
 def test_the_place_of_a_listener_who_has_left_is_free_soon(loaded: Store, data_dir: Path, tmp_path: Path) -> None:
-    """All places are taken, one more is told so; when all have left, all are free within two seconds."""
+    """All places are taken, one more is refused; when all have left, all are free within two seconds."""
     environment = {"DATA_DIR": str(data_dir), "MONGODB_DATABASE": loaded.settings.database}
     with serving(tmp_path / "log", environment) as service:
         for _ in range(2):
@@ -139,7 +139,7 @@ def test_the_place_of_a_listener_who_has_left_is_free_soon(loaded: Store, data_d
 
 @dataclass
 class Running:
-    """The service in a session of its own, as a terminal has it."""
+    """The service in a separate session, as in a terminal."""
 
     process: "subprocess.Popen[bytes]"
     port: int
@@ -147,7 +147,7 @@ class Running:
     data_dir: Path
 
     def is_answering(self) -> bool:
-        """Whether it serves."""
+        """Whether it responds."""
         assert self.process.poll() is None, self.log.read_text()
         try:
             return Service(self.port).get("/healthz").status == 200
@@ -155,7 +155,7 @@ class Running:
             return False
 
     def everything(self) -> set[int]:
-        """The process, what it has started, and the embedded server with its guardian."""
+        """The process, its descendants, and the embedded server with its guardian."""
         found = {self.process.pid}
         for status in Path("/proc").glob("[0-9]*/status"):
             try:
@@ -170,7 +170,7 @@ class Running:
 
 @contextmanager
 def running(tmp_path: Path, *options: str, log: str = "log", **more: str) -> Iterator[Running]:
-    """Start the service with an embedded server of its own; killed afterwards if it still is there."""
+    """A context with the service and its own embedded server; killed at the end if it is still running."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -192,7 +192,7 @@ def running(tmp_path: Path, *options: str, log: str = "log", **more: str) -> Ite
 
 
 def all_gone(pids: set[int]) -> Callable[[], bool]:
-    """Whether none of these processes is left."""
+    """A condition: none of these processes is left."""
     return lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids)
 
 
@@ -219,7 +219,7 @@ def test_a_signal_ends_everything_quietly(tmp_path: Path, sample: Path, number: 
 
 @pytest.mark.parametrize("number", SIGNALS, ids=lambda each: each.name)
 def test_a_signal_ends_a_load_quietly(tmp_path: Path, number: signal.Signals) -> None:
-    """While the file is still being loaded: nothing is left running."""
+    """During the load; nothing is left running."""
     file = tmp_path / "large.csv"
     subprocess.run(
         [sys.executable, "-m", "loader", "sample", str(file), "--rows", "300000"],
@@ -236,7 +236,7 @@ def test_a_signal_ends_a_load_quietly(tmp_path: Path, number: signal.Signals) ->
 
 
 def test_a_killed_service_leaves_nothing_behind_and_starts_again(tmp_path: Path) -> None:
-    """Its workers end with it, also one that talks; the next start uses the same folder and finds it empty."""
+    """Its workers end with it, even one that is streaming; the next start reuses the folder and finds it empty."""
     more = {"MONGODB_URI": AWAY}
     with running(tmp_path, **more) as service:
         eventually(service.is_answering)
@@ -260,7 +260,7 @@ def test_a_killed_service_leaves_nothing_behind_and_starts_again(tmp_path: Path)
 
 
 def test_a_taken_port_is_told_in_one_line(tmp_path: Path) -> None:
-    """Whether this service has it or another program; with what to do."""
+    """Whether this service or another program uses it; with the remedy."""
     more = {"MONGODB_URI": AWAY}
     with running(tmp_path, **more) as service:
         eventually(service.is_answering)
@@ -279,7 +279,7 @@ def test_a_taken_port_is_told_in_one_line(tmp_path: Path) -> None:
 
 
 def test_new_keys_are_read_at_a_signal(tmp_path: Path) -> None:
-    """SIGUSR1 starts the workers anew, with no request lost; a file that cannot be used changes nothing."""
+    """SIGUSR1 restarts the workers without losing a request; an invalid file changes nothing."""
     keys = tmp_path / "keys"
     (old, stored), (new, also) = new_key("old"), new_key("new")
     keys.write_text(f"{stored.name}:{stored.digest}\n")
@@ -300,7 +300,7 @@ def test_new_keys_are_read_at_a_signal(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not shutil.which("openssl"), reason="makes a certificate")
 def test_the_service_speaks_tls(tmp_path: Path) -> None:
-    """With a certificate of ours; and browsers are told to stay with it."""
+    """With our certificate; browsers are told to keep using TLS."""
     certificate, private = tmp_path / "certificate.pem", tmp_path / "key.pem"
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=localhost",

@@ -1,4 +1,4 @@
-"""The service as a client meets it: HTTP against the real server, with MongoDB there and with MongoDB away."""
+"""The service from a client's view: HTTP against the real server, with and without MongoDB."""
 
 import re
 import time
@@ -40,13 +40,13 @@ def orphan(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 @pytest.fixture(scope="module")
 def expected(sample: Path) -> pd.DataFrame:
-    """The sample as the oracle reads it."""
+    """The sample, read by the oracle."""
     return oracle.read(sample)
 
 
 @pytest.fixture(scope="module")
 def openapi(service: Service) -> dict[str, Any]:
-    """The OpenAPI document that the service serves."""
+    """The service's OpenAPI document."""
     document: dict[str, Any] = service.get("/openapi.json").json
     return document
 
@@ -76,7 +76,7 @@ def test_every_endpoint_answers_as_the_oracle_does(
 
 @pytest.mark.parametrize("source", list(Source))
 def test_every_source_answers_the_same_over_http(service: Service, expected: pd.DataFrame, source: Source) -> None:
-    """`source` chooses what is read, not what is true."""
+    """`source` determines what is read, not the answer."""
     reply = service.get("/v1/queries/revenue-by-segment", {"source": [source.value]})
     assert reply.status == 200, reply.body
     assert reply.json["rows"] == oracle.answer(expected, "revenue-by-segment", {})["rows"]
@@ -84,7 +84,7 @@ def test_every_source_answers_the_same_over_http(service: Service, expected: pd.
 
 @each_query
 def test_the_envelope_has_the_documented_keys(service: Service, query: Query) -> None:
-    """No more and no fewer, at each level; `verified` may stand with the provenance."""
+    """Exactly these, at each level; `verified` may be among the metadata."""
     body = service.get(f"/v1/queries/{query.slug}", {"interval": ["year"]}).json
     assert list(body) == ["query", "columns", "rows", "totals", "meta"]
     assert set(body["query"]) == {"slug", "title", "question", "answer", "filters"}
@@ -100,7 +100,7 @@ def test_the_envelope_has_the_documented_keys(service: Service, query: Query) ->
 
 @each_query
 def test_the_query_part_says_what_was_asked_and_answers_it(service: Service, query: Query) -> None:
-    """Slug, title, question, a sentence, and the filters as they were understood."""
+    """Slug, title, question, a sentence, and the filters as understood."""
     said = service.get(f"/v1/queries/{query.slug}", {"state": ["tExAs"], "from": ["2020-01-01"], "hour": ["9"]}).json
     filters = {"from": "2020-01-01", "state": ["Texas"], "hour": [9]} | ({"limit": query.limit} if query.limit else {})
     answer = said["query"].pop("answer")
@@ -115,7 +115,7 @@ def test_the_query_part_says_what_was_asked_and_answers_it(service: Service, que
 
 @each_query
 def test_money_is_text_with_two_places(service: Service, query: Query) -> None:
-    """In rows and totals, never a JSON number; null where there is nothing to average."""
+    """In rows and totals, never a JSON number; null if there is nothing to average."""
     body = service.get(f"/v1/queries/{query.slug}").json
     assert {"name": "revenue", "type": "decimal", "unit": "USD"} in body["columns"]
     assert body["rows"]
@@ -135,7 +135,7 @@ def test_nothing_found_is_an_answer(service: Service) -> None:
     assert body["query"]["answer"] == "No transactions match."
 
 
-# What surrounds every response.
+# What all responses have in common.
 
 
 @pytest.mark.parametrize("path", OK)
@@ -199,7 +199,7 @@ INJECTIONS = (
 
 @pytest.mark.parametrize("parameter", PARAMETERS)
 def test_an_injection_is_refused_in_every_parameter(service: Service, parameter: str) -> None:
-    """422, and no header of the client's making."""
+    """422, and no header injected by the client."""
     for payload in INJECTIONS:
         reply = service.get("/v1/queries/overall-summary", {parameter: [payload]})
         problem(reply, 422)
@@ -215,7 +215,7 @@ def test_a_request_keeps_the_id_that_the_client_gave(service: Service) -> None:
 
 @pytest.mark.parametrize("given", ["", "a b", "<script>", "x" * 65, "\u00e9"], ids=ascii)
 def test_a_harmful_id_is_replaced(service: Service, given: str) -> None:
-    """Another one is made; what was sent is not sent back."""
+    """With a new one; the client's text is not sent back."""
     made = service.request("GET", "/healthz", {"X-Request-Id": given}).headers["X-Request-Id"]
     assert re.fullmatch(r"[0-9a-f]{32}", made)
 
@@ -235,7 +235,7 @@ def test_head_is_get_without_the_body(service: Service, path: str) -> None:
     surrounded(head)
 
 
-# What describes the service.
+# Descriptions of the service.
 
 
 def test_the_catalogue_has_every_query_in_order(service: Service) -> None:
@@ -251,7 +251,7 @@ def test_the_catalogue_has_every_query_in_order(service: Service) -> None:
 
 
 def test_the_openapi_document_is_valid(openapi: dict[str, Any]) -> None:
-    """By the specification's own schema, and it has every query with every parameter."""
+    """According to the specification's schema; it has every query with every parameter."""
     validate(openapi)
     for query in QUERIES:
         operation = openapi["paths"][f"/v1/queries/{query.slug}"]["get"]
@@ -260,7 +260,7 @@ def test_the_openapi_document_is_valid(openapi: dict[str, Any]) -> None:
 
 
 def validator(openapi: dict[str, Any], path: str) -> Draft202012Validator:
-    """Of the reply that the document promises for a GET."""
+    """A validator for the documented reply to a GET."""
     content = openapi["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]
     return Draft202012Validator(content["schema"] | {"components": openapi["components"]})
 
@@ -270,7 +270,7 @@ def validator(openapi: dict[str, Any], path: str) -> Draft202012Validator:
 def test_every_reply_is_as_its_schema_says(
     service: Service, openapi: dict[str, Any], query: Query, given: Given
 ) -> None:
-    """Types, patterns and nulls; and no column that the schema does not know."""
+    """Types, patterns and nulls, without any column that is not in the schema."""
     path = f"/v1/queries/{query.slug}"
     body = service.get(path, given).json
     validator(openapi, path).validate(body)
@@ -280,7 +280,7 @@ def test_every_reply_is_as_its_schema_says(
 
 @pytest.mark.parametrize("path", ["/v1/queries", "/healthz", "/readyz"])
 def test_the_other_replies_are_as_their_schemas_say(service: Service, openapi: dict[str, Any], path: str) -> None:
-    """The catalogue and the two of health."""
+    """The catalogue, and liveness and readiness."""
     validator(openapi, path).validate(service.get(path).json)
 
 
@@ -322,7 +322,7 @@ class Links(HTMLParser):
 
 @pytest.mark.parametrize("page", ["/", "/docs"])
 def test_a_page_and_all_it_loads_comes_from_our_own_host(service: Service, page: str) -> None:
-    """No other host is named, every file is there, and no inline script stands against the policy."""
+    """No other host is referenced, every file exists, and no inline script violates the policy."""
     reply = service.get(page)
     assert reply.headers["Content-Type"].startswith("text/html")
     html = reply.body.decode()
@@ -350,7 +350,7 @@ def test_the_docs_are_of_this_services_document(service: Service) -> None:
     "name", ["../__init__.py", "..%2f__init__.py", "%2e%2e/__init__.py", "etc/passwd", "nothing.js"]
 )
 def test_no_file_outside_the_docs_is_served(service: Service, name: str) -> None:
-    """Whatever the way."""
+    """With any notation of the path."""
     assert service.get(f"/docs/assets/{name}").status == 404
 
 
@@ -358,7 +358,7 @@ def test_no_file_outside_the_docs_is_served(service: Service, name: str) -> None
 
 
 def test_the_service_is_alive_and_ready(service: Service) -> None:
-    """Readiness says of which data version."""
+    """Readiness shows the data version."""
     assert service.get("/healthz").json["status"] == "ok"
     ready = service.get("/readyz")
     assert ready.status == 200
@@ -367,7 +367,7 @@ def test_the_service_is_alive_and_ready(service: Service) -> None:
 
 
 def test_without_mongodb_the_service_is_alive_but_not_ready(orphan: Service) -> None:
-    """So that it is taken out of rotation and not restarted; it says when to come again."""
+    """So it is taken out of rotation, but not restarted; the reply says when to retry."""
     assert orphan.get("/healthz").status == 200
     reply = orphan.get("/readyz")
     body = problem(reply, 503)
@@ -376,7 +376,7 @@ def test_without_mongodb_the_service_is_alive_but_not_ready(orphan: Service) -> 
 
 
 def test_without_mongodb_a_question_is_a_503_that_hides_the_address(orphan: Service) -> None:
-    """No host, no port, no driver's text."""
+    """No host, no port, no text of the driver."""
     reply = orphan.get("/v1/queries/top-states")
     problem(reply, 503)
     assert int(reply.headers["Retry-After"]) > 0
@@ -390,7 +390,7 @@ def test_without_mongodb_what_needs_none_still_works(orphan: Service, path: str)
 
 
 def test_without_mongodb_requests_do_not_wait_for_each_other(orphan: Service) -> None:
-    """Ten at once take about as long as one: a queue of waiting requests would take the whole service down."""
+    """Ten at once take about as long as one: a queue of waiting requests would block the whole service."""
     start = time.monotonic()
     orphan.get("/readyz")
     one = time.monotonic() - start

@@ -1,6 +1,6 @@
-"""What is said where MongoDB cannot be connected to, or refuses: the cause and the remedy, no address, no credential.
+"""Errors if MongoDB is unreachable or refuses: they name cause and remedy, and no address or credential.
 
-The servers and the certificates are real, and made here.
+The servers and certificates are real and created here.
 """
 
 import socket
@@ -38,7 +38,7 @@ def _authority(folder: Path, name: str) -> None:
 
 
 def _certificate(folder: Path, name: str, authority: str, names: str) -> None:
-    """Key and certificate in one file, as MongoDB wants it."""
+    """Create a key and a certificate in one file, as MongoDB needs them."""
     _openssl(
         folder, "req", "-newkey", "rsa:2048", "-nodes", "-keyout", f"{name}.key", "-out", f"{name}.csr",
         "-subj", f"/CN={name}",
@@ -53,7 +53,7 @@ def _certificate(folder: Path, name: str, authority: str, names: str) -> None:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The certificates: of a server, of a client, of somebody else's client."""
+    """A folder with certificates of a server, a client, and another authority's client."""
     folder = tmp_path_factory.mktemp("tls")
     _authority(folder, "right")
     _authority(folder, "wrong")
@@ -65,7 +65,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @contextmanager
 def mongod(folder: Path, name: str, *options: str, client: Mapping[str, Any] | None = None) -> Iterator[int]:
-    """A replica set of one, named `one`; gives its port."""
+    """A one-node replica set named `one`; yields its port."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -95,14 +95,14 @@ def _running(data: Path, port: int, *options: str) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def plain(folder: Path) -> Iterator[int]:
-    """The port of a server without TLS, that knows a user who may read one collection."""
+    """The port of a server without TLS, with a user who may read one collection."""
     with mongod(folder, "plain") as port:
         yield port
 
 
 @pytest.fixture(scope="module")
 def secured(folder: Path) -> Iterator[int]:
-    """The port of a server that takes nothing but TLS, from clients with a certificate."""
+    """The port of a server that requires TLS and client certificates."""
     authority, certificate = str(folder / "right.pem"), str(folder / "server.pem")
     options = ("--tlsMode", "requireTLS", "--tlsCertificateKeyFile", certificate, "--tlsCAFile", authority)
     mine = {"tls": True, "tlsCAFile": authority, "tlsCertificateKeyFile": str(folder / "client.pem")}
@@ -111,7 +111,7 @@ def secured(folder: Path) -> Iterator[int]:
 
 
 def said(uri: str) -> str:
-    """What is said where this connection string is used."""
+    """The error message for a connection string."""
     began = time.monotonic()
     with pytest.raises(StoreUnavailable) as raised, Store(Settings(uri=uri)) as store:
         store.require_replica_set()
@@ -128,7 +128,7 @@ CA, KEY = "tlsCAFile={folder}/right.pem", "tlsCertificateKeyFile={folder}/client
 
 
 def test_tls_with_the_right_certificates_connects(folder: Path, secured: int) -> None:
-    """Else what follows would prove nothing."""
+    """Otherwise, the tests below would prove nothing."""
     uri = f"mongodb://localhost:{secured}/?replicaSet=one&tls=true&{CA}&{KEY}".format(folder=folder)
     with Store(Settings(uri=uri)) as store:
         store.require_replica_set()
@@ -149,38 +149,38 @@ CASES = {
 
 @pytest.mark.parametrize(("host", "options", "text"), CASES.values(), ids=CASES)
 def test_what_is_wrong_with_tls_is_named(folder: Path, secured: int, host: str, options: str, text: str) -> None:
-    """The file and the reason, or what MongoDB's certificate is not."""
+    """The file and the reason, or the fault of MongoDB's certificate."""
     given = options.format(folder=folder) if "tls=" in options else f"tls=true&{options.format(folder=folder)}"
     assert text in said(f"mongodb://{host}:{secured}/?replicaSet=one&{QUICK}&{given}")
 
 
 def test_tls_with_a_server_that_has_none_is_told(folder: Path, plain: int) -> None:
-    """The other way round."""
+    """TLS in the connection string, but not on the server."""
     text = said(f"mongodb://localhost:{plain}/?replicaSet=one&{QUICK}&tls=true&tlsCAFile={folder}/right.pem")
     assert text == "The TLS handshake with MongoDB failed. If the server does not use TLS, remove tls=true."
 
 
 @pytest.mark.parametrize("options", ["replicaSet=two", "replicaSet=two&directConnection=true"])
 def test_another_name_of_the_replica_set_is_told(plain: int, options: str) -> None:
-    """Not that MongoDB were away."""
+    """The error is not that MongoDB is unavailable."""
     assert "Check replicaSet in MONGODB_URI" in said(f"mongodb://localhost:{plain}/?{QUICK}&{options}")
 
 
 def test_a_dns_record_that_is_not_there_is_told() -> None:
-    """Where settings are read no DNS is asked, so that this is not taken for a malformed connection string."""
+    """Reading settings does not query DNS, so this is not reported as a malformed connection string."""
     text = said(f"mongodb+srv://analytics:{SECRET}@nohost.invalid/?{QUICK}")
     assert text.startswith("The DNS record for MONGODB_URI (mongodb+srv) cannot be resolved.")
 
 
 def test_a_host_name_that_is_not_there_is_told() -> None:
-    """Of a connection string of the other kind."""
+    """In a connection string with host names."""
     text = said(f"mongodb://analytics:{SECRET}@nohost.invalid/?{QUICK}")
     assert text.startswith("The host name in MONGODB_URI cannot be resolved.")
 
 
 @pytest.fixture(scope="module")
 def guarded(folder: Path) -> Iterator[int]:
-    """The port of a server that wants a login. Its user may read the loads."""
+    """The port of a server that requires a login. Its user may read the loads."""
     key = folder / "keyfile"
     key.write_text("k" * 64)
     key.chmod(0o600)
@@ -198,7 +198,7 @@ def _store(port: int, login: str, options: str = "") -> Store:
 
 
 def test_the_privilege_that_is_missing_is_named(guarded: int) -> None:
-    """The command and where it may not be used; nothing of what was asked."""
+    """The command and its target, without its contents."""
     with _store(guarded, f"reader:{SECRET}@") as store:
         assert store.outside.find("loads") == []
         with pytest.raises(StoreUnavailable) as raised:
@@ -218,14 +218,14 @@ def test_the_privilege_that_is_missing_is_named(guarded: int) -> None:
     ids=["password", "user", "none"],
 )
 def test_a_refused_login_says_what_to_check(guarded: int, login: str, text: str) -> None:
-    """And shows neither user nor password."""
+    """It shows neither user nor password."""
     with _store(guarded, login) as store, pytest.raises(StoreUnavailable) as raised:
         store.outside.find("loads")
     assert str(raised.value) == text
 
 
 def test_a_key_that_is_there_already_is_told_without_its_value(plain: int) -> None:
-    """Outside of a load, too."""
+    """Also outside of a load."""
     with Store(Settings(uri=f"mongodb://localhost:{plain}/?replicaSet=one")) as store:
         store.outside.insert("loads", [{"_id": "a"}])
         with pytest.raises(DuplicateKey, match="in loads") as raised:
@@ -235,7 +235,7 @@ def test_a_key_that_is_there_already_is_told_without_its_value(plain: int) -> No
 
 
 def test_a_snapshot_that_is_too_old_is_worth_another_try(plain: int) -> None:
-    """MongoDB keeps the past for some minutes; here for none."""
+    """MongoDB keeps history for some minutes; here for none."""
     with Store(Settings(uri=f"mongodb://localhost:{plain}/?replicaSet=one")) as store:
         store.outside.admin("setParameter", 1, minSnapshotHistoryWindowInSeconds=0)
         with store.snapshot() as snapshot:

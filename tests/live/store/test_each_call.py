@@ -1,4 +1,4 @@
-"""What each call to MongoDB carries, whoever makes it: a comment that names its command, and its store's patience."""
+"""Every call to MongoDB has a comment that names its command, and its store's patience."""
 
 import os
 import subprocess
@@ -36,7 +36,7 @@ COMMANDS = (
 
 
 def _commands(store: Store, since: Any) -> Sequence[tuple[str, str, Any]]:
-    """Collection, operation and comment of what MongoDB's profiler noted."""
+    """Collection, operation and comment of the commands in MongoDB's profiler."""
     noted = store.db["system.profile"].find(
         {"appName": "customer-analytics", "ts": {"$gte": since}, "ns": {"$not": {"$regex": "system.profile"}}}
     )
@@ -48,7 +48,7 @@ def _commands(store: Store, since: Any) -> Sequence[tuple[str, str, Any]]:
 
 
 def test_each_command_line_names_itself_in_each_command(store: Store, data_dir: Path, tmp_path: Path) -> None:
-    """So that whoever looks at a slow command in MongoDB's profiler knows whose it is."""
+    """So that the origin of a slow command in MongoDB's profiler is known."""
     path = tmp_path / "a.csv"
     path.write_text("\n".join([",".join(PURCHASES.header), *(f"{n},{GOOD},{n}" for n in (1, 2, 2)), f"2,{GOOD},7", ""]))
     environment = os.environ | {
@@ -79,7 +79,7 @@ def test_each_command_line_names_itself_in_each_command(store: Store, data_dir: 
 
 
 def test_the_watcher_names_itself(store: Store) -> None:
-    """Its application, and in the command that it asks with again and again."""
+    """As application name, and in its repeated command."""
     with store.client.start_session():
         watcher = store.watch("status", {"$gte": "data"})
         try:
@@ -100,7 +100,7 @@ def test_the_watcher_names_itself(store: Store) -> None:
 
 @pytest.mark.parametrize("path", ["/v1/loads", "/v1/loads/0", "/v1/queries/top-states", "/v1/dimensions", "/readyz"])
 def test_without_mongodb_a_request_is_answered_within_its_patience(path: str) -> None:
-    """Two seconds, and not the five that the driver would wait under the deadline of a request."""
+    """Two seconds, instead of the five that the driver would wait under a request's deadline."""
     app = create_app(Settings(uri="mongodb://127.0.0.1:1/?replicaSet=none"))
     try:
         begin = time.monotonic()

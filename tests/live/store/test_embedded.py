@@ -1,4 +1,4 @@
-"""The embedded server lives exactly as long as somebody uses its folder, whoever comes and however they go."""
+"""The embedded server runs exactly as long as somebody uses its folder, however users come and go."""
 
 import json
 import os
@@ -40,12 +40,12 @@ server = EmbeddedServer(Path(sys.argv[1]))
 print(server.uri, flush=True)
 sys.stdin.read()
 """
-"""A user of the folder: says the server's address, and lets go when its input ends."""
+"""A user of the folder: prints the server's address, and releases it when its input ends."""
 
 
 @contextmanager
 def user(folder: Path) -> Iterator["subprocess.Popen[str]"]:
-    """A process that uses the server of a folder; killed at the end if it still runs."""
+    """A process that uses the server of a folder; killed at the end if it is still running."""
     process = subprocess.Popen(
         [sys.executable, "-c", USER, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
     )
@@ -57,13 +57,13 @@ def user(folder: Path) -> Iterator["subprocess.Popen[str]"]:
 
 
 def said(process: "subprocess.Popen[str]") -> str:
-    """The connection string that a user was given."""
+    """The connection string that a user got."""
     assert process.stdout
     return process.stdout.readline().strip()
 
 
 def seconds_until_it_answers(store: Store) -> float:
-    """How long it takes until a store can write again: 20 s at most."""
+    """The seconds until a store can write again, at most 20."""
     begin = time.monotonic()
     while time.monotonic() - begin < HEALED_S:
         with suppress(PyMongoError):
@@ -74,7 +74,7 @@ def seconds_until_it_answers(store: Store) -> float:
 
 
 def runs(pid: int) -> bool:
-    """Whether a process is there."""
+    """Whether a process exists."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -83,7 +83,7 @@ def runs(pid: int) -> bool:
 
 
 def ping(uri: str) -> bool:
-    """Whether the server takes writes."""
+    """Whether the server accepts writes."""
     with MongoClient[dict[str, Any]](uri, serverSelectionTimeoutMS=2000) as client:
         return bool(client.admin.command("hello")["isWritablePrimary"])
 
@@ -107,7 +107,7 @@ def test_two_that_start_at_once_share_one_server_that_ends_with_the_last(tmp_pat
 
 
 def test_data_survive_the_server_and_a_user_who_lets_go_ends_it(tmp_path: Path) -> None:
-    """What was written is there after the server ended and was started again, on whatever port."""
+    """Written data are there after the server has stopped and restarted, on any port."""
     with user(tmp_path) as process:
         with MongoClient[dict[str, Any]](said(process)) as client:
             client.analytics.things.insert_one({"_id": 1, "kept": True})
@@ -141,7 +141,7 @@ def test_a_server_that_was_killed_is_started_again_with_its_data(tmp_path: Path)
 
 @pytest.mark.parametrize("killed", ["mongod", "guardian", "both"])
 def test_a_store_whose_server_was_killed_goes_on_at_the_same_port(tmp_path: Path, killed: str) -> None:
-    """Kill -9; whoever keeps using the store needs to do nothing, and nothing acknowledged is lost."""
+    """After kill -9, users of the store need to do nothing, and nothing acknowledged is lost."""
     with Store(Settings(data_dir=tmp_path), patience_ms=2_000) as store:
         store.db.things.insert_one({"_id": 1})
         before, mongod = store.client.address, mongod_of(tmp_path)
@@ -159,7 +159,7 @@ def test_a_store_whose_server_was_killed_goes_on_at_the_same_port(tmp_path: Path
 
 
 def take(address: tuple[str, int]) -> socket.socket:
-    """Listen there as soon as it is free, and hang up on whoever comes."""
+    """Listen there as soon as it is free, and close all connections."""
     while True:
         with suppress(OSError):
             stranger = socket.create_server(address)
@@ -168,14 +168,14 @@ def take(address: tuple[str, int]) -> socket.socket:
 
 
 def hang_up(stranger: socket.socket) -> None:
-    """Until it is closed."""
+    """Close all connections until the socket is closed."""
     with suppress(OSError):
         while True:
             stranger.accept()[0].close()
 
 
 def test_a_store_learns_of_another_port_where_its_own_was_taken(tmp_path: Path) -> None:
-    """A stranger takes the port between the end of a server and its next start: the store finds the new one."""
+    """Another program takes the port between a server's end and its next start: the store finds the new one."""
     with (
         Store(Settings(data_dir=tmp_path), patience_ms=2_000) as store,
         closing(store.watch("things", INTEGERS)) as watcher,
@@ -194,7 +194,7 @@ def test_a_store_learns_of_another_port_where_its_own_was_taken(tmp_path: Path) 
 
 
 def modes(folder: Path) -> set[tuple[str, int]]:
-    """The kinds and modes of a folder and of all that is in it."""
+    """The kinds and modes of a folder and everything in it."""
     every = [folder, *folder.rglob("*")]
     return {("folder" if each.is_dir() else "file", stat.S_IMODE(each.stat().st_mode)) for each in every}
 
@@ -203,7 +203,7 @@ OURS_ALONE = {("folder", 0o700), ("file", 0o600)}
 
 
 def test_all_is_its_owners_alone_whatever_the_umask(tmp_path: Path) -> None:
-    """Folders 0700 and files 0600, also those above that are made, and those that were open before."""
+    """Folders 0700 and files 0600, including created parents and formerly accessible ones."""
     before = os.umask(0)
     try:
         with Store(Settings(data_dir=tmp_path / "new" / "var")) as store:
@@ -222,10 +222,10 @@ def test_all_is_its_owners_alone_whatever_the_umask(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="only root can become another user")
 def test_another_user_gets_nothing() -> None:
-    """It can neither read the folder nor log in nor make a user nor run a command, though it reaches the port."""
+    """Although the port is reachable, another user cannot read the folder, log in, create a user or run a command."""
     home = Path(tempfile.mkdtemp())
     try:
-        home.chmod(0o755)  # the way to the folder is open
+        home.chmod(0o755)  # the path to the folder is accessible
         with Store(Settings(data_dir=home / "var")) as store:
             store.db.things.insert_one({"_id": 1})
             assert store.client.address
@@ -242,7 +242,7 @@ def test_another_user_gets_nothing() -> None:
 
 
 def intrude(folder: Path, host: str, port: int) -> dict[str, Any]:
-    """What each try of a stranger comes to."""
+    """The results of a stranger's attempts."""
     told: dict[str, Any] = {}
     for name, look in {
         "list": lambda: list(folder.iterdir()),
@@ -275,7 +275,7 @@ def intrude(folder: Path, host: str, port: int) -> dict[str, Any]:
 
 
 def as_nobody(work: Callable[[], dict[str, Any]]) -> Any:
-    """What some work gives when the user `nobody` does it."""
+    """The result of some work done as the user `nobody`."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
@@ -296,7 +296,7 @@ def as_nobody(work: Callable[[], dict[str, Any]]) -> Any:
 
 
 def without_password(folder: Path, port: int) -> "subprocess.Popen[bytes]":
-    """A mongod as earlier versions started it: anybody may do anything."""
+    """A mongod as started by earlier releases: without access control."""
     (folder / "data").mkdir(parents=True, exist_ok=True)
     command = [
         str(embedded.find_mongod()), "--dbpath", str(folder / "data"), "--port", str(port), "--bind_ip", "127.0.0.1",
@@ -312,7 +312,7 @@ def without_password(folder: Path, port: int) -> "subprocess.Popen[bytes]":
 
 
 def test_data_from_before_there_was_a_password_are_kept_however_often_the_change_is_killed(tmp_path: Path) -> None:
-    """Their first start is killed at ten moments; afterwards all is there, behind the password."""
+    """Their first start is killed at ten moments; afterwards all data are there, protected by the password."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -337,7 +337,7 @@ def test_data_from_before_there_was_a_password_are_kept_however_often_the_change
 
 @pytest.mark.parametrize("lost", ["uri", "keyfile"])
 def test_a_lost_secret_is_made_anew(tmp_path: Path, lost: str) -> None:
-    """The owner of the folder owns the data, whatever file is missing."""
+    """The owner of the folder has access to the data, whichever file is missing."""
     with Store(Settings(data_dir=tmp_path)) as store:
         store.db.things.insert_one({"_id": 1})
         mongod = mongod_of(tmp_path)
@@ -348,7 +348,7 @@ def test_a_lost_secret_is_made_anew(tmp_path: Path, lost: str) -> None:
 
 
 def test_an_older_programs_server_is_not_joined(tmp_path: Path) -> None:
-    """It has no password; the error says how to go on."""
+    """It has no password; the error says how to continue."""
     server = EmbeddedServer(tmp_path)
     (tmp_path / "mongodb" / "uri").rename(tmp_path / "mongodb" / "away")
     with pytest.raises(StoreUnavailable, match=r"without a password, by an older version .* Stop the commands"):
@@ -358,7 +358,7 @@ def test_an_older_programs_server_is_not_joined(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_the_password_is_nowhere_but_in_its_file(server: Store, data_dir: Path) -> None:
-    """Not in the arguments of any process, nor in a log, nor in what `python -m store` prints, nor in a repr."""
+    """Not in the arguments of any process, a log, the output of `python -m store` or a repr."""
     password = (data_dir / "mongodb" / "uri").read_text().split(":")[2].partition("@")[0]
     key = (data_dir / "mongodb" / "keyfile").read_text()
     assert len(password) >= 32
@@ -379,7 +379,7 @@ def test_the_password_is_nowhere_but_in_its_file(server: Store, data_dir: Path) 
 
 
 def arguments_of_all() -> dict[int, str]:
-    """The command lines and environments' names of all processes."""
+    """The command lines and environment variable names of all processes."""
     found = {}
     for each in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
@@ -389,7 +389,7 @@ def arguments_of_all() -> dict[int, str]:
 
 @contextmanager
 def user_of_store(data_dir: Path, *command: str) -> Iterator["subprocess.Popen[str]"]:
-    """`python -m store [COMMAND]` in a session of its own, as a terminal gives it; ended at the end."""
+    """`python -m store [COMMAND]` in a separate session, as in a terminal; stopped at the end."""
     process = subprocess.Popen(
         [sys.executable, "-u", "-m", "store", *command], stdout=subprocess.PIPE, text=True, cwd=ROOT,
         env=os.environ | {"DATA_DIR": str(data_dir), "MONGODB_URI": ""}, start_new_session=True,
@@ -406,7 +406,7 @@ def user_of_store(data_dir: Path, *command: str) -> Iterator["subprocess.Popen[s
 def test_nothing_is_left_when_the_terminal_is_closed_or_the_command_ended(
     tmp_path: Path, ending: signal.Signals
 ) -> None:
-    """The signal goes to the whole group; guardian and mongod are in no group of the terminal, and end all the same."""
+    """The signal goes to the whole group; guardian and mongod are not in it, and end nevertheless."""
     with user_of_store(tmp_path, "sh", "-c", "echo ready; sleep 300") as process:
         assert process.stdout
         assert process.stdout.readline() == "ready\n"
@@ -418,7 +418,7 @@ def test_nothing_is_left_when_the_terminal_is_closed_or_the_command_ended(
 
 @pytest.mark.parametrize("ending", [signal.SIGHUP, signal.SIGTERM], ids=lambda each: each.name)
 def test_a_command_ends_with_the_store_that_runs_it(tmp_path: Path, ending: signal.Signals) -> None:
-    """Where only `python -m store` is told to end, the command is ended with SIGTERM, whatever SIGHUP means to it."""
+    """If only `python -m store` gets a signal, it ends the command with SIGTERM, whatever SIGHUP means to it."""
     wait = (
         "import signal, time; signal.signal(signal.SIGHUP, signal.SIG_IGN); print('ready', flush=True); time.sleep(300)"
     )
@@ -427,11 +427,11 @@ def test_a_command_ends_with_the_store_that_runs_it(tmp_path: Path, ending: sign
         assert process.stdout.readline() == "ready\n"
         os.kill(process.pid, ending)
         assert becomes_true(lambda: process.poll() is not None)
-        assert process.stdout.read() == ""  # nobody holds the pipe any more
+        assert process.stdout.read() == ""  # no process has the pipe open any more
 
 
 def test_a_newcomer_joins_the_server_that_runs(server: Store, data_dir: Path) -> None:
-    """Joining takes no second server, and letting go leaves it to the others."""
+    """Joining starts no second server, and releasing it leaves it to the others."""
     before = mongod_of(data_dir)
     newcomer = EmbeddedServer(data_dir)
     address = server.client.address
@@ -458,7 +458,7 @@ def test_it_listens_on_loopback_only(server: Store) -> None:
 
 
 def test_a_missing_mongod_is_said_with_the_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither on the PATH nor in a wheel: the error names the platform and both ways out."""
+    """Neither on the PATH nor in a wheel: the error names the platform and both remedies."""
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(embedded, "find_spec", lambda name: None)
     with pytest.raises(StoreUnavailable, match=r"No mongod was found for .*MONGODB_URI.*mongod on the PATH"):
@@ -466,7 +466,7 @@ def test_a_missing_mongod_is_said_with_the_remedy(tmp_path: Path, monkeypatch: p
 
 
 def test_a_mongod_on_the_path_comes_before_the_wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The user's own server is preferred; one that ends at once is reported, with the log to look into."""
+    """The user's own server is preferred; one that ends at once is reported, with the log."""
     program = tmp_path / "mongod"
     program.write_text("#!/bin/sh\nexit 3\n")
     program.chmod(0o755)

@@ -17,7 +17,7 @@ def store(environment: dict[str, str], *arguments: str) -> "subprocess.Completed
 
 
 def test_a_command_gets_its_own_options(environment: dict[str, str]) -> None:
-    """Also those that `store` has itself."""
+    """Including options that `store` also has."""
     code = "import sys; print(sys.argv[1:]); sys.exit(7)"
     done = store(environment, sys.executable, "-c", code, "--version", "-x", "--", "a b")
     assert (done.returncode, done.stdout) == (7, "['--version', '-x', '--', 'a b']\n"), done.stderr
@@ -25,7 +25,7 @@ def test_a_command_gets_its_own_options(environment: dict[str, str]) -> None:
 
 @pytest.mark.parametrize("command", ["no-such-command", "/", "./setup.cfg"])
 def test_what_cannot_be_run_is_one_line(environment: dict[str, str], command: str) -> None:
-    """Not there, a folder, not executable."""
+    """A missing file, a folder, a file that is not executable."""
     done = store(environment, command, "--help")
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()

@@ -1,4 +1,4 @@
-"""News of a new data version within a second, silence where there is none to be had, and never an old answer."""
+"""A new data version is reported within a second; without a connection, none is; no answer is outdated."""
 
 import json
 import os
@@ -42,19 +42,19 @@ def becomes(condition: Callable[[], bool], seconds: float = 10) -> bool:
 
 
 def bump(store: Store) -> int:
-    """Commit a new version, as a batch does."""
+    """Commit a new version, like a batch."""
     return store.transaction(lambda transaction: bump_version(transaction, [day_number(date(2024, 1, 1))]))
 
 
 def number(watcher: Watcher) -> int:
-    """The version that a watcher tells; -1 where it tells none."""
+    """The version that a watcher reports; -1 if it reports none."""
     told = watcher.current()
     return parse_version(told).number if told else -1
 
 
 @pytest.fixture
 def watched(store: Store) -> Iterator[tuple[Store, Watcher]]:
-    """A store with a version, and a watcher of it that has heard of it."""
+    """A store with a version, and a watcher that has reported it."""
     apply_schema(store)
     bump(store)
     with closing(store.watch(STATUS.name, VERSIONS)) as watcher:
@@ -63,7 +63,7 @@ def watched(store: Store) -> Iterator[tuple[Store, Watcher]]:
 
 
 def test_a_new_version_is_told_within_a_second_of_its_commit(watched: tuple[Store, Watcher]) -> None:
-    """Ten times; and each wakes up who waits for it."""
+    """Ten times; each wakes up a waiting thread."""
     store, watcher = watched
     delays = []
     for _ in range(10):
@@ -78,7 +78,7 @@ def test_a_new_version_is_told_within_a_second_of_its_commit(watched: tuple[Stor
 
 
 def test_what_is_told_is_the_version_that_the_database_says(watched: tuple[Store, Watcher]) -> None:
-    """Number, layout and epoch, so that a directory can be compared with it."""
+    """Number, builds and epoch, so that a directory can be compared with it."""
     store, watcher = watched
     bump(store)
     assert becomes(lambda: parse_version(watcher.current()) == read_version(store.outside))
@@ -93,7 +93,7 @@ def test_waiting_ends_when_its_time_is_over(watched: tuple[Store, Watcher]) -> N
 
 
 def test_a_quiet_hour_is_no_silence(watched: tuple[Store, Watcher]) -> None:
-    """Nothing happens for longer than SILENCE_S, and what is told stays trusted all the while."""
+    """Nothing happens for longer than SILENCE_S, and the version is still trusted."""
     _, watcher = watched
     end = time.monotonic() + 2 * SILENCE_S
     while time.monotonic() < end:
@@ -102,7 +102,7 @@ def test_a_quiet_hour_is_no_silence(watched: tuple[Store, Watcher]) -> None:
 
 
 def test_before_it_is_connected_nothing_is_told() -> None:
-    """A server that is not there."""
+    """With a server that does not exist."""
     with closing(
         Watcher(lambda: "mongodb://127.0.0.1:1/?directConnection=true", "any", STATUS.name, VERSIONS)
     ) as watcher:
@@ -112,7 +112,7 @@ def test_before_it_is_connected_nothing_is_told() -> None:
 
 
 def test_other_documents_are_no_news(watched: tuple[Store, Watcher]) -> None:
-    """A verification's result lies beside the version; it alone wakes nobody up."""
+    """A verification's result is in another status document and wakes nobody up."""
     store, watcher = watched
     seen = watcher.changes
     store.db[STATUS.name].insert_one({"_id": "another", "version": 99})
@@ -121,7 +121,7 @@ def test_other_documents_are_no_news(watched: tuple[Store, Watcher]) -> None:
 
 
 def test_a_server_that_goes_is_noticed_and_one_that_comes_back_too(tmp_path: Path) -> None:
-    """SIGKILL for a private mongod: within two seconds nothing is told; back again, it tells new versions."""
+    """SIGKILL for a private mongod: within two seconds no version is reported; once back, new versions are."""
     folder = tmp_path / "mongodb"
     with Store(Settings(data_dir=tmp_path)) as store:
         apply_schema(store)
@@ -151,7 +151,7 @@ sys.exit(3)
 
 
 def test_a_process_ends_quietly_while_it_watches(environment: dict[str, str]) -> None:
-    """Nobody closes the watcher; the interpreter takes Motor's threads away under it."""
+    """Nobody closes the watcher; the interpreter ends Motor's threads first."""
     for delay_s in (0.3, 0.5, 0.7, 1.1):
         done = subprocess.run(
             [sys.executable, "-c", LEAVES, str(delay_s)], cwd=ROOT, env=environment,
@@ -166,14 +166,14 @@ def add(store: Store, path: Path, first_id: int) -> None:
 
 
 def asked(answerer: Answerer) -> int:
-    """How many transactions there are, as a request asks it: by what is known, if that is known to be right."""
+    """The number of transactions, as for a request: from the known directory, if that is known to be current."""
     question, known = answerer.resolve(SUMMARY, {})
     return answerer.answer([question], Timer(), known)[0].total.transactions
 
 
 @pytest.fixture
 def answerer(store: Store, tmp_path: Path) -> Iterator[Answerer]:
-    """An answerer with a watcher, over a store with one purchase, that has heard of it and answered."""
+    """An answerer with a watcher, on a store with one purchase, that has seen it and answered."""
     add(store, tmp_path / "first.csv", 0)
     made = Answerer(store, watch=True)
     with closing(made):
@@ -185,7 +185,7 @@ def answerer(store: Store, tmp_path: Path) -> Iterator[Answerer]:
 
 
 def test_a_watching_answerer_answers_new_within_a_second(answerer: Answerer, store: Store, tmp_path: Path) -> None:
-    """After each of several commits; and never does it go back."""
+    """After each of several commits; it never goes back."""
     delays = []
     for count in range(2, 7):
         add(store, tmp_path / f"{count}.csv", count)
@@ -204,7 +204,7 @@ def test_a_watching_answerer_answers_new_within_a_second(answerer: Answerer, sto
 def test_while_the_watcher_is_silent_the_database_is_asked(
     answerer: Answerer, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The answer right after a commit is new, each time."""
+    """The answer right after a commit is current, each time."""
     monkeypatch.setattr(answerer.known.watcher, "current", tuple)
     for count in range(2, 6):
         add(store, tmp_path / f"{count}.csv", count)
@@ -214,7 +214,7 @@ def test_while_the_watcher_is_silent_the_database_is_asked(
 def test_a_watching_answerer_asks_nothing_while_nothing_changes(
     answerer: Answerer, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The second answer needs no snapshot and no read at all."""
+    """The second answer needs neither snapshot nor read."""
     assert becomes(
         lambda: (
             answerer.known.watcher is not None
@@ -231,7 +231,7 @@ def test_a_watching_answerer_asks_nothing_while_nothing_changes(
 
 
 def test_an_answerer_without_a_watcher_is_always_new(store: Store, tmp_path: Path) -> None:
-    """It asks for the version each time."""
+    """It reads the version each time."""
     answerer = Answerer(store)
     for count in range(1, 4):
         add(store, tmp_path / f"{count}.csv", count)

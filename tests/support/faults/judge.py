@@ -1,6 +1,6 @@
-"""The one judge after every fault: does the database hold exactly what the files say, each row once?
+"""The judge after every fault: does the database contain exactly the rows of the files, each once?
 
-What the files say is read with Python's csv and decimals, and with nothing of the loader's.
+The files are read with Python's csv and decimals, without any code of the loader.
 """
 
 import csv
@@ -21,14 +21,14 @@ Cents = dict[int, int | None]
 
 @dataclass
 class Expected:
-    """What must be there when a file has been loaded after the files before it.
+    """What must be stored after a file has been loaded, following the earlier files.
 
     Attributes:
         file: its name.
-        read: rows in it.
-        present: rows that were there already, with the same content.
-        cents: the amount of each transaction that it brings, None where it has none.
-        refused: the lines that belong into quarantine.
+        read: its number of rows.
+        present: the number of rows that were already stored with the same content.
+        cents: the amount of each transaction that it adds, None if unknown.
+        refused: the lines that belong in quarantine.
     """
 
     file: str
@@ -39,7 +39,7 @@ class Expected:
 
 
 def expect(files: Sequence[Path]) -> list[Expected]:
-    """Read the files in the order in which they were loaded."""
+    """What the files must lead to, in the order in which they were loaded."""
     seen: dict[str, dict[str, str]] = {}
     found = []
     for path in files:
@@ -61,9 +61,9 @@ def expect(files: Sequence[Path]) -> list[Expected]:
 
 
 def judge(store: Store, files: Sequence[Path], output: str = "") -> list[str]:
-    """Everything that is wrong, one line each; empty where the database is what the files say.
+    """Everything that is wrong, one line each; empty if the database matches the files.
 
-    `files` are those that are loaded and not removed, in order; `output` is what the commands printed.
+    `files` are those that are loaded and not removed, in order; `output` is the output of the commands.
     """
     expected = expect(files)
     return [
@@ -78,7 +78,7 @@ def judge(store: Store, files: Sequence[Path], output: str = "") -> list[str]:
 
 
 def judge_part(store: Store) -> list[str]:
-    """What is wrong with one interrupted load, as of one moment: its checkpoint must account for all that is there."""
+    """What is wrong with one interrupted load, as of one moment: its checkpoint must account for all stored rows."""
     with store.client.start_session(snapshot=True) as session:
         load = store.db.loads.find_one({}, session=session)
         lanes = store.db.status.find({"load_id": load["_id"]}, session=session).to_list() if load else []
@@ -122,7 +122,7 @@ def _sum(cents: Cents) -> int:
 
 
 def _customers(store: Store, expected: Sequence[Expected]) -> Iterator[str]:
-    """One customer of each transaction."""
+    """Check that each transaction has one customer."""
     count, right = store.db.customers.count_documents({}), sum(len(each.cents) for each in expected)
     if count != right:
         yield f"{count} customers, {right} expected"
@@ -178,10 +178,10 @@ def _derived(store: Store) -> Iterator[str]:
 
 
 def judge_overlapping(store: Store, files: Sequence[Path]) -> list[str]:
-    """What is wrong where loads overlap and some were removed, so that their order tells nothing any more.
+    """What is wrong if loads overlap and some were removed, so that their order is no longer significant.
 
-    Every row of every file of `files`, those that are loaded, must be accounted for: stored once for all that say the
-    same, and else in quarantine, as malformed or because its id is stored with another amount.
+    Every row of the loaded `files` must be accounted for: stored once for all equal rows, or else in quarantine, as
+    malformed or because its id is stored with another amount.
     """
     owners: dict[int, tuple[str, int | None]] = {
         each["_id"]: (each["load_id"], each["amount_cents"])
@@ -210,7 +210,7 @@ def judge_overlapping(store: Store, files: Sequence[Path]) -> list[str]:
 def _accounted(
     store: Store, path: Path, load: Any, owners: Mapping[int, tuple[str, int | None]], brought: set[int]
 ) -> Iterator[str]:
-    """What is wrong with one load; what its file brings is added to `brought`."""
+    """What is wrong with one load; the ids in its file are added to `brought`."""
     refused = {each["line"]: each["reason"] for each in store.db.quarantine.find({"load_id": load["_id"]})}
     said: dict[int, set[int | None]] = {}
     read = malformed = 0

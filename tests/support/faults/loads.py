@@ -1,4 +1,4 @@
-"""Loads on servers of a test's own."""
+"""Loads on a test's own servers."""
 
 import os
 import time
@@ -17,7 +17,7 @@ def environment_of(mongod: Mongod, database: str) -> dict[str, str]:
 
 
 def judged(mongod: Mongod, database: str, path: Path, output: str) -> list[str]:
-    """What is wrong; the database is dropped."""
+    """What is wrong with a load; the database is dropped."""
     with Store(Settings(database=database, uri=mongod.uri)) as store:
         wrong = judge(store, [path], output)
         store.client.drop_database(database)

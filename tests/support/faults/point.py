@@ -1,7 +1,7 @@
 """Run the loader and kill -9 it at a named point.
 
-`python -m tests.support.faults.point POINT OCCURRENCE DELAY_MS CHUNK_BYTES ARGUMENT...`. The product knows nothing of
-it: the points are commands that the driver tells a listener of. Smaller chunks make many batches of a small file.
+`python -m tests.support.faults.point POINT OCCURRENCE DELAY_MS CHUNK_BYTES ARGUMENT...`. The product is not involved:
+the points are commands that the driver reports to a listener. With small chunks, a small file has many batches.
 """
 
 import os
@@ -23,13 +23,13 @@ class Point:
     """A moment in a load.
 
     Attributes:
-        name: what people call it.
-        command, collection: the command of the driver that tells of it; any collection where empty.
-        after: whether its reply must have come; else it is about to be sent.
+        name: its name.
+        command, collection: the driver's command that marks it; empty means any collection.
+        after: whether its reply has arrived; otherwise the command is about to be sent.
         begins: only a command that begins a transaction (True), is in none (False), or any (None).
-        index: only a command that makes this index, whether or not it makes others.
-        within_ms: the longest random delay after the moment, to be within what the server does.
-        most: how often a load of any size meets it; 0 for once a batch.
+        index: only a command that creates this index, among others or not.
+        within_ms: the longest random delay after the moment, to hit while the server is at work.
+        most: how often it occurs in a load of any size; 0 means once per batch.
     """
 
     name: str
@@ -42,7 +42,7 @@ class Point:
     most: int = 0
 
     def at_most(self, batches: int) -> int:
-        """How often a load of so many batches meets it, at least."""
+        """How often it occurs at least in a load of this many batches."""
         return self.most or batches
 
 
@@ -79,12 +79,12 @@ class Killer(monitoring.CommandListener):
                 self._count()
 
     def succeeded(self, event: monitoring.CommandSucceededEvent) -> None:
-        """When its reply has come."""
+        """After its reply has arrived."""
         if event.request_id in self._requests:
             self._count()
 
     def failed(self, event: monitoring.CommandFailedEvent) -> None:
-        """A failed command is no occurrence."""
+        """A failed command does not count."""
 
     def _count(self) -> None:
         with self._lock:

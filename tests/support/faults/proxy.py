@@ -1,4 +1,4 @@
-"""A network between a client and a server, which can fall silent: nothing is refused and nothing is closed."""
+"""A network between a client and a server that can fall silent: nothing is refused and nothing is closed."""
 
 import socket
 import threading
@@ -8,11 +8,11 @@ from contextlib import contextmanager, suppress
 
 
 class Proxy:
-    """Forwards connections on a port of its own; while it is silent, bytes wait.
+    """Forwards connections from its own port; while it is silent, bytes wait.
 
     Attributes:
-        port: where clients connect.
-        forwarded: bytes so far.
+        port: its port, for clients.
+        forwarded: the number of bytes so far.
     """
 
     def __init__(self, to_port: int) -> None:
@@ -27,9 +27,9 @@ class Proxy:
         self._run(self._accept)
 
     def silence(self, seconds: float) -> int:
-        """Forward nothing for so long; gives how many bytes were forwarded meanwhile."""
+        """Forward nothing for this long; returns how many bytes were forwarded nevertheless."""
         self._talking.clear()
-        time.sleep(0.1)  # what was being forwarded is through
+        time.sleep(0.1)  # bytes in transit are through
         before = self.forwarded
         time.sleep(seconds)
         meanwhile = self.forwarded - before
@@ -73,7 +73,7 @@ class Proxy:
 
 @contextmanager
 def proxied(to_port: int) -> Iterator[Proxy]:
-    """A proxy for as long as the block."""
+    """A context with a proxy."""
     proxy = Proxy(to_port)
     try:
         yield proxy

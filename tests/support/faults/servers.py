@@ -1,4 +1,4 @@
-"""Servers of a test's own, as a replica set: killed, restarted on the same port, told to fail commands."""
+"""A test's own replica set: its servers can be killed, restarted on the same port, or made to fail commands."""
 
 import ctypes
 import signal
@@ -25,7 +25,7 @@ class Mongod:
 
     Attributes:
         port: its port, the same after a restart.
-        folder: where its data are.
+        folder: the folder of its data.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -48,7 +48,7 @@ class Mongod:
 
     @property
     def runs(self) -> bool:
-        """Whether it was started and has not ended."""
+        """Whether it is running."""
         return self._process is not None and self._process.poll() is None
 
     def start(self) -> None:
@@ -81,7 +81,7 @@ class Mongod:
             self._process.wait()
 
     def stop(self) -> None:
-        """End it in an orderly way."""
+        """Stop it in an orderly way."""
         if self._process:
             self._process.send_signal(signal.SIGTERM)
             self._process.wait()
@@ -92,7 +92,7 @@ class Mongod:
             return client.admin.command(*arguments, **more)
 
     def is_primary(self) -> bool:
-        """Whether it takes writes."""
+        """Whether it accepts writes."""
         if not self.runs:
             return False
         try:
@@ -107,7 +107,7 @@ class Mongod:
 
 @contextmanager
 def replica_set(folder: Path, members: int) -> Iterator[list[Mongod]]:
-    """Run a replica set for as long as the block; all that run are killed at its end."""
+    """A context with a replica set; running servers are killed at its end."""
     servers = [Mongod(folder / str(number)) for number in range(members)]
     try:
         for server in servers:
@@ -125,7 +125,7 @@ def replica_set(folder: Path, members: int) -> Iterator[list[Mongod]]:
 
 
 def primary_of(servers: Sequence[Mongod]) -> Mongod:
-    """Wait for the primary."""
+    """The primary; waits for it."""
     deadline = time.monotonic() + START_S
     while time.monotonic() < deadline:
         for server in servers:

@@ -1,7 +1,7 @@
 """Run the loader with small batches, so that a small file has many.
 
-`python -m tests.support.faults.small FAULT ARGUMENT...`. FAULT is `none`, or names a defect that is planted, so that
-the judge can be seen to find it.
+`python -m tests.support.faults.small FAULT ARGUMENT...`. FAULT is `none` or the name of a defect to plant, which the
+judge must find.
 """
 
 import sys
@@ -15,7 +15,7 @@ CHUNK_BYTES, BATCH_ROWS = 32 << 10, 200
 
 
 def plant(fault: str) -> None:
-    """Make the loader wrong, as it could have been written."""
+    """Plant a defect in the loader, one that could have been written."""
     if fault == "removes-what-others-brought":
         loader.loads.remove.find_heirs = lambda *_: {}
     elif fault == "takes-no-turn":

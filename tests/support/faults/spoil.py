@@ -8,13 +8,13 @@ from random import Random
 from loader.sample import write_sample
 
 REFUSED, REPEATED, CONFLICTING = 0.001, 0.0005, 0.0002
-"""Shares of the rows. Too few for `--max-quarantined` to stop the load."""
+"""Shares of the rows, too small for `--max-quarantined` to stop the load."""
 
 
 def write_spoiled(path: Path, rows: int, seed: int, of: int = 0) -> Path:
-    """A sample with every kind of row; with `of`, the first rows of so many, which are of fewer months.
+    """Write a sample with every kind of row; with `of`, the first rows of a sample of that size, so of fewer months.
 
-    Repeats begin half-way, so that earlier batches are written unchecked.
+    Repeats begin half-way, so that earlier batches are written without lookups.
     """
     write_sample(path, max(rows, of), seed, lambda done, total: None)
     random = Random(seed)
@@ -34,7 +34,7 @@ def write_spoiled(path: Path, rows: int, seed: int, of: int = 0) -> Path:
 
 
 def split(path: Path, first: Path, second: Path) -> None:
-    """Two files of half the rows each; the second repeats some rows of the first."""
+    """Split a file into two halves; the second one repeats some rows of the first."""
     with path.open(encoding="ascii", newline="") as file:
         header, *lines = file.readlines()
     for part, half in ((first, lines[: len(lines) // 2]), (second, lines[len(lines) // 2 :])):

@@ -1,7 +1,7 @@
-"""What was true at each data version, from MongoDB's own record of changes, and with nothing of the product's.
+"""What was true at each data version, from MongoDB's own change stream, without any code of the product.
 
-A change stream tells of every write in the order of commits; those of one transaction have one time. So the sums of
-each committed moment are known, and any answer can be held against that of the version that it names.
+A change stream reports every write in commit order; those of one transaction have the same time. So the sums of every
+committed moment are known, and any answer can be compared with those of its version.
 """
 
 import threading
@@ -14,7 +14,7 @@ from catalog.collections import STATUS, TRANSACTIONS
 from store.client import Store
 
 Sums = Mapping[int, tuple[int, int]]
-"""Transactions and cents by segment, without those that have none."""
+"""Transactions and cents by segment; segments without transactions are absent."""
 
 _MARK = "mark"
 _SEEN = [
@@ -30,11 +30,11 @@ _SEEN = [
 
 
 class Truth:
-    """Follows a database from when it is empty.
+    """Follows a database from its empty state.
 
     Attributes:
         by_version: the sums at each data version.
-        wrong: versions that named two states, one line each.
+        wrong: versions with two different states, one line each.
     """
 
     def __init__(self, store: Store) -> None:
@@ -52,7 +52,7 @@ class Truth:
         self._thread.start()
 
     def catch_up(self) -> None:
-        """Wait until all that is committed by now has been seen."""
+        """Wait until everything committed so far has been seen."""
         self._caught_up.clear()
         self._store.db[_MARK].insert_one({})
         assert self._caught_up.wait(60), "the change stream is behind"
@@ -112,7 +112,7 @@ class Truth:
 
 @contextmanager
 def following(store: Store) -> Iterator[Truth]:
-    """The truth of a database, from now on."""
+    """A context with the truth of a database, from now on."""
     truth = Truth(store)
     try:
         yield truth

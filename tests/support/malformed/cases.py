@@ -1,4 +1,4 @@
-"""The cases of the corpus for tests, and how each is written down."""
+"""The cases of the corpus as test parameters, and how to write their files."""
 
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -14,7 +14,7 @@ SETTINGS = Settings(timezone=ZoneInfo(ZONE))
 
 
 def write(folder: Path, case: Case) -> Path:
-    """The case's file."""
+    """Write the case's file."""
     path = folder / "purchases.csv"
     if case.content is not None:
         path.write_bytes(case.content)

@@ -1,7 +1,7 @@
-"""The corpus: malformed and odd files, each with what becomes of it, in one table.
+"""The corpus: malformed and odd files, each with its expected result, in one table.
 
-A file is the base with one change. The base are three good rows, ids 1 to 3 on lines 2 to 4; a change of a field is
-one of the row with the id 2, on line 3, so that each case also shows that its neighbours are untouched.
+A file is the base with one change. The base has three valid rows, ids 1 to 3 on lines 2 to 4; a changed field is one
+of the row with id 2, on line 3, so each case also shows that its neighbours are not affected.
 """
 
 import codecs
@@ -17,7 +17,7 @@ from tests.support.malformed.reader import COLUMNS, Row
 TODAY = datetime.now(UTC).date()
 TOMORROW, DAY_AFTER = TODAY + timedelta(days=1), TODAY + timedelta(days=2)
 ZONE = "America/New_York"
-"""The store's time zone while the corpus is read: not UTC, so that a forgotten conversion shows."""
+"""The store's time zone while the corpus is read: not UTC, so that a missing conversion shows."""
 
 HEADER = ",".join(COLUMNS)
 REST = ("Female", "39", "Single", "Oklahoma", "Platinum", "Unemployment", "Card", "0", "1557.5")
@@ -30,14 +30,14 @@ ROWS = {
     )
     for number in (1, 2, 3)
 }  # fmt: skip
-"""What the base says, by line."""
+"""The contents of the base, by line."""
 
 FIELD_OF = dict(zip(COLUMNS, Row._fields, strict=True))
 
 
 @dataclass(frozen=True)
 class Bad:
-    """A row in quarantine: its line, the column at fault, the reason, a phrase of the message, and its exact text."""
+    """A row in quarantine: its line, the malformed column, the reason, a phrase of the message, and its exact text."""
 
     line: int
     column: str
@@ -48,16 +48,16 @@ class Bad:
 
 @dataclass(frozen=True)
 class Case:
-    """A file, and what becomes of it.
+    """A file and its expected result.
 
     Attributes:
         name: what is odd about it.
-        content: its bytes; None where there is no such file.
-        place, phrase: of the message that refuses it as a whole; None where it is read.
-        kept: its good rows by line, as they are stored.
+        content: its bytes; None if there is no such file.
+        place, phrase: parts of the message that refuses the whole file; None if it is read.
+        kept: its valid rows by line, as they are stored.
         bad: its rows in quarantine.
-        present: how many rows are there already.
-        conflicts: those of `bad` that only a load can find, since they differ from a row that is stored.
+        present: the number of rows that are already present.
+        conflicts: those of `bad` that only a load can find, since they differ from a stored row.
     """
 
     name: str
@@ -71,7 +71,7 @@ class Case:
 
     @property
     def is_refused(self) -> bool:
-        """Whether the whole file is."""
+        """Whether the whole file is refused."""
         return self.place is not None
 
 
@@ -84,29 +84,29 @@ BASE = text(FIRST, SECOND, THIRD)
 
 
 def reverse(row: str) -> str:
-    """The fields from the last to the first."""
+    """The row with its fields in reverse order."""
     return ",".join(row.split(",")[::-1])
 
 
 def changed(column: str, value: str) -> str:
-    """The second row with another field, as it stands in the file."""
+    """The second row with another value in a column, as text."""
     fields = SECOND.split(",")
     fields[COLUMNS.index(column)] = value
     return ",".join(fields)
 
 
 def refused(name: str, content: bytes | None, place: str, phrase: str) -> Case:
-    """The whole file is refused at `place`, and nothing is written."""
+    """A case whose whole file is refused at `place`."""
     return Case(name, content, place, phrase)
 
 
 def accepted(name: str, content: bytes, lines: tuple[int, int, int] = (2, 3, 4)) -> Case:
-    """The file says what the base says, its rows on these lines."""
+    """A case whose file has the contents of the base, with its rows on these lines."""
     return Case(name, content, kept=dict(zip(lines, ROWS.values(), strict=True)))
 
 
 def reads(column: str, value: str, stored: Any, name: str = "") -> Case:
-    """The field of the second row is accepted, and this is stored; of a date its ISO form."""
+    """A case whose field in the second row is accepted and stored as `stored` (a date in its ISO form)."""
     if column == "Transaction_date":
         stored = datetime.fromisoformat(str(stored))
     row = ROWS[3]._replace(**{FIELD_OF[column]: stored})
@@ -115,12 +115,12 @@ def reads(column: str, value: str, stored: Any, name: str = "") -> Case:
 
 
 def rejects(column: str, value: str, reason: str, phrase: str, name: str = "") -> Case:
-    """The field puts the second row into quarantine."""
+    """A case whose field puts the second row into quarantine."""
     return rejects_row(f"{column}: {name or ascii(value)}", changed(column, value), column, reason, phrase)
 
 
 def rejects_row(name: str, raw: str, column: str, reason: str, phrase: str, height: int = 1) -> Case:
-    """The second row, `height` lines high, goes to quarantine, and the third one stands below it."""
+    """A case whose second row, `height` lines long, goes to quarantine; the third row follows below it."""
     kept = {2: ROWS[2], 3 + height: ROWS[4]}
     return Case(name, text(FIRST, raw, THIRD), kept=kept, bad=(Bad(3, column, reason, phrase, raw),))
 
@@ -265,7 +265,7 @@ CASES = (
     reads("Amount_spent", "1000000000.00", Decimal(10**9), "the cap"),
     reads("Amount_spent", "999999999.99", Decimal("999999999.99"), "a cent below the cap"),
 
-    # Quarantined: the row as such.
+    # Quarantined: the row as a whole.
     rejects_row("a field is missing", SECOND.rpartition(",")[0], "", "field_count", "10 fields, expected 11"),
     rejects_row("a field too many", SECOND + ",", "", "field_count", "12 fields, expected 11"),
     rejects_row("a line of spaces", "   ", "", "field_count", "1 fields"),
@@ -293,7 +293,7 @@ CASES = (
     Case("a byte order mark after the header", text("\ufeff" + SECOND, THIRD), kept={3: ROWS[4]},
          bad=(Bad(2, "Transaction_ID", "hidden_character", "U+FEFF", "\ufeff" + SECOND),)),
 
-    # Quarantined: the line is right, whatever stands above it.
+    # Quarantined: the line is correct, whatever precedes it.
     Case("after quoted line ends and blank lines", text(changed("Gender", '"\n\n"'), "", FIRST, "", BROKEN_ROW, THIRD),
          kept={6: ROWS[2], 9: ROWS[4]},
          bad=(Bad(2, "Gender", "hidden_character", "U+000A", changed("Gender", '"\n\n"')),
@@ -370,7 +370,7 @@ CASES = (
     rejects("Amount_spent", "1000000000.01", "amount_too_large", "larger than 1,000,000,000", "a cent over the cap"),
     rejects("Amount_spent", "9" * 20, "amount_too_large", "larger than 1,000,000,000 dollars", "over int64"),
 
-    # Quarantined: names that are not known, with the nearest one as a hint, and other referrals.
+    # Quarantined: unknown names, with the nearest one as a hint, and unknown referrals.
     rejects("Gender", "Femal", "gender_unknown", "did you mean Female?"),
     rejects("Gender", "Unknow", "gender_unknown", "did you mean Unknown?"),
     rejects("Gender", "NA", "gender_unknown", "unknown gender 'NA'"),
@@ -384,7 +384,7 @@ CASES = (
     rejects("Referral", "2", "referral_unknown", "neither 0 nor 1"),
     rejects("Referral", "yes", "referral_unknown", "neither 0 nor 1"),
 
-    # Quarantined: what is not seen, and what is too much.
+    # Quarantined: hidden characters and overlong fields.
     rejects("State_names", "Te\x00xas", "hidden_character", "U+0000", "NUL"),
     rejects("State_names", "Texas\x00", "hidden_character", "U+0000", "NUL at the end"),
     rejects("State_names", "Te\x1bxas", "hidden_character", "U+001B", "escape"),

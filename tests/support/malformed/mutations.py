@@ -1,4 +1,4 @@
-"""Small files with an odd field here and there, and mutations of them: bytes, fields and lines, drawn by a seed."""
+"""Small files with some odd fields, and mutations of them (bytes, fields, lines), by seed."""
 
 import gzip
 from collections.abc import Callable
@@ -38,7 +38,7 @@ ODD_IN = {
         "99999999.99", "100000000.01", "9" * 25, "0" * 25, "\uff15", "\u0665", "1 000", " 5 ", "=1+1",
     ),
 }  # fmt: skip
-"""What a field of that column might say, right or wrong."""
+"""Possible texts of a field in that column, valid or not."""
 
 ODD = (
     *(field for fields in ODD_IN.values() for field in fields), '"', '""', '"a"', '"a', 'a"', '"a"b', '"a,b"', '"a""b"',
@@ -52,7 +52,7 @@ Mutation = Callable[[Random, bytearray], bytearray]
 
 
 def mutated(seed: int) -> bytes:
-    """The file of that seed, changed at one to four places; one in twenty is packed."""
+    """The file of that seed, changed in one to four places; one in twenty is compressed."""
     random = Random(seed)
     content = bytearray(original(random))
     for _ in range(random.choice((1, 1, 1, 2, 3, 4))):
@@ -65,7 +65,7 @@ def mutated(seed: int) -> bytes:
 
 
 def original(random: Random) -> bytes:
-    """A file of 5 to 30 rows in any layout that a file may have."""
+    """A file of 5 to 30 rows in any valid layout."""
     order = random.sample(range(len(COLUMNS)), len(COLUMNS)) if random.random() < 0.3 else range(len(COLUMNS))
     rows = [list(COLUMNS), *(_row(random, number) for number in range(1, random.randint(6, 31)))]
     quote = random.choice(("none", "none", "none", "some", "all"))
@@ -139,7 +139,7 @@ def _cut(random: Random, content: bytearray) -> bytearray:
 
 
 def _field(random: Random, content: bytearray) -> bytearray:
-    """Put an odd field in the place of one, mostly below the header."""
+    """Replace a field with an odd one, mostly below the header."""
     lines = content.splitlines(keepends=True)
     if not lines:
         return content
@@ -154,7 +154,7 @@ def _field(random: Random, content: bytearray) -> bytearray:
 
 
 def _end(random: Random, content: bytearray) -> bytearray:
-    """Give a line another end: none, one of the three, or a blank line."""
+    """Change the end of a line: none, one of the three, or a blank line."""
     lines = content.splitlines(keepends=True)
     if lines:
         at = random.randrange(len(lines))

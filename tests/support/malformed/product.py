@@ -1,4 +1,4 @@
-"""What the loader makes of a file, in the terms of the reader that it is held against."""
+"""The loader's reading of a file, in the types of the independent reader."""
 
 from collections import namedtuple
 from datetime import date, datetime, timedelta
@@ -18,7 +18,7 @@ Record = namedtuple("Record", [column.name for column in PURCHASES.columns])
 
 
 class Read(NamedTuple):
-    """A file as the loader reads it: its survey, its chunks, and what became of each."""
+    """A file as the loader reads it: its survey, its chunks, and each chunk cleaned."""
 
     survey: Survey
     chunks: list[Chunk]
@@ -42,10 +42,10 @@ class Read(NamedTuple):
 
 
 def read(path: Path, latest: date, zone: str = "UTC") -> Read:
-    """Read a file as a load does, up to where documents are made.
+    """Read a file as a load does, without encoding documents.
 
     Raises:
-        FileRefused: the whole file is at fault.
+        FileRefused: the file as a whole is invalid.
     """
     found = survey(path)
     chunks = list(read_chunks(found))

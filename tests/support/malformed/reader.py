@@ -1,8 +1,8 @@
-"""An independent reader of purchases: what the bytes of a file say, by the contract alone.
+"""An independent reader of purchases: the contents of a file, according to the contract alone.
 
-It shares no code with the product, and none of its declarations, on purpose: the loader is held against it. Do not
-make it import the product. It knows no chunks, no shortcuts and no reasons: a file is unreadable, or each record is
-kept with its values or refused with the first column that is at fault.
+The loader is compared with it, so it deliberately shares neither code nor declarations with the product. Do not make
+it import the product. It has no chunks, no shortcuts and no reasons: a file is unreadable, or each record is kept with
+its values or refused with its first malformed column.
 """
 
 import csv
@@ -44,7 +44,7 @@ HIDDEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 
 
 class Row(NamedTuple):
-    """A purchase as it shall be stored: names in full, `Unknown` for a missing one; None for a missing figure."""
+    """A purchase as it should be stored: names in full, `Unknown` for a missing one; None for a missing number."""
 
     transaction_id: int
     moment: datetime
@@ -61,11 +61,11 @@ class Row(NamedTuple):
 
 @dataclass
 class Reading:
-    """What a file says.
+    """The contents of a file.
 
     Attributes:
-        kept: the good records, by their line.
-        refused: the others, by their line: the column at fault (empty where the record as such is) and its text.
+        kept: the valid records, by line.
+        refused: the others, by line: the malformed column (empty if the whole record is) and its text.
     """
 
     kept: dict[int, Row] = field(default_factory=dict)
@@ -73,14 +73,14 @@ class Reading:
 
 
 class Unreadable(Exception):
-    """The whole file is at fault."""
+    """The file as a whole is invalid."""
 
 
 def read(content: bytes, latest: date, zone: str = "UTC") -> Reading:
-    """Read a file whose rows may be of `latest` at the latest, for a store in the time zone `zone`.
+    """Read a file for a store in the time zone `zone`; days after `latest` are refused.
 
     Raises:
-        Unreadable: the whole file is at fault.
+        Unreadable: the file as a whole is invalid.
     """
     text = _text(_unpacked(content))
     lines = re.findall(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+", text)
@@ -106,7 +106,7 @@ class _AtFault(Exception):
 
 
 def _unpacked(content: bytes) -> bytes:
-    """The content of a gzip file: one or several members, perhaps with zeros behind them."""
+    """The content of a gzip file: one or more members, possibly followed by zeros."""
     out = b""
     packed = content.startswith(b"\x1f\x8b")
     while packed and content.strip(b"\0"):
@@ -129,7 +129,7 @@ def _text(content: bytes) -> str:
 
 
 def _header(line: str) -> tuple[int, list[int]]:
-    """How many fields a record has, and the position of each column."""
+    """The number of fields of a record, and the position of each column."""
     try:
         (names,) = csv.reader([line], strict=True)
     except csv.Error as error:
@@ -199,7 +199,7 @@ def _age(text: str) -> int | None:
 def _amount(text: str) -> Decimal | None:
     if not text:
         return None
-    return _within(_number(text, r"-?\d+(\.\d{1,2}0*)?"), 10**9) + 0  # and so minus nothing is nothing
+    return _within(_number(text, r"-?\d+(\.\d{1,2}0*)?"), 10**9) + 0  # turns -0 into 0
 
 
 def _name_of(column: str) -> Callable[[str], str]:
@@ -208,7 +208,7 @@ def _name_of(column: str) -> Callable[[str], str]:
 
 
 def _moment(text: str, latest: date, zone: ZoneInfo) -> datetime:
-    """The store's wall clock; part by part, so that nothing rests on what a library takes for a date."""
+    """The moment on the store's wall clock; parsed part by part, independent of what a library accepts as a date."""
     day = re.fullmatch(r"(?P<m>\d\d?)/(?P<d>\d\d?)/(?P<y>\d{4})", text, re.ASCII) or re.fullmatch(
         r"(?P<y>\d{4})-(?P<m>\d\d)-(?P<d>\d\d)([T ](?P<time>.+))?", text, re.ASCII
     )

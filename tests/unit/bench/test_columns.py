@@ -9,7 +9,7 @@ from catalog.calendar import Period
 
 
 def test_running_sums_answer_as_pages_do() -> None:
-    """Each class of question, forty random ones of each: a difference raises."""
+    """Forty random questions of each class; a difference raises."""
     assert len(compare_columns(2_000)) == 8
 
 

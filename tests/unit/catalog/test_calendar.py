@@ -12,7 +12,7 @@ from pipelines.ask.question import Interval
 
 ONE_DAY = timedelta(days=1)
 SMALL = st.dates(date(2019, 10, 1), date(2022, 3, 31))
-"""Short enough for trying every tiling; three year ends and a leap day."""
+"""Short enough to try every tiling; with three year ends and a leap day."""
 
 ranges = st.tuples(SMALL, SMALL).map(sorted)
 wide_ranges = st.tuples(st.dates(), st.dates()).map(sorted)
@@ -26,12 +26,12 @@ def span(first: date, last: date) -> list[date]:
 
 
 def tiled(first: date, last: date, years: frozenset[int]) -> list[Piece]:
-    """The tiling, with these years usable."""
+    """The tiling, if these years may be used."""
     return list(tile(first, last, lambda year: year.start.year in years))
 
 
 def fewest(first: date, last: date, years: frozenset[int]) -> int:
-    """How many pieces the best of all tilings has: a dynamic programme over the days that knows of no greed."""
+    """The number of pieces in the best of all tilings, by dynamic programming over the days."""
     best = {first - ONE_DAY: 0}
     for end in span(first, last):
         options = []
@@ -67,7 +67,7 @@ def test_no_tiling_has_fewer_pieces(range_: list[date], years: frozenset[int]) -
 @quick
 @given(ranges, year_sets)
 def test_each_piece_lies_in_its_period_and_only_months_are_cut(range_: list[date], years: frozenset[int]) -> None:
-    """A year is whole and was allowed; any other piece is of one month, and inner ones are whole."""
+    """A year is whole and allowed; any other piece belongs to one month, and inner ones are whole."""
     first, last = range_
     pieces = tiled(first, last, years)
     for piece in pieces:
@@ -87,7 +87,7 @@ def test_each_piece_lies_in_its_period_and_only_months_are_cut(range_: list[date
 @example([date.min, date(1, 1, 2)])
 @example([date.max, date.max])
 def test_the_first_and_the_last_year_of_all_are_tiled_as_any_other(range_: list[date]) -> None:
-    """Ranges up to both ends of the calendar: begun and ended right, each piece begins where the one before ended."""
+    """Ranges up to both ends of the calendar: first and last day are right, and each piece follows the previous one."""
     first, last = range_
     pieces = list(tile(first, last))
     assert (pieces[0].first, pieces[-1].last) == (first, last)
@@ -95,7 +95,7 @@ def test_the_first_and_the_last_year_of_all_are_tiled_as_any_other(range_: list[
 
 
 def test_a_range_that_ends_before_it_begins_has_no_pieces() -> None:
-    """Nothing is asked for, nothing is read."""
+    """Nothing is requested, nothing is read."""
     assert list(tile(date(2024, 1, 2), date(2024, 1, 1))) == []
 
 
@@ -179,7 +179,7 @@ def test_a_year_is_made_of_its_twelve_months(day: date) -> None:
 
 @given(st.dates(), st.sampled_from(Interval))
 def test_an_interval_begins_on_its_first_day(day: date, interval: Interval) -> None:
-    """The latest day up to `day` that begins an interval; no day between them begins another."""
+    """The latest day up to `day` on which an interval begins."""
 
     def begins(each: date) -> bool:
         return {

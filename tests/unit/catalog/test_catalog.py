@@ -33,14 +33,14 @@ def test_an_age_group_begins_and_ends_where_its_label_says(age: int | None, labe
 
 
 def test_there_are_fifty_states() -> None:
-    """All of them, once each, in alphabetical order."""
+    """Each occurs once, in alphabetical order."""
     assert len(STATES) == len(set(STATES)) == 50
     assert list(STATES) == sorted(STATES)
 
 
 @pytest.mark.parametrize("dimension", PURCHASES.filterable, ids=lambda dimension: dimension.name)
 def test_members_differ_in_more_than_letter_case(dimension: Dimension) -> None:
-    """Filters and fields match in any letter case, so no two members may then be one."""
+    """Filters and fields ignore letter case, so no two members may be equal without it."""
     assert len({member.casefold() for member in dimension.members}) == len(dimension.members)
     if dimension in [each.dimension for each in PURCHASES.attributes]:
         assert dimension.members[0] == UNKNOWN, "code 0 is what is missing"
@@ -48,7 +48,7 @@ def test_members_differ_in_more_than_letter_case(dimension: Dimension) -> None:
 
 @pytest.mark.parametrize("dimension", PURCHASES.filterable, ids=lambda dimension: dimension.name)
 def test_a_code_is_stored_and_read_back(dimension: Dimension) -> None:
-    """Each code survives being stored, has a label, and no two are stored alike."""
+    """Each code survives being stored and has a label, and no two have the same stored value."""
     codes = range(len(dimension.members))
     assert [dimension.code(dimension.stored(code)) for code in codes] == list(codes)
     assert len({dimension.stored(code) for code in codes}) == len(codes)
@@ -78,7 +78,7 @@ def test_labels_are_those_of_the_contract() -> None:
 
 
 def test_each_dimension_is_a_field_of_a_transaction() -> None:
-    """What can be grouped by is stored, and what refers is a reference collection."""
+    """Every group-by dimension is stored, and references are to reference collections."""
     assert {dimension.field for dimension in PURCHASES.stored} <= set(TRANSACTIONS.properties)
     assert [dimension.collection for dimension in PURCHASES.references] == [
         "states", "segments", "employment_status", "payment_methods",
@@ -86,7 +86,7 @@ def test_each_dimension_is_a_field_of_a_transaction() -> None:
 
 
 def test_the_six_collections_are_those_of_the_contract() -> None:
-    """Names, and the fields of the two big ones."""
+    """Their names, and the fields of the two big ones."""
     assert {collection.name for collection in SIX} == {
         "transactions", "customers", "states", "segments", "employment_status", "payment_methods",
     }  # fmt: skip
@@ -102,7 +102,7 @@ def test_the_six_collections_are_those_of_the_contract() -> None:
 
 @pytest.mark.parametrize("collection", COLLECTIONS, ids=lambda collection: collection.name)
 def test_a_validator_names_every_field_and_no_other(collection: Any) -> None:
-    """Each field is described, required unless optional, and nothing else may be there."""
+    """Each field is described and required unless optional, and no other field is allowed."""
     schema = collection.validator["$jsonSchema"]
     assert schema["additionalProperties"] is False
     assert set(schema["required"]) == set(collection.properties) - set(collection.optional)
@@ -120,7 +120,7 @@ def test_a_validator_names_every_field_and_no_other(collection: Any) -> None:
     ],
 )
 def test_the_nearest_name_is_found_in_any_letter_case(value: str, allowed: tuple[str, ...], found: str | None) -> None:
-    """A hint where one is near, none where it would be a guess."""
+    """A hint if a name is near, none if it would be a guess."""
     assert errors.nearest(value, allowed) == found
 
 
@@ -143,14 +143,14 @@ def test_the_nearest_name_is_found_in_any_letter_case(value: str, allowed: tuple
     ],
 )
 def test_an_error_is_one_line_with_an_exit_code(error: errors.AnalyticsError, exit_code: int, said: str) -> None:
-    """Commands print it as it is, and exit with its code."""
+    """Commands print it unchanged and exit with its code."""
     assert said in str(error)
     assert "\n" not in str(error)
     assert error.exit_code == exit_code
 
 
 def test_an_unknown_name_tells_what_is_allowed() -> None:
-    """A client can mend its request from the error's fields."""
+    """A client can correct its request with the error's fields."""
     error = errors.UnknownName("state", "Texs", ("Texas", "Ohio"))
     assert (error.parameter, error.value, error.allowed, error.nearest) == (
         "state", "Texs", ("Texas", "Ohio"), "Texas",

@@ -5,11 +5,11 @@ from datetime import date
 from typing import Any
 
 import bson
-import numpy as np
 import pytest
 
 from catalog.dataset import Dataset
 from catalog.dimensions import UNKNOWN, DatePart, date_of, day_number, day_of
+from catalog.errors import InternalError
 from catalog.kinds import NULL, Banded, Home, Listed, Referred
 from catalog.purchases import AGE, AGE_GROUP, GENDER, PURCHASES, REFERRAL, STATE
 from loader.reading import fields
@@ -18,6 +18,7 @@ from pipelines.ask.question import Filter
 from pipelines.derived import columns
 from pipelines.plan import compiler
 from pipelines.plan.compiler import match_transactions
+from tests.support.encoded import reply_of
 
 QUARTER = DatePart(
     name="a_quarter", label="Quarter", members=("Q1", "Q2", "Q3", "Q4"), part=lambda day: (day.month - 1) // 3,
@@ -49,7 +50,7 @@ def with_one(former: Any, new: Any) -> Dataset:
     ],
 )
 def test_what_changes_sums_has_another_fingerprint(changed: Dataset) -> None:
-    """What was built under the former one is then stale."""
+    """Data built under the former one are then stale."""
     assert changed.fingerprint != PURCHASES.fingerprint
 
 
@@ -63,12 +64,12 @@ def test_what_changes_sums_has_another_fingerprint(changed: Dataset) -> None:
     ],
 )
 def test_what_changes_no_sum_has_the_same_fingerprint(same: Dataset) -> None:
-    """Nothing is built anew for it; the members of an open dimension are those of the database."""
+    """Nothing is rebuilt; the members of an open dimension are those of the database."""
     assert same.fingerprint == PURCHASES.fingerprint
 
 
 def test_another_formula_has_another_fingerprint() -> None:
-    """What a part of the date means is part of it."""
+    """The fingerprint covers the meaning of a part of the date."""
     other = replace(QUARTER, formula=lambda day: {"$month": day})
     one, two = (replace(PURCHASES, parts=(part,)) for part in (QUARTER, other))
     assert one.fingerprint != two.fingerprint
@@ -76,7 +77,7 @@ def test_another_formula_has_another_fingerprint() -> None:
 
 @pytest.mark.parametrize("attribute", PURCHASES.attributes, ids=lambda attribute: attribute.name)
 def test_the_sample_writes_what_is_read(attribute: Any) -> None:
-    """Each text of the sample is read as a member that is known, and the shares add up."""
+    """Each text of the sample is read as a known member, and the shares add up."""
     if isinstance(attribute, Banded):
         assert all(fields.number(attribute, str(each)) == each for each in attribute.sample)
         return
@@ -89,7 +90,7 @@ def test_the_sample_writes_what_is_read(attribute: Any) -> None:
 
 
 def test_names_fields_and_columns_are_there_once() -> None:
-    """No two entries get in each other's way."""
+    """No two entries share one."""
     said = [name.casefold() for each in PURCHASES.columns for name in (each.column, *each.spellings)]
     named = [field for each in PURCHASES.columns for field in each.properties]
     for names in (said, named, [each.name for each in PURCHASES.columns], [each.name for each in PURCHASES.dimensions]):
@@ -98,7 +99,7 @@ def test_names_fields_and_columns_are_there_once() -> None:
 
 @pytest.mark.parametrize("attribute", PURCHASES.attributes, ids=lambda attribute: attribute.name)
 def test_a_document_says_what_was_read(attribute: Any) -> None:
-    """The fields of each number are those of the validator, and the dimension's code is told from them."""
+    """The fields of each number are those of the validator, and the dimension's code follows from them."""
     for number in range(attribute.empty, attribute.empty + attribute.size):
         document = attribute.document(number)
         assert document.keys() == attribute.properties.keys()
@@ -108,7 +109,7 @@ def test_a_document_says_what_was_read(attribute: Any) -> None:
 
 
 def test_a_filter_on_unknown_takes_documents_without_the_field(monkeypatch: pytest.MonkeyPatch) -> None:
-    """They were loaded before it was declared. What is not optional is always there."""
+    """They were loaded before it was declared. A field that is not optional is always present."""
     monkeypatch.setattr(compiler, "PURCHASES", with_one(GENDER, CHANNEL))
     assert match_transactions((Filter(CHANNEL, (0, 2)),), None, None) == {"channel_id": {"$in": [0, 2, None]}}
     assert match_transactions((Filter(GENDER, (0,), negated=True),), None, None) == {"gender": {"$nin": ["Unknown"]}}
@@ -116,7 +117,7 @@ def test_a_filter_on_unknown_takes_documents_without_the_field(monkeypatch: pyte
 
 
 def test_a_filter_on_a_part_of_the_date_is_an_expression() -> None:
-    """Several of them have to hold together."""
+    """Several of them are combined."""
     filters = (Filter(QUARTER, (0, 3)), Filter(QUARTER, (3,), negated=True))
     formula = QUARTER.formula("$day")
     assert match_transactions(filters, None, None) == {
@@ -126,12 +127,12 @@ def test_a_filter_on_a_part_of_the_date_is_an_expression() -> None:
 
 @pytest.mark.parametrize("number", [day_number(date(2024, month, 15)) for month in range(1, 13)])
 def test_a_part_of_the_date_follows_from_its_day(number: int) -> None:
-    """As the calendar has it."""
+    """As in the calendar."""
     assert QUARTER.members[QUARTER.code_of_day(number)] == f"Q{(date_of(number).month + 2) // 3}"
 
 
 def transaction(**other: Any) -> dict[str, Any]:
-    """A transaction as it is read for columns, its last field being `referral`."""
+    """A transaction as it is read for columns; its last field is `referral`."""
     unknown = {name: value for each in PURCHASES.attributes for name, value in each.document(each.empty).items()}
     known = {"day": day_of(0), "hour": 3, "amount_cents": bson.Int64(5), **unknown}
     del known["age"], known["referral"]
@@ -153,13 +154,11 @@ LACKING, WITH, TURNED = transaction(), transaction(referral="Referral"), {"refer
 def test_documents_without_a_field_are_read_as_unknown(
     monkeypatch: pytest.MonkeyPatch, documents: list[dict[str, Any]], codes: list[int]
 ) -> None:
-    """Whichever documents of a reply lack it, if it is optional."""
+    """Whichever documents of a reply lack an optional field."""
     later = replace(REFERRAL, optional=True)
     monkeypatch.setattr(columns, "PURCHASES", with_one(REFERRAL, later))
     monkeypatch.setitem(columns._BY_FIELD, "referral", later)
-    encoded = [bson.encode(document) for document in documents]
-    starts = np.cumsum([0, *map(len, encoded)])[:-1]
-    found = columns._decode(b"".join((*encoded, bytes(64))), starts)
+    found = columns._decode(reply_of(documents))
     assert found["referral"].tolist() == codes
     assert found["hour"].tolist() == [3] * len(documents)
     assert found["amount_cents"].tolist() == [5] * len(documents)
@@ -168,14 +167,27 @@ def test_documents_without_a_field_are_read_as_unknown(
 
 @pytest.mark.parametrize("field", ["day", "hour", "segment_id"])
 def test_a_transaction_without_a_field_that_is_not_optional_is_a_fault(field: str) -> None:
-    """These were always there: nothing stands in for them."""
+    """These fields were always present: nothing replaces them."""
     document = transaction(referral="Referral")
     del document[field]
     with pytest.raises(Exception, match=f"The field {field} of a transaction does not satisfy"):
-        columns._decode(bson.encode(document) + bytes(64), np.array([0]))
+        columns._decode(reply_of([document]))
+
+
+@pytest.mark.parametrize(
+    ("field", "stored"),
+    [("day", "2024-01-01"), ("hour", 3.0), ("hour", None), ("segment_id", bson.Int64(1)), ("gender", "Other"),
+     ("referral", 1), ("amount_cents", 5.0)],
+)  # fmt: skip
+def test_a_transaction_with_a_field_of_another_type_is_a_fault(field: str, stored: Any) -> None:
+    """Also beside one that is right."""
+    right = transaction(referral="Referral")
+    for documents in ([right | {field: stored}], [right, right | {field: stored}]):
+        with pytest.raises(InternalError, match=f"The field {field} of a transaction does not satisfy"):
+            columns._decode(reply_of(documents))
 
 
 def test_the_bands_of_a_number_have_no_gap() -> None:
-    """From the smallest to the largest; what is not known is in none."""
+    """From the smallest to the largest; an unknown number is in none."""
     assert AGE_GROUP.band(NULL) == UNKNOWN
     assert {AGE_GROUP.band(age) for age in range(AGE.most + 1)} == set(AGE_GROUP.members[1:])

@@ -69,7 +69,7 @@ def test_one_name_in_two_forms_has_one_key(case: str) -> None:
 
 @pytest.mark.parametrize("case", ALIKE)
 def test_names_that_only_look_the_same_have_one_skeleton_and_two_keys(case: str) -> None:
-    """So the second is told apart, and refused instead of guessed."""
+    """So the second is distinguished, and refused instead of guessed."""
     one, other = ALIKE[case]
     assert labels.key(one) != labels.key(other)
     assert labels.skeleton(one) == labels.skeleton(other)
@@ -77,13 +77,13 @@ def test_names_that_only_look_the_same_have_one_skeleton_and_two_keys(case: str)
 
 @pytest.mark.parametrize(("one", "other"), DIFFERENT)
 def test_names_that_a_keyboard_tells_apart_are_different(one: str, other: str) -> None:
-    """Nothing is merged or refused that people write on purpose."""
+    """Names that people distinguish on purpose are neither merged nor refused."""
     assert labels.skeleton(one) != labels.skeleton(other)
 
 
 @pytest.mark.parametrize("case", UNFIT)
 def test_what_cannot_be_a_name_is_told_why(case: str) -> None:
-    """Hidden characters, nothing at all, and mixed or rare scripts."""
+    """Hidden characters, empty names, and mixed or rare scripts."""
     text, why = UNFIT[case]
     fault = labels.fault(text)
     assert fault
@@ -92,7 +92,7 @@ def test_what_cannot_be_a_name_is_told_why(case: str) -> None:
 
 @pytest.mark.parametrize("text", FIT)
 def test_names_of_all_the_world_are_fit(text: str) -> None:
-    """One script, or those that stand together in East Asia; digits and signs as well."""
+    """One script, or those combined in East Asia, with digits and signs."""
     assert labels.fault(text) is None
 
 
@@ -113,5 +113,5 @@ def test_a_key_is_stable_and_finer_than_a_skeleton(text: str) -> None:
 
 
 def test_a_name_that_is_there_twice_has_both_codes() -> None:
-    """In the order of the codes."""
+    """Ordered by code."""
     assert labels.index(("Unknown", "Basic", "UNKNOWN", "Gold")) == {"unknown": (0, 2), "basic": (1,), "gold": (3,)}

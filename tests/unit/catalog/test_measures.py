@@ -1,4 +1,4 @@
-"""Measures: exact to the cent, and the same however the parts were added up."""
+"""Measures: exact to the cent, in whatever order the parts were added up."""
 
 from decimal import Decimal
 from fractions import Fraction
@@ -50,12 +50,12 @@ def test_an_average_is_rounded_half_away_from_zero(cents: int, count: int, avera
 @settings(deadline=None)
 @given(st.integers(0, 10**18), st.integers(1, 10**9))
 def test_an_average_is_what_exact_fractions_say(cents: int, count: int) -> None:
-    """For any sum and count: the whole cent below the fraction and a half."""
+    """For any sum and count: the fraction plus a half, rounded down."""
     assert average_cents(cents, count) == floor(Fraction(cents, count) + Fraction(1, 2))
 
 
 def test_the_average_of_nothing_is_null_and_not_zero() -> None:
-    """As SQL's AVG of no rows."""
+    """Like SQL's AVG of no rows."""
     assert average_cents(0, 0) is None
     assert AVERAGE_SPEND.finish(NOTHING) is None
     assert AVERAGE_SPEND.finish(Parts(transactions=3, priced=0, cents=0)) is None
@@ -93,7 +93,7 @@ def test_each_measure_reads_its_own_part() -> None:
 
 @pytest.mark.parametrize("measure", MEASURES, ids=lambda measure: measure.name)
 def test_money_is_a_decimal_with_a_unit_and_counts_are_whole(measure: object) -> None:
-    """The declared type is what `finish` gives; a double never."""
+    """The declared type is that of `finish`, never a double."""
     parts = Parts(transactions=3, priced=2, cents=25)
     kind = {"integer": int, "decimal": Decimal}[measure.type]
     assert type(measure.finish(parts)) is kind
@@ -102,7 +102,7 @@ def test_money_is_a_decimal_with_a_unit_and_counts_are_whole(measure: object) ->
 
 @given(st.integers(0, 10**12), st.integers(0, 10**12), st.integers(0, 10**18))
 def test_a_figure_shown_is_its_text(transactions: int, priced: int, cents: int) -> None:
-    """Money as the Decimal writes itself, counts as they are, nothing as nothing."""
+    """Money as the text of the Decimal, counts unchanged, null as nothing."""
     parts = Parts(transactions, priced, cents)
     for measure in MEASURES:
         finished = measure.finish(parts)
@@ -112,7 +112,7 @@ def test_a_figure_shown_is_its_text(transactions: int, priced: int, cents: int) 
 @settings(deadline=None)
 @given(any_parts, any_parts, any_parts)
 def test_parts_can_be_added_in_any_order(one: Parts, two: Parts, three: Parts) -> None:
-    """Merging is associative and commutative, and nothing added changes nothing: what rollups rest on."""
+    """Merging is associative and commutative, and adding nothing changes nothing; rollups depend on this."""
     assert one.merge(two) == two.merge(one)
     assert one.merge(two).merge(three) == one.merge(two.merge(three))
     assert one.merge(NOTHING) == one

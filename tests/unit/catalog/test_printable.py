@@ -1,4 +1,4 @@
-"""What is shown on a terminal or written to a log cannot end its line or steer a terminal."""
+"""Text on a terminal or in a log can neither end its line nor control the terminal."""
 
 import pytest
 
@@ -15,5 +15,5 @@ from catalog.printable import printable
     ],
 )
 def test_what_is_not_printable_is_escaped(text: str, shown: str) -> None:
-    """Anything else stays as it is."""
+    """All other text is unchanged."""
     assert printable(text) == shown

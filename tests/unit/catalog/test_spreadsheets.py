@@ -1,4 +1,4 @@
-"""Text that a spreadsheet would run as a formula gets an apostrophe, however it is dressed; a negative number none."""
+"""Text that a spreadsheet would run as a formula is prefixed, however it is disguised; negative numbers are not."""
 
 import pytest
 
@@ -10,7 +10,7 @@ from catalog.spreadsheets import harmless
     "before", ["", " ", "\u00a0", "\u2003", "\u3000", "\ufeff", "\u200b", "\u2028", "\x00", "\x0b", "\t", " \u00a0\t"]
 )
 def test_a_formula_is_guarded_whatever_stands_before_its_sign(before: str, sign: str) -> None:
-    """ASCII, full-width, small and raised signs, behind blanks and what cannot be seen."""
+    """ASCII, full-width, small and raised signs, after blanks and invisible characters."""
     text = f"{before}{sign}cmd|' /c calc'!A0"
     assert harmless(text) == f"'{text}"
 
@@ -19,7 +19,7 @@ def test_a_formula_is_guarded_whatever_stands_before_its_sign(before: str, sign:
     "text", ["\tx", "\rx", "\nx", "=", "-", "+1", "-1+1", "--1", "-1e5", "-\u0661", "-1,5", "- 1", "-1\n"]
 )
 def test_breaks_bare_signs_and_sums_are_guarded(text: str) -> None:
-    """Also what only begins like a number."""
+    """Also text that only begins like a number."""
     assert harmless(text) == f"'{text}"
 
 

@@ -1,4 +1,4 @@
-"""Cleaning: the fast path says what the exact path says, and the layout of a file does not matter."""
+"""Cleaning: the fast path agrees with the exact path, and the layout of a file does not matter."""
 
 import codecs
 import csv
@@ -74,7 +74,7 @@ anything = st.text(st.characters(exclude_characters='\r\n"', exclude_categories=
 
 
 def spoil(row: tuple[str, ...], at: int, field: str) -> tuple[str, ...]:
-    """The row with another field at a position."""
+    """The row with another text in one field."""
     return (*row[:at], field, *row[at + 1 :])
 
 
@@ -96,7 +96,7 @@ seconds = [text((GOOD[0], f"20{year:02}-{month:02}-{day:02}T{hour:02}:59:59", *G
 @example(seconds)
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_the_fast_path_says_what_the_exact_path_says(rows: list[bytes]) -> None:
-    """Whatever the rows hold, reading them at once gives the values and the refusals of reading each exactly."""
+    """For any rows, reading all at once gives the same values and refusals as reading each exactly."""
     lines = [10 * number for number in range(len(rows))]
     split = [row.decode().split(",") for row in rows]
     plain = Chunk(lines, rows, None, 0, 0)
@@ -116,7 +116,7 @@ def test_the_fast_path_says_what_the_exact_path_says(rows: list[bytes]) -> None:
 
 
 def records(clean: Clean) -> list[Record]:
-    """The clean rows one by one."""
+    """The clean rows as records."""
     return [Record(*row) for row in zip(*(clean.columns[name].tolist() for name in Record._fields), strict=True)]
 
 
@@ -154,7 +154,7 @@ def test_an_impossible_field_refuses_its_row_and_no_other(column: str, value: st
     [((*GOOD, ""), "12 fields, expected"), (GOOD[:-1], "10 fields, expected"), (("x",), "1 fields, expected")],
 )
 def test_a_row_with_another_number_of_fields_is_refused(row: tuple[str, ...], said: str) -> None:
-    """A row that is too long or too short is not padded or cut."""
+    """A row that is too long or too short is neither padded nor cut."""
     clean = clean_text([GOOD, row])
     assert clean.lines.tolist() == [2]
     assert clean.refused[0].reason == "field_count"
@@ -177,7 +177,7 @@ def test_a_row_is_read_to_its_codes() -> None:
 
 
 def test_many_refused_rows_take_nothing_from_the_others() -> None:
-    """Read is kept plus refused, and each reason is counted."""
+    """Rows read are rows kept plus rows refused, and each reason is counted."""
     bad = (*GOOD[:-1], "NaN")
     clean = clean_text([GOOD, bad] * 500)
     assert len(clean.lines) == len(clean.raw) == len(clean.refused) == 500
@@ -208,7 +208,7 @@ def layout(
 
 
 def read(path: Path, content: bytes) -> tuple[list[tuple[int, Record]], list[tuple[int, str, str, str]]]:
-    """What the file of that content holds: clean rows and refused ones, each with its line."""
+    """The clean and refused rows of a file with this content, each with its line."""
     path.write_bytes(content)
     found = survey(path)
     cleaner = Cleaner(found.header, VOCABULARY, ZoneInfo("UTC"), LATEST)
@@ -243,7 +243,7 @@ def read(path: Path, content: bytes) -> tuple[list[tuple[int, Record]], list[tup
     ],
 )
 def test_the_layout_of_a_file_does_not_change_its_rows(tmp_path: Path, content: bytes, step: int) -> None:
-    """Line ends, a byte order mark, blank lines, the columns' order and quotes give the same rows and refusals."""
+    """Line ends, a byte order mark, blank lines, column order and quotes do not change rows and refusals."""
     kept, refused = read(tmp_path / "purchases.csv", content)
     exact = Cleaner(IN_ORDER, VOCABULARY, ZoneInfo("UTC"), LATEST)
     line = [1 + step * number for number in range(1, len(TABLE) + 1)]
@@ -256,7 +256,7 @@ def test_the_layout_of_a_file_does_not_change_its_rows(tmp_path: Path, content: 
 
 @pytest.mark.parametrize("end", ["\r\n", "\n", "\r"], ids=["CRLF", "LF", "CR"])
 def test_quoted_commas_and_line_ends_stay_in_their_field(tmp_path: Path, end: str) -> None:
-    """A quoted comma, quote or line end belongs to its field, and the lines after it are still counted right."""
+    """A quoted comma, quote or line end belongs to its field, and later lines are still numbered correctly."""
     rows = [
         GOOD,
         (*GOOD[:5], "Carolina, North", *GOOD[6:]),
@@ -274,7 +274,7 @@ def test_quoted_commas_and_line_ends_stay_in_their_field(tmp_path: Path, end: st
 
 
 def test_a_byte_order_mark_within_the_file_is_a_hidden_character(tmp_path: Path) -> None:
-    """Two files joined leave a mark before a row: that row is refused, on either path."""
+    """Joining two files leaves a mark before a row: that row is refused on both paths."""
     rows = layout([GOOD, ("1001", *GOOD[1:])]).splitlines(keepends=True)
     for content in (rows[0] + codecs.BOM_UTF8 + rows[1] + rows[2], rows[0] + rows[1] + codecs.BOM_UTF8 + rows[2]):
         kept, refused = read(tmp_path / "purchases.csv", content)

@@ -41,20 +41,20 @@ a_record = st.builds(
 
 
 def columns_of(rows: list[Record]) -> Clean:
-    """The rows as the cleaner would hand them over."""
+    """The rows as the cleaner returns them."""
     columns = {name: np.array([getattr(row, name) for row in rows], np.int64) for name in Record._fields}
     return Clean(np.arange(len(rows)), [b""] * len(rows), columns, [])
 
 
 def clean_text(*rows: str) -> Clean:
-    """Rows as text, cleaned."""
+    """The rows, given as text, cleaned."""
     header = Header(PURCHASES.header, tuple(range(len(PURCHASES.header))))
     chunk = Chunk(list(range(2, 2 + len(rows))), [row.encode() for row in rows], None, 0, 0)
     return Cleaner(header, VOCABULARY, ZoneInfo("UTC"), day_number(date(2026, 1, 1))).clean(chunk)
 
 
 def decode(document: RawBSONDocument) -> dict[str, Any]:
-    """The document of the bytes."""
+    """The decoded document."""
     return bson.decode(document.raw, AWARE)
 
 
@@ -71,7 +71,7 @@ def types(raw: bytes) -> dict[str, int]:
 
 
 def attributes(row: Record) -> dict[str, Any]:
-    """A row's customer attributes as a document holds them."""
+    """A row's customer attributes as in a document."""
     return {
         "age": None if row.age == NULL else row.age,
         "age_group": AGE_GROUP.band(row.age),
@@ -85,7 +85,7 @@ def attributes(row: Record) -> dict[str, Any]:
 
 
 def transaction(row: Record, customer_id: int, load_id: str) -> dict[str, Any]:
-    """The document that a row stands for, put together by hand."""
+    """The document of a row, put together by hand."""
     day, rest = divmod(row.timestamp_ms, 86_400_000)
     return {
         "_id": row.transaction_id,
@@ -160,7 +160,7 @@ def test_each_field_has_its_bson_type(row: Record) -> None:
 
 @pytest.mark.parametrize("cents", [NULL, 0, 1, 2**31 - 1, 2**31, MAX_AMOUNT_CENTS])
 def test_an_amount_is_int64_whatever_its_size(cents: int) -> None:
-    """A small amount is no int32: a sum of mixed types would change its type on the way."""
+    """A small amount is not an int32: the type of a sum of mixed types would vary."""
     row = Record(1, 0, 0, 0, 0, 0, 0, 0, 0, 0, cents)
     document = decode(encode(columns_of([row]), np.array([1]), "load")[1][0])
     if cents == NULL:
@@ -181,7 +181,7 @@ PROFILES = [(gender, age, marital) for gender in range(3) for age in range(NULL,
 
 
 def test_a_profile_is_told_by_its_id() -> None:
-    """Every profile has an id of its own, negative, that `profile` turns back into what the profile says."""
+    """Every profile has its own negative id, which `profile` decodes to the profile's attributes."""
     clean = columns_of([Record(1, 0, gender, age, marital, 0, 0, 0, 0, 0, 0) for gender, age, marital in PROFILES])
     ids = profile_ids(clean).tolist()
     assert len(set(ids)) == len(PROFILES)
@@ -195,7 +195,7 @@ def test_a_profile_is_told_by_its_id() -> None:
 
 
 def test_a_profile_customer_holds_only_what_identifies_it() -> None:
-    """The other attributes live on its transactions, which name it."""
+    """The other attributes are on its transactions."""
     customer = profile(-1)
     assert set(customer) == {"_id", "age", "age_group", "gender", "marital_status"}
     assert type(customer["_id"]) is Int64

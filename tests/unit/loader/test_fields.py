@@ -1,4 +1,4 @@
-"""What one field may say: every accepted form with its value, every rejected one with its reason."""
+"""Single fields: every accepted form with its value, every rejected one with its reason."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -32,12 +32,12 @@ LATEST = date(2026, 1, 2)
 
 
 def timestamp(text: str, zone: str = "UTC") -> int:
-    """The timestamp's milliseconds, where tomorrow is LATEST."""
+    """The timestamp's milliseconds, if tomorrow is LATEST."""
     return fields.timestamp_ms(text, ZoneInfo(zone), day_number(LATEST))
 
 
 def ms(*moment: int) -> int:
-    """Milliseconds of a wall clock's moment."""
+    """The milliseconds of a moment on the wall clock."""
     return (datetime(*moment, tzinfo=UTC) - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)  # type: ignore[arg-type,misc]
 
 
@@ -83,7 +83,7 @@ def test_an_id_is_a_whole_number(text: str, value: int) -> None:
     ],
 )
 def test_an_impossible_id_is_rejected(text: str, reason: str) -> None:
-    """An id that is missing, no whole number or over int64 is rejected with its own reason."""
+    """An id that is missing, not a whole number or above int64 is rejected with its own reason."""
     assert reason_of(fields.transaction_id, text) == reason
 
 
@@ -114,7 +114,7 @@ def test_an_amount_is_exact_cents(text: str, cents: int | None) -> None:
 
 @given(st.integers(0, MAX_AMOUNT_CENTS))
 def test_every_amount_up_to_the_cap_is_read_to_the_cent(cents: int) -> None:
-    """Whatever the cents, their decimal text gives them back."""
+    """The decimal text of any amount is read as the same cents."""
     assert fields.amount_cents(str(Decimal(cents).scaleb(-2))) == cents
 
 
@@ -153,7 +153,7 @@ def test_every_amount_up_to_the_cap_is_read_to_the_cent(cents: int) -> None:
     ],
 )
 def test_an_impossible_amount_is_rejected(text: str, reason: str) -> None:
-    """Nothing is coerced or rounded: what is no plain amount in cents is rejected with its own reason."""
+    """Nothing is coerced or rounded: anything but a plain amount in cents is rejected with its own reason."""
     assert reason_of(fields.amount_cents, text) == reason
 
 
@@ -193,7 +193,7 @@ def test_an_age_is_whole_years(text: str, years: int | None) -> None:
     ],
 )
 def test_an_impossible_age_is_rejected(text: str, reason: str) -> None:
-    """An age that is no whole number, or nobody's, is rejected with its own reason."""
+    """An age that is not a whole number, or out of range, is rejected with its own reason."""
     assert reason_of(partial(fields.number, AGE), text) == reason
 
 
@@ -219,7 +219,7 @@ def test_an_impossible_age_is_rejected(text: str, reason: str) -> None:
     ],
 )
 def test_a_timestamp_is_the_store_clock(text: str, expected: int) -> None:
-    """ISO 8601 and M/D/YYYY are read; what has no zone is kept as it is."""
+    """ISO 8601 and M/D/YYYY are read; a timestamp without a zone is kept unchanged."""
     assert timestamp(text) == expected
 
 
@@ -235,7 +235,7 @@ def test_a_timestamp_is_the_store_clock(text: str, expected: int) -> None:
     ],
 )
 def test_an_offset_is_converted_to_the_store_timezone(text: str, zone: str, expected: int) -> None:
-    """Only a timestamp with an offset moves, and to STORE_TIMEZONE's wall clock of that day."""
+    """Only a timestamp with an offset is converted, to the wall clock of STORE_TIMEZONE on that day."""
     assert timestamp(text, zone) == expected
 
 
@@ -276,13 +276,13 @@ def test_an_offset_is_converted_to_the_store_timezone(text: str, zone: str, expe
     ],
 )
 def test_an_impossible_date_is_rejected(text: str, reason: str) -> None:
-    """A date in no known form, that does not exist or lies outside 1970 to tomorrow is rejected."""
+    """A date that has an unknown form, does not exist or is outside 1970 to tomorrow is rejected."""
     assert reason_of(timestamp, text) == reason
 
 
 @pytest.mark.parametrize("name", ["North Carolina", "north carolina", "NORTH CAROLINA", "nOrTh cArOlInA"])
 def test_names_match_in_any_letter_case(name: str) -> None:
-    """Letter case does not make another member."""
+    """Another letter case is the same member."""
     assert Members(STATE, STATE.members).code(name) == STATE.members.index("North Carolina")
 
 
@@ -296,7 +296,7 @@ def test_names_match_in_any_letter_case(name: str) -> None:
     ],
 )
 def test_employment_status_gets_one_capitalisation(text: str, label: str) -> None:
-    """The file mixes capitals; the members do not."""
+    """The file mixes letter cases; the members do not."""
     assert EMPLOYMENT_STATUS.members[Members(EMPLOYMENT_STATUS, EMPLOYMENT_STATUS.members).code(text)] == label
 
 
@@ -316,7 +316,7 @@ def test_an_empty_name_is_unknown_and_missing_is_a_segment() -> None:
     ],
 )
 def test_an_unknown_name_is_rejected_with_the_nearest(dimension: Any, text: str, reason: str, hint: str) -> None:
-    """A name outside the vocabulary is never guessed, but the nearest one is named."""
+    """A name outside the vocabulary is never guessed, but the nearest one is suggested."""
     with pytest.raises(Reject) as caught:
         Members(dimension, dimension.members).code(text)
     assert caught.value.reason == reason
@@ -339,7 +339,7 @@ def test_another_referral_is_rejected(text: str) -> None:
 
 @pytest.mark.parametrize("text", [" Texas", "Texas ", "  Texas  ", "\tTexas\t"])
 def test_spaces_around_a_field_do_not_count(text: str) -> None:
-    """Spaces and tabs around a field are taken off."""
+    """Spaces and tabs around a field are removed."""
     assert fields.strip(text) == "Texas"
 
 
@@ -362,7 +362,7 @@ def test_spaces_around_a_field_do_not_count(text: str) -> None:
 )
 @pytest.mark.parametrize("form", ["Te{}xas", "{}Texas", "Texas{}"], ids=["inside", "before", "after"])
 def test_a_hidden_character_is_rejected_and_named(character: str, form: str) -> None:
-    """What cannot be seen cannot be told from a clean field, so it is rejected, with its code point."""
+    """A hidden character makes a field look clean, so it is rejected, with its code point."""
     with pytest.raises(Reject) as caught:
         fields.strip(form.format(character))
     assert caught.value.reason == "hidden_character"

@@ -1,4 +1,4 @@
-"""The survey refuses what is wrong with a whole file, saying where; the reader gives the same rows in any layout."""
+"""The survey refuses a file that is invalid as a whole, saying where; the reader gives the same rows in any layout."""
 
 import codecs
 from pathlib import Path
@@ -21,7 +21,7 @@ def without(column: str) -> bytes:
 
 
 def refused(path: Path, content: bytes) -> FileRefused:
-    """How the survey refuses a file of that content."""
+    """The survey's refusal of a file with this content."""
     path.write_bytes(content)
     with pytest.raises(FileRefused) as caught:
         survey(path)
@@ -36,7 +36,7 @@ def refused(path: Path, content: bytes) -> FileRefused:
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Where a test writes its file."""
+    """The path of the test's file."""
     return tmp_path / "purchases.csv"
 
 
@@ -104,7 +104,7 @@ def test_what_is_not_utf8_is_refused_with_its_byte(path: Path, head: bytes, brok
 
 @pytest.mark.parametrize("shift", [-2, -1, 0, 1], ids=["before", "astride by one", "at", "after"])
 def test_the_byte_is_right_about_the_border_of_a_block(path: Path, shift: int) -> None:
-    """A broken sequence across two blocks of reading is named by where it begins."""
+    """A broken sequence across two blocks is located by its first byte."""
     lines = HEADER + b"\n" + (b"x" * 99 + b"\n") * (CHUNK_BYTES // 100 + 1)
     at = CHUNK_BYTES + shift
     assert refused(path, lines[:at] + b"\xe2\x82x" + lines[at:]).place == f"byte {at}"
@@ -112,7 +112,7 @@ def test_the_byte_is_right_about_the_border_of_a_block(path: Path, shift: int) -
 
 @pytest.mark.parametrize("shift", [-2, -1, 0], ids=["two bytes before", "one byte before", "at"])
 def test_a_good_character_across_two_blocks_is_accepted(path: Path, shift: int) -> None:
-    """A character whose bytes lie in two blocks of reading is no fault."""
+    """A character whose bytes are in two blocks is valid."""
     lines = HEADER + b"\n" + (b"x" * 99 + b"\n") * (CHUNK_BYTES // 100 + 1)
     at = CHUNK_BYTES + shift
     path.write_bytes(lines[:at] + "€".encode() + lines[at:])
@@ -129,7 +129,7 @@ def test_a_good_character_across_two_blocks_is_accepted(path: Path, shift: int) 
     ],
 )
 def test_an_over_long_line_is_refused(path: Path, before: bytes, length: int, after: bytes) -> None:
-    """A line above the limit is refused wherever it stands, and named by the byte at which it begins."""
+    """A line above the limit is refused anywhere in the file, and located by its first byte."""
     error = refused(path, before + b"x" * length + after)
     assert error.place == f"byte {len(before)}"
     assert "longer than" in error.problem
@@ -142,7 +142,7 @@ def test_a_line_at_the_limit_is_no_fault_of_the_file(path: Path) -> None:
 
 
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    """A path without a file is refused like a file at fault, not with a traceback."""
+    """A path without a file is refused like an invalid file, without a traceback."""
     with pytest.raises(FileRefused, match="cannot be read"):
         survey(tmp_path / "absent.csv")
     with pytest.raises(FileRefused, match="cannot be read"):
@@ -195,7 +195,7 @@ RECORDS = [
 def test_chunks_of_any_size_hold_the_same_records_and_can_be_taken_up_anywhere(
     path: Path, monkeypatch: pytest.MonkeyPatch, chunk_rows: int, chunk_bytes: int, end: bytes, quote: bool
 ) -> None:
-    """Whatever the chunk's size: each record once, in order, with its line; and from each chunk's end the rest."""
+    """With any chunk size: each record once, in order, with its line; resuming at any chunk's end gives the rest."""
     monkeypatch.setattr(files, "CHUNK_ROWS", chunk_rows)
     monkeypatch.setattr(files, "CHUNK_BYTES", chunk_bytes)
     records = [b'"' + record.replace(b",", b'","') + b'"' for record in RECORDS] if quote else RECORDS
@@ -211,7 +211,7 @@ def test_chunks_of_any_size_hold_the_same_records_and_can_be_taken_up_anywhere(
 
 @pytest.mark.parametrize("quote", [False, True], ids=["plain", "quoted"])
 def test_line_ends_may_be_mixed(path: Path, quote: bool) -> None:
-    """Each of the three line ends ends a line, also in one file."""
+    """All three line ends may occur in one file."""
     records = [record.replace(b"Single", b'"Single"') for record in RECORDS[:4]] if quote else RECORDS[:4]
     path.write_bytes(HEADER + b"\r\n" + records[0] + b"\n" + records[1] + b"\r" + records[2] + b"\r\n" + records[3])
     assert rows(path) == list(enumerate(records, 2))
@@ -225,7 +225,7 @@ def test_a_record_is_never_cut_where_line_ends_are_mixed(path: Path) -> None:
 
 
 def test_the_fingerprint_is_of_the_bytes(path: Path) -> None:
-    """Two files are one exactly when their bytes are."""
+    """Two files have the same fingerprint exactly if their bytes are equal."""
     path.write_bytes(HEADER + b"\n" + ROW + b"\n")
     first = survey(path)
     path.write_bytes(HEADER + b"\r\n" + ROW + b"\r\n")

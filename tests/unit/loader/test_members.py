@@ -1,4 +1,4 @@
-"""The members of a dimension while a file is read: found, added, refused, and all of it in linear time."""
+"""The members of a dimension while a file is read: found, added, refused, all in linear time."""
 
 import sys
 from datetime import date
@@ -28,7 +28,7 @@ ALIKE = {
 
 
 def cleaner(**more: Any) -> Cleaner:
-    """A cleaner that adds what is new."""
+    """A cleaner that adds new members."""
     header = Header(PURCHASES.header, tuple(range(len(PURCHASES.header))))
     return Cleaner(header, VOCABULARY, ZoneInfo("UTC"), day_number(date(2026, 1, 2)), **{"add_members": True, **more})
 
@@ -48,7 +48,7 @@ def clean(cleaner: Cleaner, *lines: str) -> Clean:
 
 
 def refused(found: Clean) -> Refused:
-    """The one row that was refused."""
+    """The only refused row."""
     (only,) = found.refused
     return only
 
@@ -57,7 +57,7 @@ def refused(found: Clean) -> Refused:
 @pytest.mark.parametrize("dimension", [*PURCHASES.references, GENDER], ids=lambda dimension: dimension.name)
 @pytest.mark.parametrize("may_grow", [False, True], ids=["refuse", "add"])
 def test_the_literal_unknown_is_what_an_empty_field_is(dimension: Dimension, text: str, may_grow: bool) -> None:
-    """Code 0, in any letter case, and never a member of its own."""
+    """Code 0, in any letter case, and never a separate member."""
     members = Members(dimension, dimension.members, may_grow=may_grow)
     assert members.code(text) == 0
     members.settle()
@@ -74,7 +74,7 @@ def test_the_literal_unknown_is_what_an_empty_field_is(dimension: Dimension, tex
     ],
 )
 def test_one_name_in_two_forms_makes_one_member(first: str, second: str) -> None:
-    """In one chunk and in the next one; its name is kept composed."""
+    """In one chunk and across chunks; the name is stored in composed form."""
     reading = cleaner()
     found = clean(reading, row(1, state=first), row(2, state=second))
     again = clean(reading, row(3, state=second), row(4, state=first))
@@ -85,7 +85,7 @@ def test_one_name_in_two_forms_makes_one_member(first: str, second: str) -> None
 
 @pytest.mark.parametrize("text", ALIKE.values(), ids=ALIKE)
 def test_what_looks_like_a_member_is_refused_and_told_so(text: str) -> None:
-    """Nothing is guessed: not added, and not taken for the member; where nothing is added, it is the hint."""
+    """Nothing is guessed: it is neither added nor treated as the member; if nothing may be added, it is the hint."""
     found = clean(cleaner(), row(1), row(2, state=text))
     assert (refused(found).reason, found.new_members) == ("state_look_alike", ())
     assert "looks like the existing state 'Texas'" in refused(found).message
@@ -95,7 +95,7 @@ def test_what_looks_like_a_member_is_refused_and_told_so(text: str) -> None:
 
 
 def test_a_look_alike_of_another_script_is_refused() -> None:
-    """Cyrillic letters that are all like Latin ones; also beside a name that the same file has just added."""
+    """Cyrillic letters that all look Latin; also compared with a name that the same file has just added."""
     found = clean(cleaner(), row(1, state="COMO"), row(2, state="\u0421\u041e\u041c\u041e"))
     assert refused(found).reason == "state_look_alike"
     assert [each.name for each in found.new_members] == ["COMO"]
@@ -103,20 +103,20 @@ def test_a_look_alike_of_another_script_is_refused() -> None:
 
 @pytest.mark.parametrize("text", ["T\u0435xas", "\u00a0", "Te\u034fxas", "\u3164", "\u13a1\u13aa", "Guam\ue000"])
 def test_what_cannot_be_a_name_is_not_added(text: str) -> None:
-    """Mixed scripts, blanks, characters that show nothing."""
+    """Mixed scripts, blanks, invisible characters."""
     found = clean(cleaner(), row(1, state=text))
     assert (refused(found).reason, found.new_members) == ("state_unfit", ())
 
 
 @pytest.mark.parametrize("text", ["Gu\u200bam", "\u200b", "Gu\u00adam", "\ufeff\ufeff"])
 def test_zero_width_characters_are_refused_as_in_any_field(text: str) -> None:
-    """Before anybody looks for a member."""
+    """Before a member is looked up."""
     found = clean(cleaner(), row(1), row(2, state=text))
     assert (refused(found).reason, found.new_members) == ("hidden_character", ())
 
 
 def test_a_refused_row_adds_nothing() -> None:
-    """Its new name would be a member without a transaction; a later row that is right brings it."""
+    """Its new name would be a member without a transaction; a later valid row adds it."""
     reading = cleaner()
     found = clean(
         reading, row(1, state="Guam", amount="much"), row(2, state="Samoa"), row(3, segment="Iron", amount="x")
@@ -127,7 +127,7 @@ def test_a_refused_row_adds_nothing() -> None:
 
 
 def test_codes_follow_the_file_and_stay() -> None:
-    """The first row of a name gives it its code; the fast path knows it from the next chunk on."""
+    """A name gets its code with its first row; the fast path knows it from the next chunk on."""
     reading = cleaner()
     first = clean(reading, row(1, state="B"), row(2, state="A"), row(3, state="B"), row(4, segment="Iron"))
     second = clean(reading, row(5, state="A"), row(6, state="b"))
@@ -138,13 +138,13 @@ def test_codes_follow_the_file_and_stay() -> None:
 
 
 def test_a_database_that_holds_a_name_twice_gives_the_first_code() -> None:
-    """As one may that was filled before names were unique."""
+    """It may have been filled before names were unique."""
     members = Members(STATE, (*STATE.members, "UNKNOWN", "texas"), may_grow=True)
     assert (members.code("Unknown"), members.code("TEXAS"), members.code("Guam")) == (0, TEXAS, NEXT + 2)
 
 
 def test_a_full_dimension_refuses_the_next_name_and_keeps_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    """At the declared bound, with a reason of its own; what is there goes on being found."""
+    """At the declared limit, with its own reason; existing members are still found."""
     monkeypatch.setattr(module, "MAX_MEMBERS", NEXT + 1)
     found = clean(cleaner(), row(1, state="Guam"), row(2, state="Samoa"), row(3, state="guam"), row(4))
     assert refused(found).reason == "state_full"
@@ -153,7 +153,7 @@ def test_a_full_dimension_refuses_the_next_name_and_keeps_its_own(monkeypatch: p
 
 
 def calls(count: int, **more: Any) -> int:
-    """How many functions are called, ours and built-in ones, to read so many rows with a new name each."""
+    """The number of function calls, built-ins included, to read this many rows with a new name each."""
     reading = cleaner(**more)
     lines = [row(number, state=f"Place {number:06d}") for number in range(count)]
     number = 0
@@ -176,13 +176,13 @@ def test_reading_new_names_is_linear(monkeypatch: pytest.MonkeyPatch, add_member
     """Twice the names, twice the work: counted, not timed. Hints, which are bounded, are left out of the count."""
     monkeypatch.setattr(module, "MAX_MEMBERS", 10**6)
     monkeypatch.setattr(module, "nearest", lambda value, allowed: None)
-    calls(10, add_members=add_members)  # what is done once
+    calls(10, add_members=add_members)  # work that is done only once
     few, many = (calls(count, add_members=add_members) for count in (1_000, 4_000))
     assert many < 4.4 * few
 
 
 def test_hints_are_bounded_and_never_sought_for_what_is_added(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Comparing with each member is the costly part: so many times a file, once a name, and not at all when adding."""
+    """Comparing with every member is costly: a limited number of times per file, once per name, never when adding."""
     sought: list[str] = []
     monkeypatch.setattr(module, "nearest", lambda value, allowed: sought.append(value))
     clean(cleaner(), *(row(number, state=f"Place {number}") for number in range(100)))
@@ -195,7 +195,7 @@ def test_hints_are_bounded_and_never_sought_for_what_is_added(monkeypatch: pytes
 
 
 def test_an_error_lists_at_most_50_names_how_many_there_are_and_where() -> None:
-    """And the nearest of all of them."""
+    """It also names the nearest of all of them."""
     names = [f"Place {number}" for number in range(MAX_MEMBERS)]
     error = UnknownName("state", "Plaec 777", names, "/v1/dimensions/state")
     assert error.allowed == tuple(names[:50])
@@ -206,7 +206,7 @@ def test_an_error_lists_at_most_50_names_how_many_there_are_and_where() -> None:
 
 
 def test_the_nearest_of_very_many_names_is_sought_among_few(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An older database may hold 65,536: those that begin alike are compared, and not more than 2,000."""
+    """An older database may have 65,536: at most 2,000 with the same beginning are compared."""
     compared: list[int] = []
 
     def count(value: str, names: Any, n: int) -> list[str]:

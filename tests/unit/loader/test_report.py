@@ -34,7 +34,7 @@ def test_batches_add_up() -> None:
 
 @given(st.lists(st.tuples(counts, counts, counts), max_size=5))
 def test_read_is_always_inserted_plus_present_plus_quarantined(batches: list[tuple[int, int, int]]) -> None:
-    """After any batches, every row read is in exactly one of the three counts."""
+    """After any batches, every row is in exactly one of the three counts."""
     report = LoadReport("purchases.csv", "a1b2")
     for inserted, present, quarantined in batches:
         report.add(inserted + present + quarantined, inserted, present, {"reason": quarantined}, {})
@@ -43,7 +43,7 @@ def test_read_is_always_inserted_plus_present_plus_quarantined(batches: list[tup
 
 @pytest.mark.parametrize("read", [9, 11], ids=["a row too few", "a row too many"])
 def test_a_row_that_is_not_accounted_for_stops_the_load(read: int) -> None:
-    """A batch whose rows do not add up is a defect of ours, and changes no count."""
+    """A batch whose rows do not add up is an internal error and changes no count."""
     report = LoadReport("purchases.csv", "a1b2")
     with pytest.raises(InternalError, match=f"{read} rows were read"):
         report.add(read, 7, 1, {"amount_negative": 2}, {})
@@ -61,14 +61,14 @@ def test_a_row_that_is_not_accounted_for_stops_the_load(read: int) -> None:
     ],
 )
 def test_only_more_than_the_allowed_share_is_too_many(quarantined: int, share: float, too_many: bool) -> None:
-    """The bound itself is allowed."""
+    """The limit itself is allowed."""
     report = LoadReport("purchases.csv", "a1b2")
     report.add(100, 100 - quarantined, 0, {"reason": quarantined}, {})
     assert report.exceeds(share) is too_many
 
 
 def test_a_report_survives_being_stored() -> None:
-    """The load's document gives the same report back."""
+    """The report read from the load's document is the same."""
     report = a_report()
     stored = {
         "_id": report.load_id, "file": report.file, "status": report.status, "counts": report.counts,
@@ -98,7 +98,7 @@ def test_a_report_is_text_for_people() -> None:
 
 
 def test_a_check_and_a_repeated_load_say_so() -> None:
-    """A check tells what would be inserted; a file that was loaded before says that nothing was done."""
+    """A check reports what would be inserted; a repeated load says that nothing was done."""
     report = a_report()
     report.status = LoadStatus.CHECKED
     assert "would be inserted" in str(report)
@@ -107,5 +107,5 @@ def test_a_check_and_a_repeated_load_say_so() -> None:
 
 
 def test_a_load_without_time_has_no_speed() -> None:
-    """No division by the seconds that nothing took."""
+    """No division by zero seconds."""
     assert LoadReport("purchases.csv", "a1b2").rows_per_second == 0

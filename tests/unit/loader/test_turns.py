@@ -1,4 +1,4 @@
-"""Batches commit in the order of the file, whichever thread is faster, and give way where they must."""
+"""Batches commit in the order of the file, whichever thread is faster, and give way if they must."""
 
 import threading
 import time
@@ -14,7 +14,7 @@ PATIENCE_S = 30.0
 
 
 def test_whoever_is_faster_commits_in_order() -> None:
-    """Three threads, delays at random, and a batch that must be written again now and then."""
+    """Three threads, random delays, and some batches that must be written again."""
     random, turns, committed = Random(7), Turns(), list[int]()
     delays = [random.uniform(0, 0.004) for _ in range(60)]
     numbers = iter(range(60))
@@ -49,7 +49,7 @@ def test_whoever_is_faster_commits_in_order() -> None:
 
 
 def started(work: Callable[[], None]) -> tuple[threading.Thread, list[BaseException]]:
-    """Run something in a thread; gives it and what it raised."""
+    """Run something in a thread; returns the thread, and what it has raised."""
     raised: list[BaseException] = []
 
     def run() -> None:
@@ -85,7 +85,7 @@ def test_who_goes_alone_has_the_later_ones_out_of_the_way_first() -> None:
 
 
 def test_nobody_enters_while_another_is_alone() -> None:
-    """Until it has left."""
+    """They wait until it has left."""
     turns = Turns()
     turns.enter(0, alone=True)
     inside = threading.Event()

@@ -1,4 +1,4 @@
-"""What is made ahead comes in order, and its errors come where the item would have."""
+"""Results computed ahead come in order, and errors come in place of their results."""
 
 import threading
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ def numbers(until: int, then: Exception | None = None) -> Iterator[int]:
 
 
 def test_results_come_in_the_order_of_their_items() -> None:
-    """However long each takes."""
+    """Regardless of how long each takes."""
     first_may_end = threading.Event()
 
     def work(item: int) -> int:
@@ -34,7 +34,7 @@ def test_results_come_in_the_order_of_their_items() -> None:
 
 
 def test_the_next_item_is_taken_while_one_is_used() -> None:
-    """And only that one: memory is bounded."""
+    """Only that one, so memory is bounded."""
     taken: list[int] = []
     is_taken = {number: threading.Event() for number in range(4)}
 
@@ -53,7 +53,7 @@ def test_the_next_item_is_taken_while_one_is_used() -> None:
 
 
 def test_an_error_comes_after_the_items_before_it() -> None:
-    """What was made is not lost."""
+    """Results from before the error are not lost."""
     coming = one_ahead(numbers(2, ValueError("no more")))
     assert [next(coming), next(coming)] == [0, 1]
     with pytest.raises(ValueError, match="no more"):

@@ -20,23 +20,23 @@ JANUARY, FEBRUARY = day_number(date(2024, 1, 1)), day_number(date(2024, 2, 1))
 
 
 def question(slug: str, **more: Any) -> Question:
-    """A question without parameters but those given."""
+    """A question with only these parameters."""
     return Question(BY_SLUG[slug], **more)
 
 
 def answer(asked: Question, cells: dict[tuple[int, ...], Parts]) -> Answer:
-    """The answer that groups make."""
+    """The answer for these groups."""
     rows, total, sentence = arrange(asked, Groups.of(cells, asked.width), VOCABULARY)
     return Answer(asked, {}, rows, total, sentence, cast(Any, None), 1, datetime(2024, 1, 1, tzinfo=UTC))
 
 
 def labels(asked: Question, cells: dict[tuple[int, ...], Parts]) -> list[Any]:
-    """The labels of the rows; bare where there is only one in each."""
+    """The labels of the rows; without a tuple if there is only one per row."""
     return [key[0] if len(key) == 1 else key for key, _ in answer(asked, cells).rows]
 
 
 def test_the_highest_measure_comes_first() -> None:
-    """Revenue by segment is by revenue, not by count or id."""
+    """Revenue by segment is ordered by revenue, not by count or id."""
     cells = {(BASIC,): Parts(9, 9, 10), (GOLD,): Parts(1, 1, 30), (PLATINUM,): Parts(5, 5, 20)}
     assert labels(question("revenue-by-segment"), cells) == ["Gold", "Platinum", "Basic"]
 
@@ -51,7 +51,7 @@ def test_equal_measures_are_ordered_by_label_whatever_order_they_come_in() -> No
 
 
 def test_averages_that_show_the_same_cent_are_equal() -> None:
-    """Order follows what is shown: 1.004 and 0.996 cents are both 0.01, and Female comes before Male."""
+    """Rows are ordered by the figures shown: 1.004 and 0.996 cents are both 0.01, so Female comes before Male."""
     cells = {(1,): Parts(1000, 1000, 996), (2,): Parts(1000, 1000, 1004)}
     assert labels(question("average-spend-by-gender"), cells) == ["Female", "Male"]
 
@@ -63,7 +63,7 @@ def test_groups_without_an_average_come_last() -> None:
 
 
 def test_hours_are_in_the_order_of_the_day() -> None:
-    """9 before 10: by number, not by text."""
+    """9 before 10: numerically, not as text."""
     assert labels(question("hourly-sales"), {(hour,): Parts(1, 1, 1) for hour in (10, 9, 23, 0)}) == [0, 9, 10, 23]
 
 
@@ -75,7 +75,7 @@ def test_the_busiest_of_equal_hours_is_the_earliest() -> None:
 
 
 def test_dates_are_in_time() -> None:
-    """As YYYY-MM-DD."""
+    """As YYYY-MM-DD, in order."""
     cells = {(FEBRUARY,): Parts(1, 1, 1), (JANUARY,): Parts(1, 1, 9), (JANUARY - 1,): Parts(1, 1, 5)}
     assert labels(question("daily-sales"), cells) == ["2023-12-31", "2024-01-01", "2024-02-01"]
 
@@ -93,7 +93,7 @@ def test_an_interval_orders_first_and_the_measure_within_it() -> None:
 
 
 def test_the_sentence_is_about_all_intervals_together() -> None:
-    """Basic leads in no month but over both."""
+    """Basic leads in neither month, but overall."""
     cells = {
         (JANUARY, BASIC): Parts(1, 1, 40), (JANUARY, GOLD): Parts(1, 1, 50),
         (FEBRUARY, BASIC): Parts(1, 1, 40), (FEBRUARY, PLATINUM): Parts(1, 1, 50),
@@ -103,7 +103,7 @@ def test_the_sentence_is_about_all_intervals_together() -> None:
 
 
 def test_the_limit_cuts_rows_but_neither_the_totals_nor_the_sentence() -> None:
-    """The total is of all that matches; the share is of the total."""
+    """The total includes all matching rows, and shares are relative to it."""
     cells = {(state,): Parts(1, 1, 100 + state) for state in range(1, 11)}
     found = answer(question("top-states", limit=3), cells)
     assert [parts.cents for _, parts in found.rows] == [110, 109, 108]
@@ -112,7 +112,7 @@ def test_the_limit_cuts_rows_but_neither_the_totals_nor_the_sentence() -> None:
 
 
 def test_the_limit_holds_in_each_interval() -> None:
-    """The best two of each month; a month with fewer shows what it has, and the totals are of all."""
+    """The best two of each month; a month with fewer shows those, and the totals include all."""
     asked = question("top-states", interval=Interval.MONTH, limit=2)
     cells = {(JANUARY, state): Parts(1, 1, state) for state in range(1, 5)} | {(FEBRUARY, 7): Parts(1, 1, 100)}
     found = answer(asked, cells)
@@ -123,18 +123,18 @@ def test_the_limit_holds_in_each_interval() -> None:
 
 
 def test_no_limit_shows_all() -> None:
-    """None is all."""
+    """None means all rows."""
     assert len(labels(question("top-states"), {(state,): Parts(1, 1, 1) for state in range(51)})) == 51
 
 
 def test_groups_without_transactions_are_absent() -> None:
-    """Even where a source holds an empty cell for them."""
+    """Even if a source has an empty cell for them."""
     assert labels(question("revenue-by-segment"), {(BASIC,): Parts(1, 0, 0), (GOLD,): NOTHING}) == ["Basic"]
 
 
 @pytest.mark.parametrize("query", QUERIES, ids=lambda query: query.slug)
 def test_nothing_found_has_no_rows_and_zero_totals(query: Any) -> None:
-    """For every query, the summary too."""
+    """For every query, including the summary."""
     found = answer(Question(query), {})
     assert not found.rows
     assert found.sentence == "No transactions match."

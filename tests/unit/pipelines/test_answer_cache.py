@@ -1,4 +1,4 @@
-"""The caches give what was put in, answers for the version they are of, and stay within their bounds."""
+"""The caches return what was put in, answers only for their version, and stay within their bounds."""
 
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
@@ -24,12 +24,12 @@ V1 = Version("one", 1, 0)
 
 
 def question(number: int, source: Source = Source.AUTO) -> Question:
-    """A question unlike those of other numbers."""
+    """A question that differs from those with other numbers."""
     return Question(BY_SLUG["daily-sales"], first=date.fromordinal(700_000 + number), source=source)
 
 
 def answer(of: Question, version: Version = V1, rows: int = 1) -> Answer:
-    """An answer of so many rows."""
+    """An answer with this many rows."""
     some = Table(Groups.of({(row,): Parts(1, 1, row) for row in range(rows)}, 1), (str,))
     return Answer(of, {}, some, Parts(rows, rows, 0), "", Plan(()), version, datetime(2024, 1, 1, tzinfo=UTC))
 
@@ -47,7 +47,7 @@ def test_an_answer_is_found_under_its_question_and_version_only() -> None:
 
 
 def test_a_refresh_leaves_answers_valid() -> None:
-    """The layout moves what is read; no answer changes by it."""
+    """It changes what is read, but no answer."""
     cache = AnswerCache()
     kept = answer(question(1))
     cache.put(kept)
@@ -65,7 +65,7 @@ def test_the_least_recently_used_answer_goes_first() -> None:
 
 
 def test_an_answer_larger_than_the_whole_cache_is_not_kept() -> None:
-    """And later ones are, so its rows were taken off the count."""
+    """Later ones are, so its rows are not counted."""
     cache = AnswerCache(max_rows=6)
     cache.put(answer(question(1), rows=50))
     assert cache.get(V1, question(1)) is None
@@ -74,7 +74,7 @@ def test_an_answer_larger_than_the_whole_cache_is_not_kept() -> None:
 
 
 def test_nothing_is_kept_where_there_is_no_room() -> None:
-    """`max_rows=0` switches the cache off, also for answers without rows."""
+    """`max_rows=0` disables the cache, even for answers without rows."""
     cache = AnswerCache(max_rows=0)
     for rows in (0, 1):
         cache.put(answer(question(rows), rows=rows))
@@ -82,7 +82,7 @@ def test_nothing_is_kept_where_there_is_no_room() -> None:
 
 
 def test_the_same_answer_again_is_counted_once() -> None:
-    """Put a hundred times, it still leaves room for another."""
+    """Even if put a hundred times, it leaves room for another."""
     cache = AnswerCache(max_rows=8)
     for _ in range(100):
         cache.put(answer(question(1), rows=3))
@@ -92,7 +92,7 @@ def test_the_same_answer_again_is_counted_once() -> None:
 
 
 def test_the_bound_holds_after_any_sequence() -> None:
-    """Random puts and gets: the rows kept never exceed the bound, and each found answer is its question's."""
+    """Random puts and gets: the cached rows never exceed the bound, and each answer is that of its question."""
     seed = 20240229
     print(f"seed {seed}")
     random, cache, bound = Random(seed), AnswerCache(max_rows=40), 40
@@ -140,18 +140,18 @@ ROW_BYTES = 8 * (len(PURCHASES.dimensions) + 1)
 
 
 def block(rows: int) -> Columns:
-    """A block of so many rows."""
+    """A block with this many rows."""
     return Columns({each.name: np.zeros(rows, np.int64) for each in PURCHASES.dimensions}, np.zeros(rows, np.int64))
 
 
 def kept(cache: Cache[Any, Columns], names: Mapping[Any, int]) -> int:
-    """The bytes that are really there."""
+    """The bytes that are actually cached."""
     found = [cache.get(name) for name in names]
     return sum(each.cents.nbytes + sum(codes.nbytes for codes in each.codes.values()) for each in found if each)
 
 
 def test_the_cache_stays_within_its_bound() -> None:
-    """After any sequence of puts and gets, and its own count is right."""
+    """After any sequence of puts and gets, and its reported size is correct."""
     seed, bound = 6, 20_000
     print(f"seed {seed}")
     random, cache, sizes = Random(seed), Cache(bound, bytes_of), {}
@@ -166,7 +166,7 @@ def test_the_cache_stays_within_its_bound() -> None:
 
 
 def test_the_least_recently_used_block_goes_first() -> None:
-    """Room for two; asking keeps one, the other makes place."""
+    """With room for two, the one that was used stays, and the other is evicted."""
     cache = Cache(2 * ROW_BYTES * 10, bytes_of)
     for name in "ab":
         cache.put(name, block(10))
@@ -176,7 +176,7 @@ def test_the_least_recently_used_block_goes_first() -> None:
 
 
 def test_a_block_larger_than_the_bound_is_not_kept_and_throws_nothing_out() -> None:
-    """The rest stays; and a bound of nothing keeps nothing."""
+    """The others stay; with a bound of zero nothing is cached."""
     cache = Cache(ROW_BYTES * 10, bytes_of)
     cache.put("a", block(10))
     cache.put("b", block(11))
@@ -188,7 +188,7 @@ def test_a_block_larger_than_the_bound_is_not_kept_and_throws_nothing_out() -> N
 
 
 def test_the_same_block_again_is_counted_once() -> None:
-    """A name stands for one content."""
+    """A key stands for one value."""
     cache = Cache(10_000, bytes_of)
     for _ in range(50):
         cache.put("a", block(10))

@@ -1,4 +1,4 @@
-"""Comparing with an earlier period: which days, which group beside which, and how much has changed."""
+"""Comparing with an earlier period: which days, which groups are matched, and how much has changed."""
 
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -68,14 +68,14 @@ def asked(comparison: Comparison, first: str | None = None, last: str | None = N
 def test_the_earlier_period(
     comparison: Comparison, first: str | None, last: str | None, before: str, until: str
 ) -> None:
-    """As many days just before, or the same dates a year before; open ends are those of the data."""
+    """The same number of days just before, or the same dates a year earlier; open ends are those of the data."""
     both = spans(asked(comparison, first, last), day("2018-01-05"), day("2025-01-30"))
     assert both
     assert both[1] == Span(day(before), day(until))
 
 
 def test_without_data_an_open_end_is_the_other_end() -> None:
-    """And where nothing tells a day there is no period."""
+    """If neither end is given, there is no period."""
     assert spans(asked(PERIOD), None, None) is None
     assert spans(asked(YEAR, last="2024-03-31"), None, None) == (
         Span(*[day("2024-03-31")] * 2),
@@ -103,7 +103,7 @@ def test_an_unknown_comparison_is_refused_with_the_known_ones() -> None:
 
 @pytest.mark.parametrize("interval", list(Interval))
 def test_intervals_are_counted_one_by_one(interval: Interval) -> None:
-    """The day's interval begins where its number says, and the next one has the next number."""
+    """Each interval begins at the day of its number, and the next one has the next number."""
     for number in range(365 * 9):
         each = date(1999, 1, 1) + timedelta(days=number)
         start = interval.starting(interval.number(each))
@@ -112,7 +112,7 @@ def test_intervals_are_counted_one_by_one(interval: Interval) -> None:
 
 
 def test_days_and_intervals_are_paired_in_order() -> None:
-    """Written down one by one and paired: the same as by counting, for random periods."""
+    """For random periods, listing and pairing them gives the same result as counting."""
     seed = 66_2024
     print(f"seed {seed}")
     random = Random(seed)
@@ -142,7 +142,7 @@ def test_days_and_intervals_are_paired_in_order() -> None:
     ],
 )
 def test_beside_the_year_before_a_day_stands_with_its_date(first: str, last: str, then: str, now: str | None) -> None:
-    """Also after a leap day, as an interval and as a label."""
+    """Also after a leap day, both as an interval and as a label."""
     question = asked(YEAR, first, last, interval=Interval.DAY)
     both = spans(question, None, None)
     assert both
@@ -158,7 +158,7 @@ def starts(interval: Interval, span: Span) -> list[str]:
 
 
 def test_a_date_among_the_labels_moves_and_takes_its_interval_along() -> None:
-    """The n-th day of one period stands beside the n-th of the other, in the interval of the present day."""
+    """The n-th days of both periods are matched, in the interval of the present day."""
     query = exploration((STATE, DATE, HOUR))
     both = Span(day("2024-03-01"), day("2024-03-03")), Span(day("2024-02-26"), day("2024-02-29"))
     question = asked(PERIOD, query=query, interval=Interval.MONTH)
@@ -171,7 +171,7 @@ def test_a_date_among_the_labels_moves_and_takes_its_interval_along() -> None:
 
 
 def test_both_halves_are_asked_for_without_limit() -> None:
-    """A group may be among the first in one period and not in the other."""
+    """A group may be within the limit in one period only."""
     question = asked(PERIOD, "2024-03-02", "2024-03-02", limit=3)
     both = spans(question, None, None)
     assert list(halves(question, both)) == [
@@ -191,7 +191,7 @@ def answered(question: Question, cells: dict[Codes, Parts], vocabulary: Vocabula
 def together(
     question: Question, now: dict[Codes, Parts], then: dict[Codes, Parts], vocabulary: Vocabulary = VOCABULARY
 ) -> Answer:
-    """The answer with the earlier one beside it."""
+    """The answer compared with the earlier one."""
     both = spans(question, None, None)
     one, other = halves(question, both)
     return compare(question, both, answered(one, now, vocabulary), answered(other, then, vocabulary), vocabulary)
@@ -203,7 +203,7 @@ COMPARED = asked(PERIOD, "2024-03-02", "2024-03-02")
 
 
 def test_a_group_of_either_period_has_a_row() -> None:
-    """One that is new has no previous; one that is gone has nothing now, and has lost all."""
+    """A new group has no previous figures; one that is gone has zeros, and a change of -100%."""
     found = together(COMPARED, NOW, THEN)
     rows = {record["segment"]: record for record in found.records()}
     assert list(rows) == ["Basic", "Gold", "Missing", "Platinum"]
@@ -224,7 +224,7 @@ def test_a_group_of_either_period_has_a_row() -> None:
 
 
 def test_the_totals_are_compared_too() -> None:
-    """Also of what the limit cuts off."""
+    """Including rows that the limit cuts off."""
     totals = together(asked(PERIOD, "2024-03-02", "2024-03-02", limit=1), NOW, THEN).totals()
     assert (totals["transactions"], totals["previous"]["transactions"]) == (7, 9)
     assert str(totals["change_percent"]["transactions"]) == "-22.2"
@@ -232,7 +232,7 @@ def test_the_totals_are_compared_too() -> None:
 
 
 def test_the_limit_counts_the_groups_of_both_periods_together() -> None:
-    """The first ones of the present, each with what it was."""
+    """The first groups of the present period, each with its previous figures."""
     found = together(asked(PERIOD, "2024-03-02", "2024-03-02", limit=1), {(GOLD,): Parts(1, 1, 1)}, THEN)
     assert [(key, parts) for key, parts in found.rows] == [(("Gold",), Parts(1, 1, 1))]
     assert found.previous
@@ -241,7 +241,7 @@ def test_the_limit_counts_the_groups_of_both_periods_together() -> None:
 
 
 def test_what_has_no_place_in_the_present_period_counts_in_the_totals_only() -> None:
-    """A leap day beside a year that has none."""
+    """A leap day compared with a year that has none."""
     question = asked(YEAR, "2025-01-01", "2025-12-31", query=BY_SLUG["daily-sales"])
     cells = {(day_number(date(2024, 2, number)),): Parts(1, 1, number) for number in (28, 29)}
     found = together(question, {}, cells)
@@ -251,7 +251,7 @@ def test_what_has_no_place_in_the_present_period_counts_in_the_totals_only() -> 
 
 
 def test_a_comparison_without_any_period_is_empty() -> None:
-    """An empty database, and no dates."""
+    """An empty database, without dates."""
     question = asked(YEAR)
     empty = answered(next(halves(question, None)), {})
     found = compare(question, None, empty, empty, VOCABULARY)
@@ -267,7 +267,7 @@ def test_a_comparison_without_any_period_is_empty() -> None:
     ],
 )  # fmt: skip
 def test_a_change_is_rounded_half_away_from_zero_to_one_place(now: int, before: int, wanted: str) -> None:
-    """1 of 2000 is 0.05%: 0.1, up and down alike; and zero has no sign."""
+    """1 of 2000 is 0.05%, shown as 0.1, up and down alike; zero has no sign."""
     found = change(Parts(now, now, now), Parts(before, before, before))
     assert [str(found[name]) for name in ("transactions", "priced_transactions", "revenue")] == [wanted] * 3
 
@@ -291,7 +291,7 @@ def test_the_columns_of_a_comparison_are_nested_or_flat() -> None:
 
 
 def test_the_echo_says_the_comparison() -> None:
-    """In the reply, and so in the ETag."""
+    """In the reply, and therefore in the ETag."""
     assert ask(SEGMENTS, {"compare": ["previous_year"]}, VOCABULARY).echo(VOCABULARY) == {"compare": "previous_year"}
 
 
@@ -300,7 +300,7 @@ TWICE: Vocabulary = {**VOCABULARY, "segment": ("Unknown", "Basic", "Unknown", "G
 
 
 def test_two_members_of_one_label_stay_two_rows() -> None:
-    """Each with what it was before: nothing is merged, and the rows add up to the totals of both periods."""
+    """Each with its previous figures: nothing is merged, and the rows add up to the totals of both periods."""
     now = {(0,): Parts(6, 6, 600), (2,): Parts(1, 1, 100), (4,): Parts(2, 2, 50)}
     then = {(0,): Parts(5, 5, 500), (2,): Parts(3, 3, 300), (1,): Parts(7, 7, 70)}
     found = together(COMPARED, now, then, TWICE)
@@ -316,7 +316,7 @@ def test_two_members_of_one_label_stay_two_rows() -> None:
 @pytest.mark.parametrize("interval", [None, *Interval])
 @pytest.mark.parametrize("comparison", [PERIOD, YEAR])
 def test_whatever_the_labels_are_rows_add_up_to_the_totals(interval: Interval | None, comparison: Comparison) -> None:
-    """With all members of one label, in every interval; and the other way round the sentence is of all intervals."""
+    """With equal labels for all members, in every interval; and the sentence covers all intervals."""
     seed = 8_2024
     print(f"seed {seed}")
     random = Random(seed)
@@ -331,7 +331,7 @@ def test_whatever_the_labels_are_rows_add_up_to_the_totals(interval: Interval | 
             for code in range(4):
                 codes = (*((day_number(interval.start(each)),) if interval else ()), code)
                 if span is both[1] and counterpart(question, *both, codes) is None:
-                    continue  # what has no place in the present period has no row
+                    continue  # a day without a counterpart in the present period has no row
                 halved[codes] = halved.get(codes, NOTHING).merge(Parts(random.randrange(1, 9), 1, 5))
         cells.append(halved)
     found = together(question, cells[0], cells[1], {**VOCABULARY, "segment": ("Unknown",) * 4})

@@ -1,4 +1,4 @@
-"""Compiled pipelines, by value; and what can never be in one."""
+"""Compiled pipelines, by value, and what they can never contain."""
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
@@ -21,7 +21,7 @@ def day(year: int, month: int, number: int) -> datetime:
 
 
 def grouped(key: Any) -> dict[str, Any]:
-    """The last stage: by `key`, with the accumulators of the parts."""
+    """The last stage: grouping by `key`, with the accumulators of the parts."""
     return {
         "$group": {
             "_id": key,
@@ -33,7 +33,7 @@ def grouped(key: Any) -> dict[str, Any]:
 
 
 def truncated(unit: str, **more: str) -> dict[str, Any]:
-    """The first day of the stretch of time that holds a transaction's day."""
+    """The first day of the interval that contains a transaction's day."""
     return {"$dateTrunc": {"date": "$day", "unit": unit, **more}}
 
 
@@ -103,7 +103,7 @@ CASES: dict[str, tuple[str, dict[str, list[str]], list[dict[str, Any]]]] = {
 
 
 def compiled(slug: str, given: dict[str, list[str]]) -> list[dict[str, Any]]:
-    """The pipeline over the transactions for a question as text."""
+    """The pipeline on the transactions for a question given as text."""
     question = ask(BY_SLUG[slug], given, VOCABULARY)
     return raw_pipeline(question, question.first, question.last)
 
@@ -116,7 +116,7 @@ def test_a_question_compiles_to_this_pipeline(case: str) -> None:
 
 
 def test_the_table_shows_the_first_eleven() -> None:
-    """None of them gets lost; what is added later is compared with the oracle, and need not be shown here."""
+    """None of them is missing; later queries are compared with the oracle and need not be shown here."""
     assert {slug for slug, _, _ in CASES.values()} <= {query.slug for query in QUERIES}
     assert len({slug for slug, _, _ in CASES.values()}) == 11
 
@@ -140,7 +140,7 @@ def keys(node: Any) -> Iterator[str]:
 @pytest.mark.parametrize("interval", [None, *Interval])
 @pytest.mark.parametrize("query", QUERIES, ids=lambda query: query.slug)
 def test_every_literal_is_of_an_allowed_type(query: Any, interval: Interval | None) -> None:
-    """Strings, whole numbers, aware dates and null: no double, no pattern, no code, no binary."""
+    """Strings, whole numbers, aware dates and null; no doubles, regular expressions, code or binaries."""
     filters = tuple(
         Filter(dimension, (0, len(dimension.members) - 1), negated)
         for dimension in PURCHASES.filterable
@@ -158,7 +158,7 @@ def test_every_literal_is_of_an_allowed_type(query: Any, interval: Interval | No
 
 @pytest.mark.parametrize("parameter", FILTER_PARAMETERS)
 def test_no_text_of_a_request_gets_into_a_pipeline(parameter: str) -> None:
-    """A member in another letter case comes out as our own spelling, or as its code."""
+    """A member in another letter case appears in our own spelling, or as its code."""
     members = PURCHASES.by_name[parameter.removeprefix("not_")].members
     given = [member.swapcase() for member in members]
     inside = {value for value in literals(compiled("overall-summary", {parameter: given})) if isinstance(value, str)}
@@ -167,7 +167,7 @@ def test_no_text_of_a_request_gets_into_a_pipeline(parameter: str) -> None:
 
 
 def test_the_pipeline_lifts_with_the_measures_own_accumulators() -> None:
-    """There is one definition of the parts, and every query uses it."""
+    """The parts are defined once, and every query uses that."""
     for query in QUERIES:
         group = raw_pipeline(Question(query), None, None)[-1]["$group"]
         assert {name: group[name] for name in LIFT} == LIFT

@@ -1,4 +1,4 @@
-"""A query that nobody has written before is one entry: plan, pipelines and exact answer follow from it alone."""
+"""A new query is one entry: plan, pipelines and exact answer follow from it alone."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -55,7 +55,7 @@ each_new = pytest.mark.parametrize("query", NEW, ids=lambda query: query.slug)
 
 
 class Small:
-    """Two months of 2023 and one of 2024, in a MongoDB that is a stand-in; 2024-01 may be stale."""
+    """Two months of 2023 and one of 2024, in mongomock; 2024-01 may be stale."""
 
     def __init__(self, *, is_stale: bool = False) -> None:
         random = Random(SEED)
@@ -74,7 +74,7 @@ class Small:
         of_2023 = [columns_of(self.rows[month]) for month in self.months if month.start.year == 2023]
         slices += [bson.decode(each.raw) for each in of_year(parse("2023"), of_2023).documents]
         self.db.rollups.insert_many(slices)
-        if is_stale:  # what is built of it is wrong: only its transactions may be read
+        if is_stale:  # its derived data are wrong: only its transactions may be read
             self.rows[self.months[-1]] = random_rows(random, self.months[-1], 30)
             self.db.transactions.insert_many([transaction(row) for row in self.rows[self.months[-1]]])
         states = {month: Month(60, 4, 4) for month in self.months}
@@ -85,7 +85,7 @@ class Small:
         )
 
     def answer(self, question: Question) -> tuple[str, Any]:
-        """The source, and what `arrange` makes of what the plan reads."""
+        """The source, and the result of `arrange` for what the plan reads."""
         found = plan(question, self.directory)
         cells: dict[tuple[int, ...], Parts] = {}
         for read in found.reads:
@@ -109,7 +109,7 @@ class Small:
                 yield from evaluate(block, question, day_number(piece.first), day_number(piece.last)).as_dict().items()
 
     def naively(self, question: Question) -> Any:
-        """What `arrange` makes of counting row by row."""
+        """The result of `arrange` for counting row by row."""
         cells: dict[tuple[int, ...], Parts] = {}
         for codes, cents in (row for rows in self.rows.values() for row in rows):
             day = date_of(codes["date"])
@@ -124,11 +124,11 @@ class Small:
 
 
 small_database = cache(Small)
-"""For reading only: making one takes longer than asking it."""
+"""Read-only: creating one takes longer than querying it."""
 
 
 def transaction(row: Row) -> dict[str, Any]:
-    """A transaction of these codes, as it is stored."""
+    """A transaction with these codes, as stored."""
     codes, cents = row
     fields = {each.field: each.stored(codes[each.name]) for each in PURCHASES.stored}
     return fields | {"amount_cents": None if cents == NULL else cents}
@@ -142,14 +142,14 @@ def test_nobody_has_asked_this_before() -> None:
 
 
 def test_its_parameters_are_understood() -> None:
-    """The same names as for any query, and its own limit."""
+    """The same names as for any query, with its own limit."""
     question = ask(ELEVENTH, {"from": ["2023-01-10"], "hour": ["3"], "not_gender": ["male"]}, VOCABULARY)
     assert (question.limit, {each.parameter for each in question.filters}) == (7, {"hour", "not_gender"})
     assert {"segment", "payment_method"} <= set(PARAMETERS)
 
 
 def test_its_rollup_is_there_already() -> None:
-    """A pair of dimensions: read by year and month, with no declaration of its own."""
+    """A pair of dimensions, read by year and month, without a separate declaration."""
     found = plan(Question(ELEVENTH), small_database(is_stale=False).directory)
     assert [str(read) for read in found.reads] == ["payment_method×segment by month 2024-01, year 2023"]
 
@@ -178,7 +178,7 @@ QUESTIONS: dict[str, dict[str, list[str]]] = {
 @each_new
 @pytest.mark.parametrize("is_stale", [False, True], ids=["fresh", "stale"])
 def test_every_source_that_may_gives_its_exact_answer(query: Query, is_stale: bool) -> None:
-    """Rows, total and sentence: as from counting row by row, whatever is asked."""
+    """Rows, total and sentence are those of counting row by row, for any question."""
     small = small_database(is_stale=is_stale)
     sources: set[str] = set()
     for parameters in QUESTIONS.values():
@@ -192,7 +192,7 @@ def test_every_source_that_may_gives_its_exact_answer(query: Query, is_stale: bo
 
 
 def test_the_rollup_alone_answers_what_it_can() -> None:
-    """Asked for by name: the pair, split by month, filtered on its own dimensions."""
+    """Requested by name: the pair, split by month, filtered on its own dimensions."""
     small = small_database(is_stale=False)
     for name in ("all time", "a filter on a dimension of its own", "by month", "by quarter", "by year"):
         question = ask(ELEVENTH, QUESTIONS[name] | {"source": ["rollup"]}, VOCABULARY)
@@ -202,7 +202,7 @@ def test_the_rollup_alone_answers_what_it_can() -> None:
 
 
 def test_a_wrong_cell_would_be_seen() -> None:
-    """The comparison can fail: one cent more in one cell of the year changes the answer."""
+    """The comparison can fail: one cent more in one cell changes the answer."""
     small = Small()
     question = Question(ELEVENTH)
     assert small.answer(question)[1] == small.naively(question)

@@ -20,19 +20,19 @@ MONTHS = list(dict.fromkeys(month_of(date(2018, 1, 1) + timedelta(days=number)) 
 
 
 def directory(rows: int, *, is_stale: bool = False) -> Directory:
-    """Seven years of months with so many transactions each."""
+    """Seven years of months with this many transactions each."""
     return Directory(EMPTY, {month: Month(rows, 2, 1 if is_stale else 2) for month in MONTHS})
 
 
 def test_every_declared_query_is_small_enough_by_any_interval() -> None:
-    """However many transactions there are."""
+    """With any number of transactions."""
     for query in QUERIES:
         for interval in (None, Interval.YEAR, Interval.QUARTER, Interval.MONTH, Interval.WEEK):
             check_groups(Question(query, interval=interval), directory(10**7))
 
 
 def test_too_many_groups_are_refused_unless_there_are_fewer_transactions() -> None:
-    """By date, hour and state: as many groups as transactions, at most."""
+    """By date, hour and state, there are at most as many groups as transactions."""
     question = Question(exploration((DATE, HOUR, STATE)))
     check_groups(question, directory(100_000 // len(MONTHS)))
     with pytest.raises(TooManyGroups, match="at most 100,000"):
@@ -40,7 +40,7 @@ def test_too_many_groups_are_refused_unless_there_are_fewer_transactions() -> No
 
 
 def test_a_range_and_filters_make_a_question_small_enough() -> None:
-    """Days, hours and members are counted as asked."""
+    """Only the requested days, hours and members count."""
     query = exploration((DATE, HOUR, STATE))
     some = Filter(STATE, (1, 2))
     january = Question(query, date(2020, 1, 1), date(2020, 1, 31), (some,))
@@ -52,14 +52,14 @@ def test_a_range_and_filters_make_a_question_small_enough() -> None:
 
 
 def test_a_stale_month_may_hold_any_number() -> None:
-    """So only the combinations count."""
+    """So only the number of combinations counts."""
     question = Question(exploration((HOUR, SEGMENT)))
     assert most_groups(question, directory(0, is_stale=True)) == 24 * 6
     assert most_groups(question, directory(1)) == min(24 * 6, len(MONTHS))
 
 
 def test_the_same_dimensions_in_the_same_order_are_the_same_query() -> None:
-    """Queries are compared by identity: an answer that is kept has to be found again."""
+    """Queries are compared by identity, and a cached answer must be found again."""
     one = find_exploration(["segment", "hour"])
     assert find_exploration(["segment", "hour"]) is one
     assert find_exploration(["hour", "segment"]) is not one
@@ -67,7 +67,7 @@ def test_the_same_dimensions_in_the_same_order_are_the_same_query() -> None:
 
 
 def test_no_more_explorations_are_kept_than_there_are_ways_to_order_three_dimensions() -> None:
-    """Whatever clients send: what is refused leaves nothing behind."""
+    """Whatever clients send: refused requests leave nothing behind."""
     ways = [by for size in range(4) for by in permutations(PURCHASES.dimensions, size)]
     for by in ways:
         assert exploration(by).by == by
@@ -96,14 +96,14 @@ def test_what_is_no_group_by_is_refused(names: list[str], error: type[Exception]
 
 
 def test_an_exploration_is_in_time_where_it_has_time_and_by_revenue_otherwise() -> None:
-    """As a line or a ranking is read."""
+    """Like a line chart or a ranking."""
     for dimension in PURCHASES.dimensions:
         order = exploration((dimension,)).order
         assert isinstance(order, ByKey if dimension.in_time else Descending)
 
 
 def test_an_exploration_echoes_what_it_groups_by() -> None:
-    """So that the reply and its ETag say the whole question; and only it takes `by`."""
+    """So that the reply and its ETag reflect the whole question; only an exploration accepts `by`."""
     given = {"by": ["state", "hour"], "gender": ["male"]}
     query = find_exploration(given["by"])
     assert query.slug == EXPLORE

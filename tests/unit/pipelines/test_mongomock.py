@@ -1,4 +1,4 @@
-"""Documents, ordered inserts and the raw pipelines on mongomock: the units of the store, without a server."""
+"""Documents, ordered inserts and raw pipelines on mongomock, without a server."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -37,7 +37,7 @@ ROWS = [
 
 
 def documents(rows: Sequence[str], *, by_profile: bool = False) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """The customers and the transactions that the loader makes of the rows; mongomock takes no raw bytes."""
+    """The loader's customers and transactions for the rows, decoded, as mongomock takes no raw bytes."""
     header = Header(PURCHASES.header, tuple(range(len(PURCHASES.header))))
     chunk = Chunk(list(range(2, 2 + len(rows))), [row.encode() for row in rows], None, 0, 0)
     clean = Cleaner(header, VOCABULARY, ZoneInfo("UTC"), day_number(date(2026, 1, 1))).clean(chunk)
@@ -79,7 +79,7 @@ def test_documents_come_back_as_they_were_made(filled: Any) -> None:
 
 @pytest.mark.parametrize("at", [0, 1, 57, 119], ids=["first", "second", "middle", "last"])
 def test_a_duplicate_stops_an_ordered_insert_at_its_place(database: Any, at: int) -> None:
-    """Everything before the duplicate is there, nothing after it, and the error names its index."""
+    """Everything before the duplicate is stored, nothing after it, and the error contains its index."""
     _, transactions = documents(ROWS)
     database.transactions.insert_one(transactions[at])
     with pytest.raises(BulkWriteError) as caught:
@@ -102,7 +102,7 @@ def test_a_row_repeated_in_one_batch_is_a_duplicate_too(database: Any) -> None:
 
 
 def test_profile_customers_are_one_for_each_profile(database: Any) -> None:
-    """Each transaction names an existing customer, who says the same of gender, age and marital status."""
+    """Each transaction has an existing customer with the same gender, age and marital status."""
     customers, transactions = documents(ROWS, by_profile=True)
     database.customers.insert_many(customers)
     assert len(customers) == len({(each["gender"], each["age"], each["marital_status"]) for each in transactions})
@@ -123,7 +123,7 @@ def expected(query: Query, kept: Sequence[dict[str, Any]]) -> dict[Any, tuple[in
 
 
 def aggregated(database: Any, question: Question) -> dict[Any, tuple[int, int, int]]:
-    """The groups' parts, by the compiled pipeline."""
+    """The groups' parts, from the compiled pipeline."""
     found = {}
     for group in database.transactions.aggregate(raw_pipeline(question, question.first, question.last)):
         key = group["_id"]
@@ -137,14 +137,14 @@ def aggregated(database: Any, question: Question) -> dict[Any, tuple[int, int, i
 
 @pytest.mark.parametrize("query", QUERIES, ids=lambda query: query.slug)
 def test_each_raw_pipeline_sums_right(filled: Any, query: Query) -> None:
-    """Every query's groups have the counts and cents that adding them up in Python gives."""
+    """Every query's groups have the same counts and cents as when added up in Python."""
     _, transactions = documents(ROWS)
     assert aggregated(filled, ask(query, {}, VOCABULARY)) == expected(query, transactions)
 
 
 @pytest.mark.parametrize("query", QUERIES, ids=lambda query: query.slug)
 def test_filters_and_dates_choose_the_right_transactions(filled: Any, query: Query) -> None:
-    """A range is inclusive at both ends, filters and negated filters all hold."""
+    """A range is inclusive at both ends, and all filters and negated filters apply."""
     parameters = {
         "from": ["2024-01-12"], "to": ["2024-02-14"], "state": ["texas", "Ohio", "Unknown"], "not_gender": ["Male"],
     }  # fmt: skip

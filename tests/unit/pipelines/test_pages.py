@@ -1,4 +1,4 @@
-"""Pages: packed and unpacked without a loss, and questions answered from them as row by row."""
+"""Pages: packed and unpacked without loss; answers from them equal counting row by row."""
 
 from datetime import date
 from random import Random
@@ -26,14 +26,14 @@ MARCH, APRIL = parse("2024-03"), parse("2024-04")
 
 
 def same(one: Columns, other: Columns) -> bool:
-    """Whether two sets of columns say the same, whatever their types."""
+    """Whether two sets of columns have the same values, whatever their types."""
     return one.cents.tolist() == other.cents.tolist() and all(
         one.codes[each.name].tolist() == other.codes[each.name].tolist() for each in PURCHASES.dimensions
     )
 
 
 def through_bson(columns: Columns, month: Any = MARCH, built: int = 3) -> list[dict[str, Any]]:
-    """The pages of a month as MongoDB would give them back."""
+    """The pages of a month as MongoDB would return them."""
     return [bson.decode(bson.encode(page)) for page in pack(columns, month, built)]
 
 
@@ -41,13 +41,13 @@ def through_bson(columns: Columns, month: Any = MARCH, built: int = 3) -> list[d
 @given(st.integers(0, 2**32), st.integers(1, 80), st.sampled_from([1, 2**31 - 1, 2**31, MAX_AMOUNT_CENTS]),
        st.sampled_from([3, 256, 257, 2**16]))  # fmt: skip
 def test_what_is_packed_is_unpacked(seed: int, count: int, largest: int, states: int) -> None:
-    """Members on both sides of 255, amounts on both sides of 2^31, unknown amounts."""
+    """Members below and above 255, amounts below and above 2^31, unknown amounts."""
     columns = columns_of(random_rows(Random(seed), MARCH, count, largest, states))
     assert same(unpack(through_bson(columns)), columns)
 
 
 def test_more_than_255_members_and_large_amounts_are_kept() -> None:
-    """The extremes themselves: code 65,535, and the largest amount beside an unknown one."""
+    """The extremes: code 65,535, and the largest amount together with an unknown one."""
     rows = random_rows(Random(1), MARCH, 6)
     for (codes, _), state in zip(rows, (0, 255, 256, 257, 2**16 - 1, 1), strict=True):
         codes[STATE.name] = state
@@ -61,7 +61,7 @@ def test_more_than_255_members_and_large_amounts_are_kept() -> None:
 
 
 def test_a_month_is_split_into_parts_and_put_together_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Parts of seven rows, of different widths; in the order of `part` they are the month."""
+    """Parts of seven rows, with different widths; in the order of `part` they are the month."""
     monkeypatch.setattr(pages, "PART_ROWS", 7)
     rows = random_rows(Random(2), MARCH, 24, states=5)
     rows[20] = (rows[20][0] | {STATE.name: 300}, MAX_AMOUNT_CENTS)
@@ -112,7 +112,7 @@ def naively(rows: list[Row], question: Question, first: int, last: int) -> dict[
 
 
 def random_question(random: Random) -> Question:
-    """Up to three dimensions, up to three filters, with codes that do not occur among them."""
+    """Up to three dimensions and three filters, some with codes that do not occur."""
     by = tuple(random.sample(PURCHASES.dimensions, random.choice((0, 1, 1, 2, 3))))
     filters = tuple(
         Filter(each, tuple(sorted(random.sample(range(70), random.randint(1, 40)))), random.random() < 0.5)
@@ -139,7 +139,7 @@ def test_an_answer_from_pages_is_what_counting_row_by_row_gives(seed: int, is_pa
 
 
 def test_groups_too_many_for_a_table_are_counted_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The way for sparse groups gives the same as the way for dense ones."""
+    """The method for sparse groups gives the same result as the one for dense groups."""
     rows = random_rows(Random(5), MARCH, 300)
     query = Query("any", "", "", (STATE, DATE, GENDER), ByKey(), Summary())
     question = Question(query, interval=Interval.WEEK)

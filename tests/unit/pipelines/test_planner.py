@@ -26,7 +26,7 @@ TRIPLE = Query("triple", "", "", (SEGMENT, PAYMENT_METHOD, GENDER), ByKey(), Sum
 
 
 def directory(*names: str, stale: tuple[str, ...] = (), rows: int | Mapping[str, int] = ROWS) -> Directory:
-    """A directory of these months or years of months; a year with a stale month is stale, as a batch makes it."""
+    """A directory of these months or whole years; a year with a stale month is stale, as after a batch."""
     months = {month for name in (*names, *stale) for month in parse(name).months}
     old = {month for name in stale for month in parse(name).months}
     counts = {month: rows if isinstance(rows, int) else rows[month.name] for month in months}
@@ -142,13 +142,13 @@ CASES: dict[str, tuple[Directory, Question, list[str]]] = {
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_each_piece_is_read_from_the_cheapest_source_that_is_exact(case: tuple[Directory, Question, list[str]]) -> None:
-    """By name: the question, the state of the database, what is read."""
+    """Named cases: the question, the state of the database, what is read."""
     state, question, expected = case
     assert told(plan(question, state)) == expected
 
 
 def test_the_source_of_a_plan_names_all_that_take_part() -> None:
-    """In the order rollup, pages, raw; `none` where nothing is read."""
+    """In the order rollup, pages, raw; `none` if nothing is read."""
     all_three = asked(first="2023-03-15", last="2023-05-31", filters=IN_GENDER)
     assert plan(all_three, STALE_MAY).source == "rollup+pages+raw"
     assert plan(asked(), TWO_YEARS).source == "rollup"
@@ -183,7 +183,7 @@ REFUSED: dict[str, tuple[Directory, Question, str]] = {
 
 @pytest.mark.parametrize("case", REFUSED.values(), ids=REFUSED)
 def test_a_source_that_cannot_answer_is_refused_with_the_reason(case: tuple[Directory, Question, str]) -> None:
-    """Never another source behind the back; the error names the source and says why."""
+    """It is never silently replaced; the error names the source and the reason."""
     state, question, reason = case
     with pytest.raises(SourceRefused) as caught:
         plan(question, state)
@@ -226,14 +226,14 @@ WHY_NOT: dict[str, tuple[Directory, Question, dict[str, str]]] = {
 
 @pytest.mark.parametrize("case", WHY_NOT.values(), ids=WHY_NOT)
 def test_a_plan_says_why_it_does_not_read_the_others(case: tuple[Directory, Question, dict[str, str]]) -> None:
-    """The reasons, by what was refused."""
+    """The reasons, by source."""
     state, question, reasons = case
     refused = dict(plan(question, state).refused)
     assert {name: refused.get(name) for name in reasons} == reasons
 
 
 def test_a_stale_month_elsewhere_is_no_reason() -> None:
-    """Only what the range needs is told."""
+    """Only reasons within the range are given."""
     refused = dict(plan(asked(first="2022-01-01", last="2022-12-31"), STALE_MAY).refused)
     assert not any("changed since" in reason for reason in refused.values())
 
@@ -253,7 +253,7 @@ def test_no_source_that_is_read_counts_as_refused() -> None:
     ],
 )  # fmt: skip
 def test_days_and_weeks_need_the_date(interval: Interval | None, by: Any, needed: Any) -> None:
-    """A week crosses the ends of months; longer intervals are made of months."""
+    """A week crosses the ends of months; longer intervals consist of months."""
     query = Query("any", "", "", by, ByKey(), Summary())
     assert needed_dimensions(Question(query, interval=interval)) == needed
 
@@ -277,7 +277,7 @@ questions = st.builds(
 
 @st.composite
 def directories(draw: st.DrawFn) -> Directory:
-    """Months with gaps, some stale, mostly fresh; fresh years only where no month of theirs is stale."""
+    """Months with gaps, most of them fresh, some stale; years are fresh only if none of their months is stale."""
     chosen, few_stale = draw(states), draw(st.booleans())
     months = {}
     for month in sorted(chosen):
@@ -296,7 +296,7 @@ def span(first: date, last: date) -> list[date]:
 
 
 def days_of(read: Any) -> list[date]:
-    """All days that a read counts, those twice that it counts twice."""
+    """All days that a read counts, as often as it counts them."""
     if isinstance(read, RawRead):
         return span(read.first or MONTHS[0].start, read.last or MONTHS[-1].last)
     if isinstance(read, ColumnsRead):
@@ -308,7 +308,7 @@ def days_of(read: Any) -> list[date]:
 
 
 def planned(question: Question, state: Directory, resident: Collection[Period] = ()) -> Plan | None:
-    """The plan, or None where the source refuses."""
+    """The plan, or None if the source is refused."""
     try:
         return plan(question, state, resident)
     except SourceRefused:
@@ -333,7 +333,7 @@ random_plans = settings(max_examples=50, deadline=None)
 def test_the_reads_count_each_day_of_the_range_exactly_once(
     question: Question, held: tuple[Directory, frozenset[Period]]
 ) -> None:
-    """Of the days that have transactions, none is left out, none is read twice, and none outside is read."""
+    """No day with transactions is left out or read twice, and none outside of the range is read."""
     state, resident = held
     found = planned(question, state, resident)
     if found is None:
@@ -377,7 +377,7 @@ def test_no_read_but_transactions_touches_a_stale_month(
 @random_plans
 @given(questions, directories())
 def test_a_rollup_is_read_only_where_it_has_what_the_question_needs(question: Question, state: Directory) -> None:
-    """All its dimensions, its grain, slices and cells of those dimensions; no period that an interval would cut."""
+    """It has all dimensions and the grain, slices and cells of these dimensions, and no period split by an interval."""
     found = planned(question, state)
     for read in (read for read in (found.reads if found else ()) if isinstance(read, RollupRead)):
         needed = {*needed_dimensions(question), *(each.dimension for each in question.filters)}
@@ -395,7 +395,7 @@ def test_a_rollup_is_read_only_where_it_has_what_the_question_needs(question: Qu
 @random_plans
 @given(questions, directories())
 def test_a_source_that_is_asked_for_is_the_only_one_read(question: Question, state: Directory) -> None:
-    """Or it is refused: with a reason."""
+    """Or it is refused with a reason."""
     if question.source is Source.AUTO:
         return
     try:
@@ -409,7 +409,7 @@ def test_a_source_that_is_asked_for_is_the_only_one_read(question: Question, sta
 @random_plans
 @given(questions, directories())
 def test_auto_answers_whatever_can_be_asked(question: Question, state: Directory) -> None:
-    """It never refuses, every read prints itself, and every reason says something."""
+    """It is never refused, every read has a description, and every reason has a text."""
     found = plan(Question(**{**vars(question), "source": Source.AUTO}), state)
     assert all(str(read) for read in found.reads)
     assert all(name and reason for name, reason in found.refused)
@@ -442,6 +442,6 @@ def test_the_cheaper_of_two_ways_through_a_pair_is_taken() -> None:
 
 
 def test_a_plan_knows_no_years_that_are_not_built() -> None:
-    """Fresh months of a year whose own rollups do not exist are read one by one."""
+    """Fresh months of a year without rollups are read one by one."""
     state = Directory(TWO_YEARS.version, TWO_YEARS.months, frozenset(), TWO_YEARS.fresh_years)
     assert told(plan(asked(), state)) == ["segment by month 2022-01 to 2023-12 (24)"]

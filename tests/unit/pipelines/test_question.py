@@ -1,4 +1,4 @@
-"""Questions from text: what is understood, what is refused and how, and that no text gets through."""
+"""Questions from text: what is accepted, what is refused and how, and that no text gets through."""
 
 import json
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ def asked(**parameters: str | list[str]) -> Question:
 
 
 def test_no_parameters_ask_for_everything() -> None:
-    """No range, no filter, whatever source is best."""
+    """No range, no filter, the best source."""
     assert asked() == Question(SUMMARY)
 
 
@@ -42,7 +42,7 @@ def test_a_range_of_dates_is_understood() -> None:
 @pytest.mark.parametrize("parameter", FILTER_PARAMETERS)
 @pytest.mark.parametrize("letters", [str, str.lower, str.upper, str.title, str.swapcase])
 def test_members_are_found_in_any_letter_case(parameter: str, letters: Any) -> None:
-    """All of each dimension's members, filtered by or left out."""
+    """Every member of each dimension, in filters and negated filters."""
     members = PURCHASES.by_name[parameter.removeprefix("not_")].members
     (found,) = asked(**{parameter: [letters(member) for member in members]}).filters
     assert found.codes == tuple(range(len(members)))
@@ -51,12 +51,12 @@ def test_members_are_found_in_any_letter_case(parameter: str, letters: Any) -> N
 
 
 def test_values_are_a_set() -> None:
-    """Neither their order nor repeating one changes the question."""
+    """Neither order nor repetition changes the question."""
     assert asked(state=["Texas", "ohio", "TEXAS"]) == asked(state=["Ohio", "Texas"])
 
 
 def test_the_order_of_parameters_does_not_change_the_question() -> None:
-    """So equal questions have one canonical form."""
+    """Equal questions have one canonical form."""
     one = ask(SUMMARY, {"gender": ["Male"], "not_state": ["Ohio"], "to": ["2024-01-01"]}, VOCABULARY)
     two = ask(SUMMARY, {"to": ["2024-01-01"], "not_state": ["Ohio"], "gender": ["Male"]}, VOCABULARY)
     assert one == two
@@ -77,12 +77,12 @@ def test_every_source_is_understood(source: Source) -> None:
 
 @pytest.mark.parametrize(("text", "limit"), [("1", 1), ("5", 5), ("007", 7), ("100000", 100_000)])
 def test_a_limit_is_a_whole_number_from_one_up(text: str, limit: int) -> None:
-    """Up to the most rows that a reply may have."""
+    """Up to the maximum number of rows in a reply."""
     assert asked(limit=text).limit == limit
 
 
 def test_a_query_has_its_own_limit_until_another_is_given() -> None:
-    """Top five states, unless more are asked for."""
+    """The top five states, unless another number is given."""
     states = BY_SLUG["top-states"]
     assert ask(states, {}, VOCABULARY).limit == 5
     assert ask(states, {"limit": ["50"]}, VOCABULARY).limit == 50
@@ -100,7 +100,7 @@ def test_the_echo_says_the_parameters_in_their_canonical_form() -> None:
 
 
 def test_the_echo_can_be_asked_again() -> None:
-    """What a reply says of its filters asks the same question."""
+    """The filters in a reply, sent as parameters, are the same question."""
     question = asked(from_="2024-01-01", age_group=["65+"], not_referral=["referral"], interval="day", limit="3")
     again = {
         name: [str(each) for each in value] if isinstance(value, list) else [str(value)]
@@ -110,7 +110,7 @@ def test_the_echo_can_be_asked_again() -> None:
 
 
 def test_members_that_a_load_added_can_be_asked_for() -> None:
-    """The vocabulary at hand counts, not the catalog's first members."""
+    """The current vocabulary counts, not the catalog's initial members."""
     grown = VOCABULARY | {"segment": (*VOCABULARY["segment"], "Diamond")}
     (found,) = ask(SUMMARY, {"segment": ["diamond"]}, grown).filters
     assert found.codes == (6,)
@@ -149,7 +149,7 @@ NAMES = {
 
 @pytest.mark.parametrize("case", NAMES)
 def test_an_unknown_name_is_refused_with_the_allowed_ones_and_the_nearest(case: str) -> None:
-    """The error names the place, what was given, all that may be given, and what was probably meant."""
+    """The error contains the parameter, the value, all allowed values, and the one that was probably meant."""
     parameters, place, value, near = NAMES[case]
     with pytest.raises(UnknownName) as caught:
         ask(SUMMARY, parameters, VOCABULARY)
@@ -211,7 +211,7 @@ DATES = [
 @pytest.mark.parametrize("parameter", ["from", "to"])
 @pytest.mark.parametrize("text", DATES)
 def test_a_date_that_is_none_is_refused(parameter: str, text: str) -> None:
-    """Only YYYY-MM-DD in ASCII, and only days that were: nothing is guessed, nothing is passed over."""
+    """Only YYYY-MM-DD in ASCII, and only existing days: nothing is guessed or ignored."""
     with pytest.raises(BadValue) as caught:
         ask(SUMMARY, {parameter: [text]}, VOCABULARY)
     assert (caught.value.parameter, caught.value.value) == (parameter, text)
@@ -219,7 +219,7 @@ def test_a_date_that_is_none_is_refused(parameter: str, text: str) -> None:
 
 
 def test_a_range_that_ends_before_it_begins_is_refused() -> None:
-    """Empty by mistake, not by intent."""
+    """It is empty by mistake, not on purpose."""
     with pytest.raises(BadValue, match=r"from: 2024-01-02 is after `to` \(2024-01-01\)\."):
         asked(from_="2024-01-02", to="2024-01-01")
 
@@ -233,7 +233,7 @@ def test_a_range_that_ends_before_it_begins_is_refused() -> None:
     ids=lambda text: ascii(text)[:12],
 )  # fmt: skip
 def test_a_limit_that_is_no_whole_number_in_range_is_refused(text: str) -> None:
-    """ASCII digits alone, from 1 to the most rows; the error says so."""
+    """Only ASCII digits, from 1 to the maximum number of rows; the error says so."""
     with pytest.raises(BadValue, match="a whole number from 1 to 100,000") as caught:
         asked(limit=text)
     assert caught.value.parameter == "limit"
@@ -295,7 +295,7 @@ def test_there_are_enough_payloads() -> None:
 
 @pytest.mark.parametrize("parameter", PARAMETERS)
 def test_an_injection_as_a_value_never_reaches_a_pipeline(parameter: str) -> None:
-    """It is refused, alone and beside a good value; the refusal is one of ours, safe to show."""
+    """It is refused, alone and together with a valid value; the error is ours and safe to show."""
     good = {"from": "2024-01-01", "to": "2024-01-01", "interval": "day", "limit": "1", "source": "auto"}
     good["compare"] = "previous_year"
     fine = good.get(parameter) or PURCHASES.by_name[parameter.removeprefix("not_")].members[0]
@@ -307,7 +307,7 @@ def test_an_injection_as_a_value_never_reaches_a_pipeline(parameter: str) -> Non
 
 
 def test_an_injection_as_a_parameters_name_never_reaches_a_pipeline() -> None:
-    """PHP's and Express's forms of nesting too."""
+    """Including the nesting notations of PHP and Express."""
     for payload in PAYLOADS:
         for name in (payload, f"segment[{payload}]", f"segment.{payload}", f"not_{payload}", f"{payload}segment"):
             with pytest.raises(UnknownName) as caught:
@@ -318,7 +318,7 @@ def test_an_injection_as_a_parameters_name_never_reaches_a_pipeline() -> None:
 @settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(PARAMETERS), st.lists(st.text() | st.sampled_from(PAYLOADS), max_size=2)))
 def test_whatever_text_is_given_the_pipeline_is_made_of_our_own_words(parameters: dict[str, list[str]]) -> None:
-    """Either an error of ours, or a pipeline whose every string is a field, an operator or a member."""
+    """Either one of our errors, or a pipeline in which every string is a field, an operator or a member."""
     try:
         question = ask(SUMMARY, parameters, VOCABULARY)
     except AnalyticsError:
@@ -333,7 +333,7 @@ def test_whatever_text_is_given_the_pipeline_is_made_of_our_own_words(parameters
 @settings(deadline=None)
 @given(st.text(max_size=12))
 def test_any_text_as_a_date_is_a_date_or_refused(text: str) -> None:
-    """Never another kind of error, and what is taken says exactly what was given."""
+    """There is no other kind of error, and an accepted date is exactly the given one."""
     try:
         found = asked(from_=text).first
     except BadValue:

@@ -1,4 +1,4 @@
-"""The declared rollups: what is kept, what each can answer, and the reason where it cannot."""
+"""The declared rollups: what is stored, what each can answer, and the reason if it cannot."""
 
 from itertools import combinations
 
@@ -21,7 +21,7 @@ def test_every_dimension_and_every_pair_is_kept_once() -> None:
 
 
 def test_names_tell_rollups_apart() -> None:
-    """Each has a name of its own, the same whichever way round its dimensions are given."""
+    """Each has its own name, regardless of the order of its dimensions."""
     assert len({rollup.name for rollup in DECLARED_ROLLUPS}) == len(DECLARED_ROLLUPS)
     assert (
         Rollup(frozenset((STATE, SEGMENT)), ()).name == Rollup(frozenset((SEGMENT, STATE)), ()).name == "segment×state"
@@ -39,7 +39,7 @@ def test_dates_are_kept_by_month_only_and_everything_else_by_year_too() -> None:
 
 @pytest.mark.parametrize("query", QUERIES, ids=lambda query: query.slug)
 def test_each_query_has_a_rollup_unfiltered_and_with_any_one_filter(query: Query) -> None:
-    """What the ten questions ask for most is never read from transactions."""
+    """The most common questions are never read from transactions."""
     assert BY_DIMENSIONS[frozenset(query.by)].why_not(query.by, ()) is None
     for each in PURCHASES.filterable:
         rollup = BY_DIMENSIONS[frozenset((*query.by, each))]
@@ -64,6 +64,6 @@ REASONS = {
 def test_a_rollup_says_why_it_cannot_answer(
     case: tuple[tuple[Dimension, ...], tuple[Dimension, ...], tuple[Dimension, ...], str | None],
 ) -> None:
-    """The first dimension that it lacks, and what for; None where it can."""
+    """The first missing dimension and its use; None if it can answer."""
     dimensions, needed, filtered, reason = case
     assert Rollup(frozenset(dimensions), (Grain.MONTH,)).why_not(needed, filtered) == reason

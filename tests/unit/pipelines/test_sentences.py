@@ -1,4 +1,4 @@
-"""Sentences: each says what the rows say, in words for people."""
+"""Sentences: each summarizes the rows correctly."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Slices: what they hold is what adding up one transaction at a time gives, and BSON keeps it."""
+"""Slices: they equal the sums of adding up one transaction at a time, also after BSON encoding."""
 
 from collections.abc import Iterable
 from datetime import date
@@ -6,8 +6,6 @@ from random import Random
 
 import bson
 import numpy as np
-import pytest
-from bson.int64 import Int64
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,7 +14,7 @@ from catalog.dimensions import date_of, day_number
 from catalog.measures import Parts
 from catalog.purchases import DATE, MAX_AMOUNT_CENTS, PURCHASES, STATE
 from pipelines.derived.columns import NULL
-from pipelines.derived.slices import EXACT, Slices, decode, of_month, of_year, sums
+from pipelines.derived.slices import EXACT, Slices, of_month, of_year, read_cells, sums
 from pipelines.plan.rollups import ALL, TOTAL
 from tests.support.columns import Row, columns_of, random_rows
 
@@ -25,7 +23,7 @@ Cells = dict[str, dict[int, Parts]]
 
 
 def naively(rows: Iterable[Row], month: Period) -> dict[str, Cells]:
-    """The slices of a month and of its days by their ids, each row added to each cell that it is in."""
+    """The slices of a month and its days by id, adding each row to each of its cells."""
     found: dict[str, Cells] = {}
 
     def add(name: str, by: str, code: int, cents: int) -> None:
@@ -48,13 +46,13 @@ def naively(rows: Iterable[Row], month: Period) -> dict[str, Cells]:
 
 
 def cells_of(slices: Slices) -> dict[str, Cells]:
-    """Slices by their ids, as MongoDB would give them back; a real decoder reads what numpy laid out."""
+    """Slices by id, as MongoDB would return them: the encoding by numpy is read by a real decoder."""
     documents = [bson.decode(each.raw) for each in slices.documents]
     for document in documents:
         period = parse(document["period"]) if len(document["period"]) < 10 else None
         assert document["_id"] == f"{document['period']}:{document['dimension']}:{document['member']}"
         assert document["start"].date() == (period.start if period else date.fromisoformat(document["period"]))
-    found = {document["_id"]: decode(document) for document in documents}
+    found = {document["_id"]: read_cells(document) for document in documents}
     assert slices.cells == sum(len(cells) for slice_ in found.values() for cells in slice_.values())
     assert len(found) == len(documents)
     return found
@@ -63,13 +61,13 @@ def cells_of(slices: Slices) -> dict[str, Cells]:
 @settings(max_examples=10, deadline=None)
 @given(st.integers(0, 2**32), st.integers(1, 60), st.sampled_from([300_000, MAX_AMOUNT_CENTS]))
 def test_the_slices_of_a_month_are_what_counting_row_by_row_gives(seed: int, count: int, largest: int) -> None:
-    """Every slice, every cell: none more, none fewer."""
+    """Exactly these slices and cells."""
     rows = random_rows(Random(seed), MARCH, count, largest)
     assert cells_of(of_month(columns_of(rows), MARCH)) == naively(rows, MARCH)
 
 
 def test_a_month_of_many_rows_and_members_is_what_counting_gives() -> None:
-    """Enough for cells of three digits' positions, and more members than a byte has values."""
+    """Enough for three-digit array positions, and more members than a byte has values."""
     seed = 11
     print(f"seed {seed}")
     rows = random_rows(Random(seed), MARCH, 300, states=1_500)
@@ -78,7 +76,7 @@ def test_a_month_of_many_rows_and_members_is_what_counting_gives() -> None:
 
 
 def test_a_month_without_transactions_has_no_slices() -> None:
-    """No cells, no documents; and a year of none has none."""
+    """No cells and no documents; the same for a year without transactions."""
     assert of_month(columns_of([]), MARCH).documents == []
     assert of_year(year_of(MARCH.start), []).documents == []
     assert of_year(year_of(MARCH.start), [columns_of([])]).documents == []
@@ -101,19 +99,8 @@ def test_a_year_is_the_sum_of_its_months(seed: int, numbers: set[int]) -> None:
     assert cells_of(of_year(year, map(columns_of, rows.values()))) == expected
 
 
-@pytest.mark.parametrize("size", [1, 9, 10, 11, 99, 100, 101, 999, 1000, 1001, 12_345])
-def test_an_array_of_any_length_is_encoded_as_bson_itself_would(size: int) -> None:
-    """The positions are text, so they change their width at 10, 100, 1,000 and 10,000."""
-    zero = dict.fromkeys((each.name for each in PURCHASES.filterable), 0) | {DATE.name: day_number(MARCH.start)}
-    rows = [(zero | {STATE.name: member}, member) for member in range(size)]
-    document = next(each for each in of_month(columns_of(rows), MARCH).documents if each["_id"] == "2024-03:all:0")
-    cells = [{"k": n, "n": 1, "p": 1, "r": Int64(n)} for n in range(size)]
-    assert bson.decode(document.raw)["cells"]["state"] == cells
-    assert bson.encode(bson.decode(document.raw)) == document.raw
-
-
 def test_large_amounts_are_exact_in_every_cell() -> None:
-    """Sums above 2^53, which no double holds: they are added in two halves."""
+    """Sums above 2^53, which doubles cannot represent exactly, are added in two halves."""
     rows = random_rows(Random(5), MARCH, 40) * 30
     large = [(codes, 10**13 - number) for number, (codes, _) in enumerate(rows)]
     large.sort(key=lambda row: row[0][DATE.name])
@@ -142,7 +129,7 @@ def test_sums_are_exact_where_doubles_are_not(pairs: list[tuple[int, int]], time
 
 
 def test_one_cent_is_not_lost_beside_2_to_the_53() -> None:
-    """A sum that no double holds: 2^53 + 1 and its like, in one group and in two."""
+    """Sums such as 2^53 + 1, which no double can represent, in one group and in two."""
     most = MAX_AMOUNT_CENTS
     count = EXACT // most + 1
     cents = np.array([most] * count + [1, 1, 1], np.int64)
@@ -153,7 +140,7 @@ def test_one_cent_is_not_lost_beside_2_to_the_53() -> None:
 
 
 def test_rows_of_one_member_give_one_slice_of_it() -> None:
-    """Members that do not occur have no slice, also those with smaller codes."""
+    """Members that do not occur have no slice, even those with smaller codes."""
     rows = [
         (dict.fromkeys((each.name for each in PURCHASES.filterable), 2) | {DATE.name: day_number(date(2024, 3, 31))}, 5)
     ] * 3

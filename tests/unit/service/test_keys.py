@@ -12,7 +12,7 @@ from service.keys import find_key, main, new_key, read_keys
 
 
 def test_a_new_key_is_found_by_its_text_alone() -> None:
-    """Not by another's, not by its digest, not by a part of it."""
+    """Not by another key's text, its digest or a part of it."""
     (first, shop), (second, office) = new_key("shop"), new_key("office")
     keys = (shop, office)
     assert find_key(keys, first) == shop
@@ -22,7 +22,7 @@ def test_a_new_key_is_found_by_its_text_alone() -> None:
 
 
 def test_only_a_digest_is_stored() -> None:
-    """The SHA-256 of a text of at least 256 random bits, which is another one each time."""
+    """The SHA-256 of a text with at least 256 random bits, which differs each time."""
     text, key = new_key("shop")
     assert key.digest == hashlib.sha256(text.encode()).hexdigest()
     assert text not in repr(key)
@@ -31,7 +31,7 @@ def test_only_a_digest_is_stored() -> None:
 
 
 def test_a_file_of_keys_is_read(tmp_path: Path) -> None:
-    """Comments and empty lines do not count."""
+    """Comments and empty lines are ignored."""
     (_, shop), (_, office) = new_key("shop"), new_key("office-2.b")
     path = tmp_path / "keys"
     path.write_text(f"# who may ask\n\n{shop.name}:{shop.digest}\n  {office.name}:{office.digest}\n")
@@ -57,7 +57,7 @@ DIGEST = "a" * 64
     ],
 )
 def test_a_file_that_is_none_of_keys_is_refused_without_showing_it(tmp_path: Path, content: str) -> None:
-    """The message names the file and the line, never what stands there."""
+    """The message names file and line, never the content."""
     path = tmp_path / "keys"
     path.write_text(content, encoding="utf-8")
     with pytest.raises(UserError) as caught:
@@ -67,7 +67,7 @@ def test_a_file_that_is_none_of_keys_is_refused_without_showing_it(tmp_path: Pat
 
 
 def test_an_absent_file_is_the_users_to_mend(tmp_path: Path) -> None:
-    """It is named."""
+    """The message names it."""
     with pytest.raises(UserError, match="cannot be read"):
         read_keys(str(tmp_path / "nowhere"))
 

@@ -18,7 +18,7 @@ def record(message: str, **fields: object) -> logging.LogRecord:
 
 
 def test_a_json_line_is_a_document_with_its_fields() -> None:
-    """Time with its zone, level, process, message, and what was told."""
+    """Time with its zone, level, process, message and fields."""
     line = JsonFormatter().format(record("request", path="/a\nb", status=200))
     assert "\n" not in line
     told = json.loads(line)
@@ -28,14 +28,14 @@ def test_a_json_line_is_a_document_with_its_fields() -> None:
 
 
 def test_a_text_line_stays_one_line() -> None:
-    """Neither a line end nor a terminal's escape sequence of a client's gets into the log."""
+    """Neither line ends nor escape sequences from a client get into the log."""
     line = TextFormatter().format(record("request\nfake", path="/a\r\n2026 info\x1b[2J\u2028", empty=None))
     assert not set("\r\n\x1b\u2028") & set(line)
     assert "empty" not in line
 
 
 def test_an_exception_is_told_with_its_traceback() -> None:
-    """In JSON within the line."""
+    """In JSON, within the line."""
     made = record("failed")
     try:
         int("what went wrong")
@@ -46,7 +46,7 @@ def test_an_exception_is_told_with_its_traceback() -> None:
 
 
 def test_the_form_is_chosen() -> None:
-    """JSON where standard error is no terminal."""
+    """JSON if standard error is not a terminal."""
     assert isinstance(formatter("text"), TextFormatter)
     assert isinstance(formatter("json"), JsonFormatter)
     assert isinstance(formatter(None), TextFormatter if sys.stderr.isatty() else JsonFormatter)
@@ -68,7 +68,7 @@ def test_a_key_is_masked_in_every_part_of_a_line(form: logging.Formatter) -> Non
 
 
 def test_a_traceback_cannot_begin_a_line_of_its_own() -> None:
-    """What a client sent may stand in an exception, and would look like a record."""
+    """A client's text in an exception could look like a record."""
     made = record("failed")
     error = ValueError("a\n2026-01-01T00:00:00.000+00:00 info [1] request\x1b[2J\x85b")
     made.exc_info = (ValueError, error, None)
@@ -80,7 +80,7 @@ def test_a_traceback_cannot_begin_a_line_of_its_own() -> None:
 
 @pytest.mark.parametrize("char", ["\x85", "\u2028", "\x9b", "\u202e", "\ud800", "\U000e0001", "\x7f"])
 def test_a_json_line_is_printable_and_says_the_same(char: str) -> None:
-    """Escaped as JSON has it."""
+    """With JSON escapes."""
     line = JsonFormatter().format(record("request", path=f"/a{char}b\u00d7"))
     assert line.isprintable()
     assert "\u00d7" in line

@@ -1,4 +1,4 @@
-"""The bound on simultaneous work: so many work, some wait, the rest is refused at once."""
+"""The limit on concurrent work: some requests work, some wait, the rest is refused at once."""
 
 import threading
 import time
@@ -19,20 +19,20 @@ from service.fast.admission import Admission, Places
 
 
 def begin(stack: ExitStack, path: str = "/v1/queries/top-states") -> None:
-    """Begin a request within others. Each has an application of its own: a context belongs to one."""
+    """Begin a request within others. Each has its own application, as a context belongs to one."""
     stack.enter_context(Flask(__name__).test_request_context(path))
     stack.enter_context(begin_request(Context()).ending)
 
 
 @pytest.fixture
 def stack() -> Iterator[ExitStack]:
-    """Ends what the test has begun."""
+    """Ends the requests that the test has begun."""
     with ExitStack() as entered:
         yield entered
 
 
 def test_a_place_is_free_again_when_its_request_ends() -> None:
-    """Also for a request that asks several times: it holds one place."""
+    """A request that takes it several times holds only one."""
     places = Places(1)
     for _ in range(3):
         with ExitStack() as stack:
@@ -42,7 +42,7 @@ def test_a_place_is_free_again_when_its_request_ends() -> None:
 
 
 def test_what_is_above_the_bound_is_refused(stack: ExitStack, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And counted as shed; it holds no place."""
+    """It is counted as shed and holds no place."""
     monkeypatch.setattr(admission, "WAIT_MS", 1)
     places = Places(2)
     for _ in range(2):
@@ -57,7 +57,7 @@ def test_what_is_above_the_bound_is_refused(stack: ExitStack, monkeypatch: pytes
 
 @pytest.mark.parametrize("path", ["/readyz", "/metrics"])
 def test_monitors_are_never_refused(stack: ExitStack, path: str) -> None:
-    """They ask above all when there is too much to do."""
+    """They matter most under overload."""
     places = Places(1)
     begin(stack)
     places.take()
@@ -66,7 +66,7 @@ def test_monitors_are_never_refused(stack: ExitStack, path: str) -> None:
 
 
 def test_never_more_than_the_places_work_and_only_some_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of 20 requests at once 2 work, 8 wait, and 10 are refused before anyone is done."""
+    """Of 20 concurrent requests, 2 work, 8 wait, and 10 are refused before any is done."""
     monkeypatch.setattr(admission, "WAIT_MS", 20_000)
     places, done, refused = Places(2), threading.Event(), threading.Semaphore(0)
 
@@ -92,7 +92,7 @@ def test_never_more_than_the_places_work_and_only_some_wait(monkeypatch: pytest.
 
 
 def test_the_last_to_come_is_the_first_to_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where more wait than may, the one that came first is refused."""
+    """If too many wait, the first to arrive is refused."""
     monkeypatch.setattr(admission, "WAIT_MS", 20_000)
     monkeypatch.setattr(admission, "WAITING", 3)
     places, order = Places(1), []
@@ -133,7 +133,7 @@ def test_the_last_to_come_is_the_first_to_work(monkeypatch: pytest.MonkeyPatch) 
     ],
 )
 def test_what_may_need_a_place(target: str, may_need: bool) -> None:
-    """New questions do; what was answered is most likely kept."""
+    """New questions do; answered ones are most likely cached."""
     app = Flask(__name__)
     places = Places(1)
     with app.test_request_context("/v1/queries/top-states"):
@@ -146,7 +146,7 @@ def test_what_may_need_a_place(target: str, may_need: bool) -> None:
 
 
 def test_a_burst_is_begun_whole_and_an_overload_is_not() -> None:
-    """Five at once are begun; from the sixth on one at a time; after a pause as long as the work, five again."""
+    """Five at once are started; from the sixth on, one at a time; after a pause as long as the work, five again."""
     admission = Admission(most=5, least=1)
     assert [admission.admit(10.0) for _ in range(7)] == [True] * 5 + [False] * 2
     for _ in range(4):
@@ -160,7 +160,7 @@ def test_a_burst_is_begun_whole_and_an_overload_is_not() -> None:
 
 
 def test_bursts_with_an_end_are_no_overload() -> None:
-    """Each time all that may be begun are, however often."""
+    """The maximum is started each time, however often."""
     admission = Admission(most=5, least=1)
     for second in range(5):
         assert all(admission.admit(float(second)) for _ in range(5))

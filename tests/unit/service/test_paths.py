@@ -1,4 +1,4 @@
-"""The policy of each path stands in one place, and every declared path has the one that it should have."""
+"""The policies of paths are defined in one place, and every declared path has the right one."""
 
 import pytest
 
@@ -21,12 +21,12 @@ OPEN = Policy(is_open=True, is_monitor=True)
     ],
 )  # fmt: skip
 def test_each_path_has_its_policy(path: str, expected: Policy) -> None:
-    """What is not exactly a monitor's path needs a key and counts."""
+    """Any path that is not exactly a monitor's needs a key and counts."""
     assert policy(path) == expected
 
 
 def test_only_declared_paths_are_open_and_none_takes_a_body(tmp_path) -> None:
-    """A path that is open or for monitors is one that the application has."""
+    """Every path that is open or for monitors exists in the application."""
     app = create_app(Settings(data_dir=tmp_path), ServiceSettings())
     rules = {rule.rule for rule in app.url_map.iter_rules()}
     assert PATHS.keys() <= rules

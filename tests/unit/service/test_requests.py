@@ -1,4 +1,4 @@
-"""W3C trace context: a valid header is taken over, anything else is ignored."""
+"""W3C trace context: a valid header is used, anything else is ignored."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""How the service behaves comes from the environment, and a service with an open door does not start."""
+"""The service's settings come from the environment, and a service that is open to others does not start."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -16,7 +16,7 @@ SERVER = ("HOST", "PORT", "WORKERS", "THREADS", "LOG_LEVEL", "LOG_FORMAT")
 
 
 def test_an_empty_environment_has_safe_defaults(set_environment: SetEnvironment) -> None:
-    """A deadline and a bound on the work; no limit and no other origin; keys are asked for where they are needed."""
+    """A deadline and a limit on concurrent work; no rate limit and no other origin; no keys."""
     for environment in ({}, dict.fromkeys(("REQUEST_BUDGET_MS", "CONCURRENCY", "RATE_LIMIT", "CORS_ORIGINS"), "")):
         set_environment(environment)
         found = ServiceSettings.from_environment()
@@ -76,7 +76,7 @@ def test_the_server_s_settings_are_read(set_environment: SetEnvironment) -> None
 
 
 def test_all_wrong_settings_are_named_at_once(set_environment: SetEnvironment) -> None:
-    """In one form, on one line."""
+    """On one line, in the same form."""
     set_environment({"WORKERS": "x", "THREADS": "", "PORT": "99999", "LOG_LEVEL": "loud"})
     with pytest.raises(UserError) as caught:
         ServerSettings.from_environment()
@@ -93,7 +93,7 @@ def test_the_documented_table_is_the_declared_one() -> None:
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.7", "analytics.example", ""])
 def test_without_keys_nobody_else_can_reach_the_service(host: str) -> None:
-    """It does not start, and says what to do; with keys it may listen anywhere."""
+    """It does not start and says what to do; with keys, it may listen anywhere."""
     with pytest.raises(UserError, match="API_KEYS_FILE"):
         refuse_open_door([("127.0.0.1", 8000), (host, 8000)], ())
     refuse_open_door([(host, 8000)], KEYS)

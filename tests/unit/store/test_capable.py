@@ -1,4 +1,4 @@
-"""A server that cannot do what this project needs is named, with the remedy."""
+"""An unsuitable server is reported, with the remedy."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -12,7 +12,7 @@ ABLE = {"setName": "rs0", "maxWireVersion": 17}
 
 
 def store_of(hello: dict[str, Any]) -> Any:
-    """What `require_replica_set` sees of a store whose server says this."""
+    """A stand-in for a store whose server sends this `hello`."""
     return SimpleNamespace(_capable=False, outside=SimpleNamespace(admin=lambda name: hello))
 
 

@@ -1,4 +1,4 @@
-"""Every command line has the same base: --version, usage errors, and a fault as one line and an exit code."""
+"""Every command line has the same base: --version, usage errors, and errors as one line and an exit code."""
 
 import os
 import re
@@ -16,7 +16,7 @@ MODULES = ["loader", "store", "indexes", "pipelines", "bench", "service.keys"]
 
 
 def call(monkeypatch: pytest.MonkeyPatch, module: str, *arguments: str) -> object:
-    """Run a module as `python -m` does; gives its exit code."""
+    """Run a module like `python -m`; returns its exit code."""
     monkeypatch.setattr(sys, "argv", [module, *arguments])
     for name in (module, f"{module}.__main__"):  # another test may have imported it
         if name in sys.modules and not hasattr(sys.modules[name], "__path__"):
@@ -30,7 +30,7 @@ def call(monkeypatch: pytest.MonkeyPatch, module: str, *arguments: str) -> objec
 def test_every_command_tells_its_version(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], module: str
 ) -> None:
-    """The release, without asking a database."""
+    """It prints the release, without a database."""
     monkeypatch.setenv("MONGODB_URI", "nonsense")
     assert call(monkeypatch, module, "--version") == 0
     assert capsys.readouterr().out == f"customer-analytics {VERSION}\n"
@@ -46,7 +46,7 @@ def test_the_version_is_that_of_the_latest_release_in_the_changelog() -> None:
 def test_an_unknown_option_is_a_usage_error(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], module: str
 ) -> None:
-    """Also of `store`, whose other arguments belong to another command."""
+    """Also for `store`, whose other arguments belong to another command."""
     assert call(monkeypatch, module, "--nonsense") == 2
     told = capsys.readouterr().err
     assert "--nonsense" in told
@@ -71,7 +71,7 @@ def test_an_unusable_setting_is_one_line(
 
 
 def test_the_loader_reads_a_dotenv_file_and_says_what_is_wrong_there(tmp_path: Path) -> None:
-    """As a process of its own, in the folder of that file; nothing of the line is shown."""
+    """As a process in the folder of that file; nothing of the line is shown."""
     (tmp_path / ".env").write_text("# ours\nMONGODB_URI mongodb://admin:hunter2@db/\n")
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
     done = subprocess.run(

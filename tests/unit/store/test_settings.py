@@ -1,4 +1,4 @@
-"""Settings come from the environment alone, and keep their secrets."""
+"""Settings come from the environment and `.env` only, and do not leak secrets."""
 
 import os
 import traceback
@@ -40,7 +40,7 @@ def test_each_setting_is_read(set_environment: SetEnvironment) -> None:
 
 
 def test_the_connection_string_may_be_in_a_file(tmp_path: Path, set_environment: SetEnvironment) -> None:
-    """MONGODB_URI_FILE names a file, as container secrets come; MONGODB_URI wins where both are set."""
+    """MONGODB_URI_FILE names a file, as for container secrets; MONGODB_URI takes precedence."""
     secret = tmp_path / "uri"
     secret.write_text(URI + "\n")
     set_environment({"MONGODB_URI_FILE": str(secret)})
@@ -97,7 +97,7 @@ def test_a_malformed_connection_string_never_shows_its_password(uri: str, set_en
 
 
 def test_settings_do_not_show_the_connection_string(set_environment: SetEnvironment) -> None:
-    """Printing or logging settings gives no password away."""
+    """Printing or logging settings does not reveal the password."""
     set_environment({"MONGODB_URI": URI})
     found = Settings.from_environment()
     assert SECRET not in repr(found)
@@ -108,7 +108,7 @@ def test_settings_do_not_show_the_connection_string(set_environment: SetEnvironm
 
 
 def test_a_dotenv_file_gives_what_the_environment_does_not(tmp_path: Path, set_environment: SetEnvironment) -> None:
-    """The environment wins, also with an empty value; nothing is put into it; folders above are not looked into."""
+    """The environment precedes it, even with an empty value, and is not modified; parent folders are not searched."""
     set_environment({"MONGODB_DATABASE": "outer", "STORE_TIMEZONE": ""})
     text = "# ours\n\nMONGODB_DATABASE=inner\nexport DATA_DIR='/srv/a b'\nSTORE_TIMEZONE=Asia/Kolkata\nOTHER=1\n"
     (tmp_path / ".env").write_text(f"\ufeff{text}MONGODB_URI='{URI}'\n", encoding="utf-8")
@@ -123,7 +123,7 @@ def test_a_dotenv_file_gives_what_the_environment_does_not(tmp_path: Path, set_e
 
 
 def test_the_environment_s_file_of_a_secret_wins_over_dotenv(tmp_path: Path, set_environment: SetEnvironment) -> None:
-    """MONGODB_URI_FILE in the environment is not overridden by MONGODB_URI in the file, only the other way round."""
+    """MONGODB_URI_FILE in the environment takes precedence over MONGODB_URI in the file."""
     (tmp_path / "uri").write_text("mongodb://from-file/")
     (tmp_path / ".env").write_text("MONGODB_URI=mongodb://from-dotenv/\n")
     set_environment({"MONGODB_URI_FILE": "uri"})
@@ -149,7 +149,7 @@ def test_the_environment_s_file_of_a_secret_wins_over_dotenv(tmp_path: Path, set
 def test_a_bad_line_of_a_dotenv_file_is_named_and_not_shown(
     tmp_path: Path, set_environment: SetEnvironment, content: bytes, place: str
 ) -> None:
-    """One line that names the file and the place; nothing of what stands there, in the traceback either."""
+    """One line that names file and place, without the content, which is not in the traceback either."""
     set_environment({})
     (tmp_path / ".env").write_bytes(content)
     with pytest.raises(UserError) as caught:
@@ -169,7 +169,7 @@ def test_a_dotenv_file_that_cannot_be_read_is_named(tmp_path: Path, set_environm
 
 
 def test_a_bad_value_in_a_dotenv_file_is_told_like_any_other(tmp_path: Path, set_environment: SetEnvironment) -> None:
-    """A secret's text aside."""
+    """Without the text of secrets."""
     set_environment({})
     (tmp_path / ".env").write_text(f"MONGODB_DATABASE=a.b\nMONGODB_URI=mongodb://u:{SECRET}@host:port/\n")
     with pytest.raises(UserError) as caught:

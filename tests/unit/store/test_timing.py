@@ -1,4 +1,4 @@
-"""The timer, on a clock that the test sets."""
+"""The timer, with a clock set by the test."""
 
 import re
 
@@ -8,7 +8,7 @@ from store.timing import Timer
 
 
 class Clock:
-    """Seconds that pass when told."""
+    """A clock that moves only when set."""
 
     def __init__(self) -> None:
         self.now = 100.0
@@ -18,7 +18,7 @@ class Clock:
 
 
 def test_stretches_of_one_name_add_up_beside_the_total() -> None:
-    """Milliseconds by name; the total also counts what no stretch covers."""
+    """Milliseconds by name; the total also includes time outside of all stretches."""
     clock = Clock()
     timer = Timer(clock)
     for name, seconds in (("plan", 0.001), ("mongo", 0.0025), ("mongo", 0.0035)):

@@ -27,14 +27,14 @@ from store.faults import translated
     ],
 )
 def test_away_and_slow_are_told_apart(error: PyMongoError, cause: Exception | None, said: str) -> None:
-    """Also where a transaction was tried again until its time was over: then what it last met counts."""
+    """Also for a transaction that was retried until its time was over: its last error counts."""
     with pytest.raises(StoreUnavailable, match=said) as raised, translated():
         raise error from cause
     assert "example" not in str(raised.value)
 
 
 def test_a_write_conflict_is_worth_another_try_and_no_defect() -> None:
-    """A transaction's own tries are over by then, or the server did not say that it may be tried again."""
+    """By then, a transaction's own retries are over, or the server did not allow any."""
     with pytest.raises(StoreUnavailable, match="Try again"), translated():
         raise OperationFailure("WriteConflict error", 112, {"codeName": "WriteConflict"})
     with pytest.raises(InternalError), translated():
@@ -42,7 +42,7 @@ def test_a_write_conflict_is_worth_another_try_and_no_defect() -> None:
 
 
 def test_a_step_down_is_seen_in_a_bulk_write_too() -> None:
-    """There the error is of the whole bulk, and what the server said stands beside it."""
+    """There, the error is that of the whole bulk write, and the server's error is in its details."""
     down = {"code": 91, "errmsg": "Replication is being shut down"}
     with pytest.raises(StoreUnavailable, match="primary"), translated():
         raise BulkWriteError({"writeErrors": [], "writeConcernErrors": [down]})

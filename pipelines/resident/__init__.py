@@ -1,0 +1,1 @@
+"""Resident columns: what is in memory, and how questions are answered from it."""
