@@ -12,9 +12,13 @@ import click
 from bench.columns import compare_columns
 from bench.dashboard import measure as measure_dashboard
 from bench.hello import compare as compare_with_hello
+from bench.http import measure as measure_http
 from bench.load import compare
 from bench.overload import measure as measure_overload
 from bench.pages import compare_page_formats
+from bench.peers import report
+from bench.peers.roster import PEERS
+from bench.peers.running import ROOT
 from bench.questions import compare as ask
 from bench.refresh import measure
 from bench.request import measure as measure_requests
@@ -145,6 +149,35 @@ def request_command(as_json: bool) -> None:
 def overload_command(seconds: int, factor: float, source: str, as_json: bool) -> None:
     """Measure the service under more questions than it can answer, on the filled database."""
     _tell(measure_overload(seconds, factor, source), as_json)
+
+
+@main.command("http")
+@click.option("--rows", type=click.IntRange(1000), default=1_000_000, show_default=True, help="Of the sample.")
+@click.option(
+    "--peer", "names", type=click.Choice([each.name for each in PEERS]), multiple=True,
+    help="Only this one beside the service; repeat it for more.",
+)  # fmt: skip
+@click.option(
+    "--seconds", type=click.FloatRange(5), default=240.0, show_default=True,
+    help="Time of measuring in all, shared by all peers; loading and starting come on top.",
+)  # fmt: skip
+@click.option(
+    "--data-dir", type=click.Path(path_type=Path, file_okay=False),
+    help="Where the service's database is, or is made; a temporary folder without it.",
+)  # fmt: skip
+@click.option("--write", is_flag=True, help="Write docs/benchmarks.md and its plots.")
+@as_json
+def http_command(
+    rows: int, names: tuple[str, ...], seconds: float, data_dir: Path | None, write: bool, as_json: bool
+) -> None:
+    """The service over HTTP beside DuckDB, Polars, chdb and PostgreSQL: the same questions, the same answers."""
+    found = measure_http(rows, names, seconds, data_dir, lambda said: click.echo(said, err=True))
+    click.echo(json.dumps(report.as_document(found), indent=2) if as_json else report.as_text(found))
+    if write:
+        peers = "".join(f" --peer {name}" for name in names)
+        command = f"python -m bench http --rows {rows} --seconds {seconds:g}{peers} --write"
+        for path in report.write(found, command, ROOT / "docs"):
+            click.echo(f"{path} was written", err=True)
 
 
 def _tell(found: Mapping[str, Any], as_json: bool) -> None:
