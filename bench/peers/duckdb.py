@@ -54,7 +54,7 @@ def answerer(
                 rows = [(*row[:place], row[place].isoformat(), *row[place + 1 :]) for row in rows]
             return reply.of_rows(asked, rows)
         rows, *sums = cursor.execute(_as_json(groups, asked)).fetchone()
-        said = orjson.dumps(reply.totals([[each or 0 for each in sums]]))
+        said: bytes = orjson.dumps(reply.totals([[each or 0 for each in sums]]))
         return b'{"rows": ' + (rows or "[]").encode() + b', "totals": ' + said + b"}"
 
     return answer

@@ -38,7 +38,7 @@ def open_peer(folder: Path, labels: Labels) -> Callable[[Asked], bytes]:
         groups = rows.group_by(names).agg(SUMS).collect()
         downward = [True] + [False] * len(names)
         groups = groups.sort(names) if asked.is_in_time else groups.sort(["c", *names], descending=downward)
-        total = orjson.dumps(reply.totals([groups.select("n", "p", "c").sum().row(0)]))
+        total: bytes = orjson.dumps(reply.totals([groups.select("n", "p", "c").sum().row(0)]))
         measures = [figure.alias(name) for figure, name in zip(FIGURES, MEASURES, strict=True)]
         body: str = groups.head(asked.limit or len(groups)).select(*names, *measures).write_json()
         return b'{"rows": ' + body.encode() + b', "totals": ' + total + b"}"

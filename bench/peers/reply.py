@@ -18,7 +18,8 @@ def of_rows(asked: Asked, groups: Sequence[Sequence[Any]]) -> bytes:
     """The reply of groups that end with their three sums, in their order."""
     names = (*keys(asked), *MEASURES)
     rows = [dict(zip(names, (*group[:-3], *figures(*group[-3:])), strict=True)) for group in groups[: asked.limit]]
-    return orjson.dumps({"rows": rows, "totals": totals(groups)})
+    body: bytes = orjson.dumps({"rows": rows, "totals": totals(groups)})
+    return body
 
 
 def totals(groups: Iterable[Sequence[Any]]) -> dict[str, Any]:
