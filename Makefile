@@ -7,7 +7,7 @@ DATA_DIR ?= $(or $(shell sed -n 's/^DATA_DIR=//p' .env 2>/dev/null),var)
 ROWS ?= 1000000
 SAMPLE := $(DATA_DIR)/sample-$(ROWS).csv
 
-.PHONY: run serve test setup lint unit live slow timing faults floors
+.PHONY: run serve test setup lint unit malformed live slow timing faults floors
 
 # Two makes at once: the second waits for what the first makes, and finds it made.
 LOCKED := $(PYTHON) .ci/locked.py
@@ -29,7 +29,7 @@ $(SAMPLE): | setup
 	@mkdir -p $(DATA_DIR)
 	@$(LOCKED) $@.lock sh -c 'test -e $@ || { $(PY) -m loader sample $@.part --rows $(ROWS) && mv $@.part $@; }'
 
-test: lint unit live
+test: lint unit malformed live
 
 lint: setup
 	$(VENV)/bin/ruff check .
@@ -39,7 +39,11 @@ lint: setup
 
 # What needs a server stands in other rooms, whose libraries take seconds to import.
 unit: setup
-	$(PY) -m pytest tests/unit tests/malformed -p no:schemathesis -m "not live and not slow and not faults" -q
+	$(PY) -m pytest tests/unit -p no:schemathesis -m "not live and not slow and not faults" -q
+
+# The loader's reading on files with all kinds of defects, without a server.
+malformed: setup
+	$(PY) -m pytest tests/malformed -p no:schemathesis -m "not live and not slow and not faults" -q
 
 live: setup
 	$(PY) -m pytest tests -m "live and not slow and not timing and not faults" -q
