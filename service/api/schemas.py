@@ -32,7 +32,7 @@ class TimingSchema(Document):
 
     plan = fields.Float()
     mongo = fields.Float(metadata={"description": "Waiting for MongoDB"})
-    compute = fields.Float(metadata={"description": "Computing with pages"})
+    compute = fields.Float(metadata={"description": "Computing with columns or pages"})
     shape = fields.Float()
     total = fields.Float()
 
@@ -181,7 +181,7 @@ AnswerSchema = reply_schema("Answer", PURCHASES.dimensions)
 class ReadSchema(Document):
     """One read of a question."""
 
-    source = fields.String(metadata={"enum": ["rollup", "pages", "raw"]})
+    source = fields.String(metadata={"enum": ["columns", "rollup", "pages", "raw"]})
     reads = fields.String()
     cost_us = fields.Float(metadata={"description": "The planner's estimate of the cost, in microseconds"})
     collection = fields.String()

@@ -1,13 +1,11 @@
 """A reader of the documents, who types the commands that they show."""
 
-import itertools
 import os
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
-import time
 import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -22,7 +20,7 @@ from store.settings import Settings
 from tests.support.documents import Block, Mask, differences
 from tests.support.places import ROOT
 from tests.support.rows import quietly
-from tests.support.service import Service, serving
+from tests.support.service import Service, await_columns, serving
 
 ENDLESS = {"curl -N "}
 """Commands that print something and do not end."""
@@ -85,15 +83,6 @@ class Reader:
                 wrong += differences(wanted, said, mask, goes_on=goes_on)
             names |= dict(zip(NAME.findall(wanted), NAME.findall(done.stdout), strict=False))
         return wrong
-
-
-def await_columns(service: Service) -> None:
-    """Wait until the service has its columns, as it has seconds after its start."""
-    limits = itertools.count(1)  # no question twice: what was answered before stays the answer
-    deadline = time.monotonic() + 60
-    while service.get(f"/v1/explore?limit={next(limits)}").json["meta"]["source"] != "columns":
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
 
 
 def reader_of(rows: int, data_dir: Path, folder: Path, root: Path = ROOT) -> Iterator[Reader]:

@@ -1,6 +1,7 @@
 """A running service, and checks of what all its responses have in common."""
 
 import http.client
+import itertools
 import json
 import os
 import re
@@ -85,6 +86,15 @@ def serving(log: Path, environment: Mapping[str, str], root: Path = ROOT) -> Ite
     finally:
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=40) == 0, log.read_text()
+
+
+def await_columns(service: Service) -> None:
+    """Wait until the service has its columns, as it has seconds after its start."""
+    limits = itertools.count(1)  # no question twice: what was answered before stays the answer
+    deadline = time.monotonic() + 60
+    while service.get(f"/v1/explore?limit={next(limits)}").json["meta"]["source"] != "columns":
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
 
 
 def _answers(service: Service) -> bool:

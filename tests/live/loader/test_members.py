@@ -251,7 +251,7 @@ def test_rows_add_up_to_the_totals_whatever_the_names_are(
     assert added_up(parts for _, parts in found.rows) == found.total
     assert found.previous
     assert added_up(found.previous.rows) == found.previous.total
-    assert len(set(found.codes)) == len(found.codes) == len(found.rows)
+    assert len(set(found.rows.codes)) == len(found.rows.codes) == len(found.rows)
 
 
 def test_members_of_one_name_stay_apart_in_the_same_order_from_every_source(hostile: Store) -> None:
@@ -260,8 +260,8 @@ def test_members_of_one_name_stay_apart_in_the_same_order_from_every_source(host
     answers = []
     for source in (Source.AUTO, Source.PAGES, Source.RAW):
         found = Answerer(hostile).answer([Question(query, source=source)], Timer())[0]
-        answers.append((found.rows, found.codes))
-        assert len(list(found.tuples())) == len(found.records()) == len(found.codes)
+        answers.append((found.rows, found.rows.codes))
+        assert len(list(found.tuples())) == len(found.records()) == len(found.rows.codes)
     assert answers[0] == answers[1] == answers[2]
     states = answer(hostile, "top-states", limit="100")
     assert [key[0].casefold() for key, _ in states.rows].count("unknown") == 3

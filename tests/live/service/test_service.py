@@ -18,7 +18,7 @@ from pipelines.ask.queries import QUERIES, Query
 from pipelines.ask.question import PARAMETERS, Source
 from store.client import Store
 from tests.support import oracle
-from tests.support.service import AWAY, OK, PROBLEMS, Given, Service, problem, serving, surrounded
+from tests.support.service import AWAY, OK, PROBLEMS, Given, Service, await_columns, problem, serving, surrounded
 
 pytestmark = pytest.mark.live
 
@@ -26,8 +26,10 @@ pytestmark = pytest.mark.live
 @pytest.fixture(scope="module")
 def service(loaded: Store, data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """The service on the loaded sample."""
-    environment = {"DATA_DIR": str(data_dir), "MONGODB_DATABASE": loaded.settings.database}
+    named = {"DATA_DIR": str(data_dir), "MONGODB_DATABASE": loaded.settings.database}
+    environment = named | {"COLUMNS_MAX_MB": "64"}
     with serving(tmp_path_factory.mktemp("service") / "service.log", environment) as running:
+        await_columns(running)
         yield running
 
 
