@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from catalog.collections import CUSTOMERS, LOADS, PERIODS, QUARANTINE, REFERENCE_COLLECTIONS, TRANSACTIONS
+from catalog.dimensions import day_number
 from loader.__main__ import main
 from loader.load import load
 from loader.loads.options import Options
@@ -25,6 +26,7 @@ from store.settings import Settings
 from tests.support.malformed.cases import READ, REFUSED, write
 from tests.support.malformed.corpus import (
     CASES,
+    DAY_AFTER,
     FIRST,
     HEADER,
     ROWS,
@@ -61,6 +63,8 @@ def empty(own: Store, monkeypatch: pytest.MonkeyPatch) -> Store:
     """The store without any load. The steps after the batches read no file, take most of the time, and are skipped."""
     monkeypatch.setattr("loader.load.refresh", lambda store: None)
     monkeypatch.setattr("loader.load.apply_indexes", lambda store, *_: apply_schema(store))
+    # The table was made when the tests began, perhaps before midnight.
+    monkeypatch.setattr("loader.loads.runs.tomorrow", lambda: day_number(DAY_AFTER) - 1)
     for collection in WRITTEN:
         own.db[collection.name].delete_many({})
     return own
