@@ -112,10 +112,10 @@ class Rates:
         if time.monotonic() > self._away_until:
             try:
                 shared = self._storage()
-                return shared.incr(key, limit.get_expiry(), size), shared.get_expiry(key)
+                return shared.incr(key, limit.get_expiry(), amount=size), shared.get_expiry(key)
             except (PyMongoError, AnalyticsError):
                 self._away_until = time.monotonic() + AWAY_S
-        return self._memory.incr(key, limit.get_expiry(), size), self._memory.get_expiry(key)
+        return self._memory.incr(key, limit.get_expiry(), amount=size), self._memory.get_expiry(key)
 
     def _storage(self) -> "StoreStorage":
         if self._shared is None:
