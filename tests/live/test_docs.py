@@ -30,6 +30,7 @@ NOT_RUN: dict[tuple[str, str], str] = {
     ("CONTRIBUTING.md", "make setup"): "sets up the environment that this runs in",
     ("CONTRIBUTING.md", "make test "): "it is this run",
     ("CONTRIBUTING.md", ".venv/bin/python -m bench"): "measures for minutes, against systems that may not be here",
+    ("docs/benchmarks.md", "make setup"): "measures for minutes, against systems that may not be here",
     ("CONTRIBUTING.md", "python -m pipelines run transactions-by-state"): "tests/live/test_contributing.py runs it",
     ("CONTRIBUTING.md", "python -m pipelines explain transactions-by-state"): "the same",
     ("CONTRIBUTING.md", "curl 'http://127.0.0.1:8000/v1/queries/transactions-by-state"): "the same",
