@@ -80,9 +80,15 @@ class Measure:
         return value if value is None or self.type == "integer" else f"{value // 100}.{value % 100:02}"
 
 
+def rounded(cents: Any, count: Any) -> Any:
+    """`cents / count` to the whole cent, half away from zero, of numbers or of arrays. Amounts are never negative."""
+    quotient, rest = divmod(cents, count)
+    return quotient + (2 * rest >= count)
+
+
 def average_cents(cents: int, count: int) -> int | None:
-    """`cents / count` to the whole cent, half away from zero; None for a count of 0. Amounts are never negative."""
-    return (2 * cents + count) // (2 * count) if count else None
+    """The same of a group; None for a count of 0."""
+    return rounded(cents, count) if count else None
 
 
 def dollars(cents: int | None) -> Decimal | None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from catalog.dimensions import Vocabulary, iso_date
-from catalog.measures import AVERAGE_SPEND, Measure, Parts
+from catalog.measures import AVERAGE_SPEND, Measure, Parts, rounded
 from pipelines.ask.queries import Descending
 from pipelines.ask.question import Question
 from pipelines.derived.groups import Array, Codes, Groups
@@ -113,8 +113,7 @@ def figures(measure: Measure, sums: Array) -> Array:
         whole: Any = measure.whole(Parts(*sums))
         return np.asarray(whole)
     _, priced, cents = sums
-    quotient, rest = np.divmod(cents, np.maximum(priced, 1))
-    return np.where(priced > 0, quotient + (2 * rest >= priced), -1)
+    return np.where(priced > 0, rounded(cents, np.maximum(priced, 1)), -1)
 
 
 def cut(question: Question, table: Table) -> Table:

@@ -8,7 +8,7 @@ BASE_US, ROW_US, GROUP_US = 300.0, 0.01, 3.0
 """In microseconds, measured on a million rows: of any question, of a row that is read, of a group in a reply."""
 
 MOST_SUMMED = 3
-"""Up to so many dimensions have running sums, in `pipelines.resident.segment`."""
+"""Combinations of up to so many dimensions have running sums: see `pipelines.resident.segment`."""
 
 
 def cost_us(question: Question, directory: Directory) -> float:

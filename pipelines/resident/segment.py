@@ -18,11 +18,11 @@ from catalog.dimensions import day_number
 from catalog.purchases import PURCHASES
 from pipelines.derived.columns import Array, Columns
 from pipelines.derived.slices import EXACT, sums
+from pipelines.plan.cost import MOST_SUMMED
 
 MOST_CELLS = 2**16
 """A combination of dimensions with more cells has no running sums: its rows are read instead."""
 
-MOST_DIMENSIONS = 3
 NAMES = tuple(dimension.name for dimension in PURCHASES.filterable)
 Combination = tuple[str, ...]
 
@@ -98,10 +98,10 @@ def steps(year: int, count: int) -> Array:
 def _running(
     year: int, days: Array, codes: Mapping[str, Array], cents: Array, sizes: Mapping[str, int]
 ) -> dict[Combination, Array]:
-    step_of_day = {count: np.searchsorted(steps(year, count), np.arange(366)) for count in range(MOST_DIMENSIONS + 1)}
+    step_of_day = {count: np.searchsorted(steps(year, count), np.arange(366)) for count in range(MOST_SUMMED + 1)}
     wide = {name: each.astype(np.int64) for name, each in codes.items()}
     running: dict[Combination, Array] = {}
-    for count in range(MOST_DIMENSIONS + 1):
+    for count in range(MOST_SUMMED + 1):
         length = len(steps(year, count))
         step = step_of_day[count][days]
         for names in combinations(NAMES, count):
