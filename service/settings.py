@@ -79,7 +79,7 @@ class ServiceSettings:
         shown="none",
     )  # fmt: skip
     columns_mb: int = setting(
-        "COLUMNS_MAX_MB", whole_number(0, 1_000_000), 1_024, "how much of the data is kept as columns; 0 keeps none"
+        "COLUMNS_MAX_MB", whole_number(0, 1_000_000), 1_024, "megabytes of resident columns, at most; 0 turns them off"
     )
     cors_origins: tuple[str, ...] = setting(
         "CORS_ORIGINS", _origins, (), "exact origins whose pages may read answers, separated by commas", shown="none"

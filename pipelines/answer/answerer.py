@@ -143,9 +143,9 @@ class Answerer:
         given = None
         if now and all(question in kept for question in questions):
             given = [_Given(kept[question], kept=True) for question in questions]
-        elif now and (given := self._from_columns(questions, now, kept, timer)):
-            pass
-        elif len(questions) == 1 and not kept:
+        elif now:
+            given = self._from_columns(questions, now, kept, timer)
+        if given is None and len(questions) == 1 and not kept:
             given = self._answer_at_once(questions[0], timer)
         if given is None:
             with self._store.snapshot() as snapshot:

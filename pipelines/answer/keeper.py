@@ -48,7 +48,7 @@ class Keeper:
                 had_trouble = False
             except (AnalyticsError, OSError) as error:
                 if not had_trouble:
-                    log.warning("no columns: %s", error)
+                    log.warning("the resident columns cannot be brought up to date: %s", error)
                 had_trouble = True
                 self._stop.wait(TROUBLE_S)
                 continue

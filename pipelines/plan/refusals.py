@@ -17,7 +17,7 @@ INCOMPLETE = "something of them is missing; `python -m pipelines verify --repair
 def ignored(rows: int) -> tuple[tuple[str, str], ...]:
     """Why nothing else was read where columns have everything."""
     return (
-        ("rollup", "would ask MongoDB"),
+        ("rollup", "would need a round trip to MongoDB"),
         ("pages", f"would read {rows:,} rows"),
         ("raw", f"would scan {rows:,} transactions"),
     )
@@ -49,7 +49,7 @@ def refusals(
     if question.source is Source.COLUMNS:
         absent = [piece.period for piece in pieces if piece.period not in directory.stale_months]
         if absent:
-            reasons[f"columns of {span(absent)}"] = "not built on this machine"
+            reasons[f"columns of {span(absent)}"] = "not in the memory of this process"
     reasons |= {f"rollups and pages of {span(months)}": why for months, why in _unusable(directory, pieces)}
     if years := _incomplete_years(directory, pieces):
         reasons[f"rollups of {span(years)}"] = INCOMPLETE

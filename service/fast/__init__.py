@@ -17,6 +17,6 @@ def install(app: Flask, connection: Connection, behaviour: ServiceSettings, rate
     expensive = lane.install(app)
     places = admission.Places(behaviour.places)
     connection.admit = places.take
-    gate.install(app, places)
-    kept.install(app, lambda: connection.answerer, behaviour.keys, rates, expensive)
+    entrance = gate.install(app, places)
+    kept.install(app, entrance, lambda: connection.answerer, behaviour.keys, rates, expensive)
     admission.install(app, places)

@@ -47,14 +47,15 @@ class Gate:
         with self._lock:
             is_admitted = self._admission.admit(begun)
         if not is_admitted:
-            return self._refuse(start_response)
+            return self.refuse(start_response)
         try:
             return self._app(environ, start_response)
         finally:
             with self._lock:
                 self._admission.end(begun, time.monotonic())
 
-    def _refuse(self, start_response: StartResponse) -> Iterable[bytes]:
+    def refuse(self, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer 503, without Flask."""
         self._count()
         with self._lock:
             self._refused += 1
@@ -72,13 +73,15 @@ class Gate:
         with self._lock:
             refused, self._refused = self._refused, 0
         fields = {"status": HTTPStatus.SERVICE_UNAVAILABLE.value, "requests": refused}
-        log.warning("requests were refused before they were read", extra={"fields": fields})
+        log.warning("requests were refused because too many came at once", extra={"fields": fields})
 
 
-def install(app: Flask, places: Places) -> None:
+def install(app: Flask, places: Places) -> Gate:
     """Put the gate in front of the application."""
     count = lambda: app.extensions["metrics"].count_unread()  # noqa: E731  metrics are installed later
-    app.wsgi_app = Gate(app.wsgi_app, places, count)  # type: ignore[method-assign]
+    gate = Gate(app.wsgi_app, places, count)
+    app.wsgi_app = gate  # type: ignore[method-assign]
+    return gate
 
 
 _NO_ID = b"0" * 32

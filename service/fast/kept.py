@@ -29,7 +29,8 @@ from service.around.keys import identified
 from service.around.measured import KEPT, UNCHANGED, measurements_of
 from service.around.problems import Overloaded
 from service.around.rates import STANDING, Rates
-from service.fast.direct import EXPLORATION, QUERIES, Direct
+from service.fast.asked import EXPLORATION, QUERIES, read
+from service.fast.gate import Gate
 from service.fast.lane import Lane
 from service.keys import ApiKey
 from store.timing import Timer
@@ -94,6 +95,7 @@ class KeptReplies:
         rates: Rates | None,
         lane: Lane,
         tell: Tell,
+        refuse: Callable[[StartResponse], Iterable[bytes]],
     ) -> None:
         self._app = app
         self._answerer = answerer
@@ -101,7 +103,7 @@ class KeptReplies:
         self._rates = rates
         self._lane = lane
         self._tell = tell
-        self._direct = Direct(answerer)
+        self._refuse = refuse
         self._kept: Cache[Address, Kept] = Cache(MAX_BYTES, _size)
         self._headers: Cache[Address, Headers] = Cache(MOST_FORMS, lambda _: 1)
 
@@ -122,8 +124,10 @@ class KeptReplies:
         kept = self._find(environ)
         was_there = kept is not None
         if kept is None:
-            with suppress(Overloaded):  # Flask says so
+            try:
                 kept = self._make(environ, condition, timer)
+            except Overloaded:
+                return self._refuse(start_response)
         if kept is None or condition not in (None, kept.etag):
             return self._app(environ, start_response)
         request_id = requests.own_id(environ.get("HTTP_X_REQUEST_ID", ""))
@@ -159,15 +163,18 @@ class KeptReplies:
     def _make(self, environ: Environ, condition: str | None, timer: Timer) -> Kept | None:
         """The reply that columns make."""
         headers = self._headers.get(_form(environ))
-        asked = self._direct.ask(environ) if headers else None
-        if not headers or not asked:
+        if not headers:
+            return None
+        answerer = self._answerer()
+        asked = read(environ, answerer)
+        if not asked:
             return None
         name = etag([asked.question], asked.directory.vocabulary, asked.directory.version)
         weak = f'W/"{name}"'
         if condition not in (None, weak):
             return None
         with self._lane.enter(asked.question, asked.directory):
-            found = self._direct.answer(asked, timer)
+            found = answerer.in_memory(asked.question, asked.directory, timer)
             if not found:
                 return None
             head = written(found, asked.directory)
@@ -178,13 +185,13 @@ class KeptReplies:
 
 
 def install(
-    app: Flask, answerer: Callable[[], Answerer], keys: tuple[ApiKey, ...], rates: Rates | None, lane: Lane
+    app: Flask, gate: Gate, answerer: Callable[[], Answerer], keys: tuple[ApiKey, ...], rates: Rates | None, lane: Lane
 ) -> None:
     """Keep the replies that `service.api.replies` offers, with the headers that everything else gives them.
 
     Install it first: what is installed first runs last after a request.
     """
-    replies = KeptReplies(app.wsgi_app, answerer, keys, rates, lane, partial(_tell, app))
+    replies = KeptReplies(gate, answerer, keys, rates, lane, partial(_tell, app), gate.refuse)
     app.wsgi_app = replies  # type: ignore[method-assign]  # as Flask's documentation says
 
     def keep(response: Response) -> Response:

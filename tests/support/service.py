@@ -64,7 +64,7 @@ class Service:
 def serving(log: Path, environment: Mapping[str, str], root: Path = ROOT) -> Iterator[Service]:
     """A context with the service of the program at `root` on a free port.
 
-    It is without columns, so that it asks MongoDB, unless it is told to.
+    It keeps no columns, so that it asks MongoDB, unless the environment says otherwise.
     """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

@@ -123,7 +123,7 @@ def test_load_status_and_the_short_form(environment: dict[str, str], tmp_path: P
 
 
 def test_the_status_of_an_empty_database_is_no_fault(environment: dict[str, str]) -> None:
-    """Before the first load, it shows that there is nothing."""
+    """Before the first load, it lists no load and data version 0."""
     done = loader(environment, "status", "--json")
     assert (done.returncode, done.stderr) == (0, "")
     status = json.loads(done.stdout)

@@ -164,7 +164,7 @@ def test_what_is_too_much_is_refused_unread(mongod: Mongod, tmp_path: Path) -> N
 def refused_unread(log: Path) -> list[int]:
     """The numbers of unread refusals in the log lines."""
     lines = [json.loads(line) for line in log.read_text().splitlines()]
-    return [line["requests"] for line in lines if "refused before they were read" in line["message"]]
+    return [line["requests"] for line in lines if "refused because too many came at once" in line["message"]]
 
 
 def test_under_overload_each_request_is_answered_right_or_refused(mongod: Mongod, tmp_path: Path) -> None:

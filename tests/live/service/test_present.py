@@ -255,7 +255,7 @@ def asked(app: Flask) -> set[str]:
 def test_without_columns_rollups_answer(
     filled: Store, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, case: str
 ) -> None:
-    """COLUMNS_MAX_MB=0 keeps none and writes nothing; a folder that cannot be written is told once."""
+    """COLUMNS_MAX_MB=0 keeps none and writes nothing; an unwritable folder is reported once."""
     monkeypatch.setattr("pipelines.answer.keeper.TROUBLE_S", 0.1)
     uri = filled._uri
     app = create_app(

@@ -142,7 +142,7 @@ NAMES = {
     "full-width digits for an hour": ({"hour": ["\uff19"]}, "hour", "\uff19", None),
     "an interval with a typing error": ({"interval": ["mnth"]}, "interval", "mnth", "month"),
     "an empty interval": ({"interval": [""]}, "interval", "", None),
-    "a source that there is not": ({"source": ["cache"]}, "source", "cache", None),
+    "an unknown source": ({"source": ["cache"]}, "source", "cache", None),
     "a source with a typing error": ({"source": ["rwa"]}, "source", "rwa", "raw"),
 }
 

@@ -212,7 +212,7 @@ def sizes() -> dict[int, int]:
 def test_the_newest_years_have_precedence_and_a_warning_names_the_setting(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Room for two years: each year that has none is told once, and tried once."""
+    """Room for two years: each year without room is reported once, and tried once."""
     size, reader, now = sizes(), Reader(), directory(THREE_YEARS)
     shelf = shelf_of(tmp_path, size[2024] + size[2023] + 1)
     with caplog.at_level(logging.WARNING):
