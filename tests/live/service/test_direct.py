@@ -10,10 +10,12 @@ from urllib.parse import urlencode
 import pytest
 
 from catalog.purchases import PURCHASES
+from pipelines.ask.explore import find_exploration
 from pipelines.ask.queries import QUERIES
-from pipelines.ask.question import Comparison
+from pipelines.ask.question import Comparison, ask
 from pipelines.resident import segment
 from service.app import create_app
+from service.fast import lane
 from service.settings import ServiceSettings
 from store.client import Store
 from tests.support.counted import Counted
@@ -105,6 +107,22 @@ def test_no_cache_asks_mongodb(fast: Counted) -> None:
     assert reply.status_code == 200
     assert fast.asked == asked + 1
     assert "mongo;dur=" in reply.headers["Server-Timing"]
+
+
+def test_an_expensive_question_that_has_no_turn_is_refused_once(fast: Counted, monkeypatch: pytest.MonkeyPatch) -> None:
+    """503 with `Retry-After`, without Flask, where it would wait again; a cheap one is answered meanwhile."""
+    monkeypatch.setattr(lane, "HEAVY_US", 10_000)
+    monkeypatch.setattr(lane, "WAIT_S", 0.05)
+    worst = "/v1/explore?by=state&by=hour&by=age_group&interval=year"
+    now = fast.flask.extensions["connection"].answerer.known.last
+    question = ask(find_exploration(["state", "hour", "age_group"]), {"interval": ["year"]}, now.vocabulary)
+    asked = fast.asked
+    with fast.flask.extensions["lane"](question, now):
+        refused = fast.get(worst)
+        assert (refused.status_code, refused.headers["Retry-After"]) == (503, "1")
+        assert fast.get("/v1/queries/top-states?limit=41").status_code == 200
+    assert fast.get(worst).status_code == 200
+    assert fast.asked == asked
 
 
 def test_a_wrong_sum_would_be_seen(loaded: Store, slow: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
