@@ -11,9 +11,9 @@ import numpy as np
 
 from catalog.dimensions import UNKNOWN, Vocabulary
 from catalog.measures import MEASURES, NOTHING, Measure, Parts
-from pipelines.answer.table import LabelOf, Labels, Table, cut, figures, in_order, labellers, members
+from pipelines.answer.table import LabelOf, Labels, Table, cut, figures, in_order, labellers
 from pipelines.ask.question import BUCKET, Question
-from pipelines.derived.groups import Groups, merge
+from pipelines.derived.groups import Array, Codes, Groups, merge
 from pipelines.plan.reads import Plan
 from pipelines.state.version import Version
 
@@ -193,23 +193,31 @@ class Told:
 
     def leader(self, measure: Measure) -> tuple[str, Parts] | None:
         """The group with the highest measure, the first by label of equal ones; Unknown only if there is no other."""
-        groups = self._whole
-        if len(self._label_of) == 1:
-            distinct, places = members(groups.keys[0])
-            is_known = np.array([self._label_of[0](code) != UNKNOWN for code in distinct], bool)[places]
-            groups = groups.take(np.flatnonzero(is_known)) if is_known.any() else groups
-        if not len(groups):
+        values = figures(measure, self._whole.sums)
+        if not len(values):
             return None
-        values = figures(measure, groups.sums)
-        best = Table(groups.take(np.flatnonzero(values == values.max())), tuple(self._label_of))
-        first, _ = min(zip(best.labels, best.codes, strict=True))
-        parts = next(parts for labels, parts in best if labels == first)
-        return self._text(first), parts
+        best = self._known(np.flatnonzero(values == values.max()))
+        if not best and (known := self._known(np.arange(len(values)))):  # Unknown has most: look at the others alone
+            highest = values[known].max()
+            best = [row for row in known if values[row] == highest]
+        first = min(best or range(len(values)), key=lambda row: (self._labels(row), self._codes(row)))
+        return self._text(self._labels(first)), Parts(*self._whole.sums[:, first].tolist())
 
     def of(self, label: str) -> Parts:
         """The parts of the group with this label; NOTHING if there is none."""
-        table = Table(self._whole, tuple(self._label_of))
-        return next((parts for labels, parts in table if self._text(labels) == label), NOTHING)
+        rows = zip(range(len(self._whole)), self._whole.parts, strict=True)
+        return next((parts for row, parts in rows if self._text(self._labels(row)) == label), NOTHING)
+
+    def _known(self, rows: Array) -> list[int]:
+        """Those of some groups that are not the group of unknowns."""
+        found: list[int] = rows.tolist()
+        return [row for row in found if self._labels(row) != (UNKNOWN,)]
+
+    def _codes(self, row: int) -> Codes:
+        return tuple(int(key[row]) for key in self._whole.keys)
+
+    def _labels(self, row: int) -> Labels:
+        return tuple(of(code) for of, code in zip(self._label_of, self._codes(row), strict=True))
 
     @staticmethod
     def _text(labels: Labels) -> str:

@@ -19,6 +19,9 @@ Labels = tuple[Label, ...]
 
 LabelOf = Callable[[int], Label]
 
+FEW = 64
+"""So many codes are looked at one by one: numpy would take longer."""
+
 
 @dataclass(frozen=True, eq=False)
 class Table:
@@ -66,8 +69,10 @@ class Table:
 
 def members(codes: Array) -> tuple[list[int], Array]:
     """The distinct codes, ascending, and for each value its place among them."""
-    if not len(codes):
-        return [], codes
+    if len(codes) <= FEW:
+        found: list[int] = sorted(set(codes.tolist()))
+        place_of = {code: place for place, code in enumerate(found)}
+        return found, np.array([place_of[code] for code in codes.tolist()], np.int64)
     base = int(codes.min())
     span = int(codes.max()) - base + 1
     if span > 4 * len(codes) + 10_000:  # far apart: sorting is cheaper than a table by code
@@ -88,23 +93,27 @@ def labellers(question: Question, vocabulary: Vocabulary) -> tuple[LabelOf, ...]
 def in_order(question: Question, groups: Groups, label_of: Sequence[LabelOf]) -> Table:
     """All groups as rows: by interval, then by the query's order, then by label, then by code."""
     is_day = [True] * bool(question.interval) + [dimension.is_date for dimension in question.query.by]
-    ranks = [key if day else _ranks(key, of) for key, of, day in zip(groups.keys, label_of, is_day, strict=True)]
+    ranks, ties = [], []
+    for key, of, day in zip(groups.keys, label_of, is_day, strict=True):
+        rank, has_ties = (key, False) if day else _ranks(key, of)
+        ranks.append(rank)
+        ties += [key] if has_ties else []
     declared = question.query.order
     if isinstance(declared, Descending):
         value = figures(declared.measure, groups.sums)
         skip = 1 if question.interval else 0
         ranks[skip:skip] = [-value]  # what has nothing to average is -1, and comes last
-    first_last = [*groups.keys[::-1], *ranks[::-1]]
-    order = np.lexsort(first_last) if first_last else np.arange(len(groups))
+    last_first = [*ties[::-1], *ranks[::-1]]
+    order = np.lexsort(last_first) if last_first else np.arange(len(groups))
     return Table(groups.take(order), tuple(label_of))
 
 
-def _ranks(codes: Array, label_of: LabelOf) -> Array:
-    """The place of each code's label among those that occur; equal labels have the same place."""
+def _ranks(codes: Array, label_of: LabelOf) -> tuple[Array, bool]:
+    """The place of each code's label among those that occur, and whether some codes have the same label and place."""
     distinct, places = members(codes)
     labels = [label_of(code) for code in distinct]
     rank = {label: number for number, label in enumerate(sorted(set(labels)))}
-    return np.array([rank[label] for label in labels], np.int64)[places]
+    return np.array([rank[label] for label in labels], np.int64)[places], len(rank) < len(labels)
 
 
 def figures(measure: Measure, sums: Array) -> Array:

@@ -2,14 +2,17 @@
 
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from functools import partial
+from itertools import permutations
 from typing import Any, cast
 
 import pytest
 
 from catalog.dimensions import day_number
-from catalog.measures import NOTHING, Parts
+from catalog.measures import NOTHING, REVENUE, Parts
 from catalog.purchases import PURCHASES
-from pipelines.answer.answer import Answer, Column, arrange, finish
+from pipelines.answer.answer import Answer, Column, Told, arrange, finish
+from pipelines.answer.table import labellers
 from pipelines.ask.queries import BY_SLUG, QUERIES
 from pipelines.ask.question import Interval, Question
 from pipelines.derived.groups import Groups
@@ -100,6 +103,33 @@ def test_the_sentence_is_about_all_intervals_together() -> None:
     }  # fmt: skip
     told = answer(question("revenue-by-segment", interval=Interval.MONTH), cells).sentence
     assert told == "Basic earns most: $0.80 of $1.80 (44.4%)."
+
+
+@pytest.mark.parametrize("interval", [None, Interval.MONTH])
+def test_members_of_one_label_are_ordered_by_their_codes(interval: Interval | None) -> None:
+    """Whatever order they come in, with equal measures too; and the one of the lowest code leads."""
+    twice = {**VOCABULARY, "segment": ("Unknown", "Basic", "Gold", "Basic", "Basic")}
+    bucket = (JANUARY,) if interval else ()
+    for codes in permutations((1, 2, 3, 4)):
+        asked = question("revenue-by-segment", interval=interval)
+        cells = {(*bucket, code): Parts(code, 1, 5) for code in codes}
+        found = arrange(asked, Groups.of(cells, asked.width), twice)
+        assert [code for *_, code in found.rows.codes] == [1, 3, 4, 2]
+        led = Told(asked, Groups.of(cells, asked.width), labellers(asked, twice)).leader(REVENUE)
+        assert led == ("Basic", Parts(1, 1, 5))
+
+
+def test_unknown_leads_only_where_it_is_alone() -> None:
+    """Not even where it has most, nor beside an equal one; in a group-by of two dimensions it is a name like others."""
+    told = partial(Told, question("revenue-by-segment"), label_of=labellers(question("revenue-by-segment"), VOCABULARY))
+    for cells, leader in (
+        ({(0,): Parts(9, 9, 9), (GOLD,): Parts(1, 1, 1), (BASIC,): Parts(1, 1, 1)}, "Basic"),
+        ({(0,): Parts(9, 9, 9), (GOLD,): Parts(1, 1, 9)}, "Gold"),
+        ({(0,): Parts(9, 9, 9)}, "Unknown"),
+    ):
+        led = told(groups=Groups.of(cells, 1)).leader(REVENUE)
+        assert led
+        assert led[0] == leader
 
 
 def test_the_limit_cuts_rows_but_neither_the_totals_nor_the_sentence() -> None:
