@@ -7,6 +7,7 @@ Reads requests, one per line, and answers each with a line: a command and its en
 import json
 import os
 import sys
+import time
 from dataclasses import replace
 from traceback import format_exception
 from typing import Any
@@ -61,9 +62,20 @@ def obey(arguments: list[str]) -> dict[str, Any]:
         trace = "".join(format_exception(done.exception)) if done.exit_code else ""
         return {"code": done.exit_code, "said": done.stdout or trace}
     app = create_app()
+    if any("source=columns" in path for path in arguments[1:]):
+        await_columns(app.extensions["connection"].answerer)
     replies = [app.test_client().get(path) for path in arguments[1:]]
     app.extensions["connection"].close()
     return {"replies": [[reply.status_code, reply.json if reply.is_json else reply.text] for reply in replies]}
+
+
+def await_columns(answerer: Any) -> None:
+    """Have the columns of the database built, as a worker of the service does."""
+    answerer.keep_columns()
+    deadline = time.monotonic() + 60
+    while not (answerer.has_columns and answerer.known.watcher.current()):
+        assert time.monotonic() < deadline, "no columns"
+        time.sleep(0.02)
 
 
 if __name__ == "__main__":

@@ -235,7 +235,7 @@ def test_one_entry_is_all_that_a_column_or_a_dimension_needs(program: Program, t
         assert report["missing"][column] == sum(not row[column] for row in rows) > 0
     assert program.run(entry, "loader", "refresh") == "built 0 months and 0 years\n"
     assert program.verify(entry)["rows"] == ROWS
-    is_answered_exactly(program, entry, rows, ("auto", "rollup", "pages", "raw"))
+    is_answered_exactly(program, entry, rows, ("auto", "columns", "rollup", "pages", "raw"))
 
     schema = "/openapi.json"
     dimension, everything, table, dashboard, document = program.ask(
@@ -292,7 +292,7 @@ def test_a_database_from_before_the_entry_is_brought_up_to_date(
 
     assert program.run(entry, "loader", "refresh").startswith(f"built {stale} months and ")
     assert (program.verify(entry)["stale"], program.verify("")["stale"]) == (0, stale), "and the other way round"
-    is_answered_exactly(program, entry, rows, ("rollup", "pages", "raw"))
+    is_answered_exactly(program, entry, rows, ("columns", "rollup", "pages", "raw"))
 
     program.run(entry, "loader", "load", write(tmp_path / "older.csv", moved(rows, 100_000)))
     rows += moved(rows, 100_000)
@@ -302,7 +302,7 @@ def test_a_database_from_before_the_entry_is_brought_up_to_date(
     assert (report["inserted"], report["quarantined"]) == (ROWS, 0)
     rows += new_rows
     assert program.verify(entry)["rows"] == 3 * ROWS
-    is_answered_exactly(program, entry, rows, ("auto", "rollup", "pages", "raw"))
+    is_answered_exactly(program, entry, rows, ("auto", "columns", "rollup", "pages", "raw"))
 
     lacking = [{**row, "Transaction_ID": row["Transaction_ID"]} for row in reversed(read(old_file))]
     report = json.loads(program.run(entry, "loader", "load", write(tmp_path / "again.csv", lacking), "--json"))
@@ -343,4 +343,4 @@ def test_a_file_with_the_column_is_loaded_in_place_of_one_without(program: Progr
     write(new_file, rows[::-1])
     assert json.loads(program.run(entry, "loader", "load", new_file, "--json"))["inserted"] == 500
     program.verify(entry)
-    is_answered_exactly(program, entry, rows, ("rollup", "pages", "raw"))
+    is_answered_exactly(program, entry, rows, ("columns", "rollup", "pages", "raw"))

@@ -120,7 +120,7 @@ def test_members_of_one_label_are_ordered_by_their_codes(interval: Interval | No
 
 
 def test_unknown_leads_only_where_it_is_alone() -> None:
-    """Not even where it has most, nor beside an equal one; in a group-by of two dimensions it is a name like others."""
+    """Neither where it has most, nor beside an equal one."""
     told = partial(Told, question("revenue-by-segment"), label_of=labellers(question("revenue-by-segment"), VOCABULARY))
     for cells, leader in (
         ({(0,): Parts(9, 9, 9), (GOLD,): Parts(1, 1, 1), (BASIC,): Parts(1, 1, 1)}, "Basic"),
